@@ -1,0 +1,147 @@
+"""What an index stores, and the protocol every store offers.
+
+An index has three collections of records, one per embedding space (``frames``, ``text``, ``audio``), and a catalogue
+with
+one ``Commit`` per video. A video's commit is written as ``pending`` before its first record and as ``committed``
+after its
+last one, so a crash leaves a pending commit that names exactly what has to be deleted and done again. Only committed
+videos are searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from indexer.models.base import Fingerprint
+from indexer.types import Embedding, Modality, Record, Space, Video
+
+__all__ = ["Commit", "CommitState", "Location", "Manifest", "ModalityState", "VectorStore"]
+
+CommitState: TypeAlias = Literal["pending", "committed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A file that holds a video's content, as it was when it was last seen. ``root`` is the folder (or the file)
+    asked for.
+    """
+
+    path: Path
+    root: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityState:
+    """What one modality of one video holds: by which model (or settings) it was made, and how many records."""
+
+    fingerprint: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The commit marker: a video's facts and what the index holds about it.
+
+    ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names,
+    sizes and
+    times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed one
+    lacks.
+    """
+
+    video: Video
+    state: CommitState
+    locations: tuple[Location, ...]
+    modalities: Mapping[Modality, ModalityState] = field(default_factory=dict)
+    sidecars: str = ""
+    shots: int = 0
+    corrupt_packets: int = 0
+    failure: str = ""
+    warnings: tuple[str, ...] = ()
+    indexed_at: str = ""
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the video's records are complete."""
+        return self.state == "committed"
+
+    def count(self, space_modalities: Collection[Modality]) -> int:
+        """How many records of these modalities the index holds for the video."""
+        return sum(state.count for name, state in self.modalities.items() if name in space_modalities)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index is made with, decided once when it is created.
+
+    ``models`` maps a role (``frames``, ``text``) to the choice's spec as ``family:name`` and its fingerprint;
+    ``roots`` are the
+    folders and files that were indexed.
+    """
+
+    profile: str
+    models: Mapping[str, tuple[str, Fingerprint]]
+    created_at: str
+    schema: int = 1
+    roots: tuple[Path, ...] = ()
+
+
+class VectorStore(Protocol):
+    """Where records, commits and the manifest live. Every method may raise ``IndexDamagedError``."""
+
+    def read_manifest(self) -> Manifest | None:
+        """The manifest, or None for an index just made."""
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+
+    def commits(self) -> dict[str, Commit]:
+        """Every commit by video id, as it is on disk now (also what another process has just written)."""
+
+    def write_commit(self, commit: Commit) -> None:
+        """Insert or replace one video's commit."""
+
+    def delete_commit(self, video_id: str) -> None:
+        """Forget one video's commit; its records are deleted first, by ``delete_records``."""
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """Insert or replace records by id, in as many batches as the database wants."""
+
+    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+        """Delete a video's records, all of them or those of some modalities."""
+
+    def nearest(
+        self,
+        space: Space,
+        vector: Embedding,
+        limit: int,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+    ) -> list[Record]:
+        """At most ``limit`` records of a space nearest to ``vector`` ``(dim,)`` by cosine, best first, vectors
+        included.
+
+        The database may be approximate; the caller computes the exact cosine from the vectors it gets.
+        """
+
+    def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
+        """Every record of a space, or of one video in it, in no particular order; ``vector`` is empty unless asked
+        for.
+        """
+
+    def count(self, space: Space) -> int:
+        """How many records a space holds, committed or not."""
+
+    def refresh(self) -> bool:
+        """See what other processes have committed since; True if anything may have changed."""
+
+    def disk_bytes(self) -> int:
+        """How much the index takes on disk; 0 where that is unknown."""
+
+    def close(self) -> None:
+        """Let go of the database; further calls raise. Does nothing the second time."""

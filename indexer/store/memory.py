@@ -1,0 +1,118 @@
+"""An index in memory: exact brute force. A public fake for those who build on the library, and the oracle of the
+tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from indexer.errors import IndexDamagedError
+from indexer.store.base import Commit, Manifest
+from indexer.types import Embedding, Modality, Record, Space
+
+__all__ = ["MemoryStore"]
+
+_NO_VECTOR: Embedding = np.empty(0, dtype=np.float32)
+
+
+class MemoryStore:
+    """The ``VectorStore`` protocol over dictionaries; nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self._records: dict[Space, dict[str, Record]] = {"frames": {}, "text": {}, "audio": {}}
+        self._commits: dict[str, Commit] = {}
+        self._manifest: Manifest | None = None
+        self._closed = False
+
+    def read_manifest(self) -> Manifest | None:
+        """See ``VectorStore``."""
+        self._check_open()
+        return self._manifest
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """See ``VectorStore``."""
+        self._check_open()
+        self._manifest = manifest
+
+    def commits(self) -> dict[str, Commit]:
+        """See ``VectorStore``."""
+        self._check_open()
+        return dict(self._commits)
+
+    def write_commit(self, commit: Commit) -> None:
+        """See ``VectorStore``."""
+        self._check_open()
+        self._commits[commit.video.id] = commit
+
+    def delete_commit(self, video_id: str) -> None:
+        """See ``VectorStore``."""
+        self._check_open()
+        self._commits.pop(video_id, None)
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """See ``VectorStore``."""
+        self._check_open()
+        for record in records:
+            self._records[record.space][record.id] = record
+
+    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+        """See ``VectorStore``."""
+        self._check_open()
+        for space, kept in self._records.items():
+            self._records[space] = {
+                key: record
+                for key, record in kept.items()
+                if record.video_id != video_id or (modalities is not None and record.modality not in modalities)
+            }
+
+    def nearest(
+        self,
+        space: Space,
+        vector: Embedding,
+        limit: int,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+    ) -> list[Record]:
+        """See ``VectorStore``; exact, ties broken by record id."""
+        self._check_open()
+        allowed = [
+            record
+            for record in self._records[space].values()
+            if (video_ids is None or record.video_id in video_ids)
+            and (modalities is None or record.modality in modalities)
+        ]
+        ranked = sorted(allowed, key=lambda record: (-float(record.vector @ vector), record.id))
+        return ranked[:limit]
+
+    def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
+        """See ``VectorStore``."""
+        self._check_open()
+        for record in list(self._records[space].values()):
+            if video_id is None or record.video_id == video_id:
+                yield record if vectors else replace(record, vector=_NO_VECTOR)
+
+    def count(self, space: Space) -> int:
+        """See ``VectorStore``."""
+        self._check_open()
+        return len(self._records[space])
+
+    def refresh(self) -> bool:
+        """See ``VectorStore``; no other process can write here."""
+        self._check_open()
+        return False
+
+    def disk_bytes(self) -> int:
+        """See ``VectorStore``."""
+        return 0
+
+    def close(self) -> None:
+        """See ``VectorStore``."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise IndexDamagedError("This index has been closed.", hint="Open it again.")
