@@ -1,0 +1,21 @@
+"""Where an index lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.store.base import VectorStore
+
+__all__ = ["open_store"]
+
+
+def open_store(path: Path, *, name: str = "sceneseek", url: str = "", create: bool = False) -> VectorStore:
+    """Open the index in a folder (or on the Chroma server at ``url``).
+
+    Raises:
+        IndexMissingError: there is none, and ``create`` is false.
+        IndexDamagedError: there is one that cannot be opened.
+    """
+    from indexer.store.chroma import ChromaStore
+
+    return ChromaStore(path, name=name, url=url, create=create)

@@ -1,0 +1,351 @@
+"""The index in Chroma: the only importer of chromadb.
+
+Four collections per index name: ``NAME-frames``, ``NAME-text`` and ``NAME-audio`` hold records, ``NAME-videos`` the
+commits. The manifest is the metadata of ``NAME-videos``.
+
+An open Chroma client keeps answering from the vectors it had loaded while another process writes, so a store that
+reads is opened anew once the database file has changed (``refresh``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import logging
+import os
+import secrets
+import time
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from indexer.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError, SceneseekError
+from indexer.store.base import Commit, Manifest
+from indexer.store.codec import decode_commit, decode_manifest, encode_commit, encode_manifest
+from indexer.types import Embedding, Modality, Record, Space
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection as ChromaCollection
+
+__all__ = ["ChromaStore"]
+
+DATABASE_FILE = "chroma.sqlite3"
+_PAGE = 2000
+_SPACES: tuple[Space, ...] = ("frames", "text", "audio")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class _Opened:
+    """One opening of the database; closed when nobody uses it any more."""
+
+    client: Client
+    videos: ChromaCollection
+    spaces: Mapping[Space, ChromaCollection]
+    batch: int
+
+
+class ChromaStore:
+    """A ``VectorStore`` over Chroma.
+
+    Args:
+        path: The folder of the database; ignored for the data itself when ``url`` is set.
+        name: The index name, the first part of the collections' names.
+        url: A Chroma server (``http://host:port``) instead of the folder.
+        create: Whether to make what is not there yet.
+
+    Raises:
+        IndexMissingError: there is no such index and ``create`` is false.
+        IndexDamagedError: there is something and it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, name: str = "sceneseek", url: str = "", create: bool = False) -> None:
+        self._path = path
+        self._name = name
+        self._url = url
+        self._seen = self._change_stamp()
+        self._opened: _Opened | None = self._open(create)
+        self._opening_took_s = 0.0
+        self._opened_at = time.monotonic()
+
+    def read_manifest(self) -> Manifest | None:
+        """See ``VectorStore``."""
+        with _chroma_errors():
+            fresh = self._database.client.get_collection(self._database.videos.name, embedding_function=None)
+        text = (fresh.metadata or {}).get("manifest")
+        return decode_manifest(str(text)) if text else None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """See ``VectorStore``."""
+        with _chroma_errors():
+            self._database.videos.modify(metadata={"manifest": encode_manifest(manifest)})
+
+    def commits(self) -> dict[str, Commit]:
+        """See ``VectorStore``."""
+        found: dict[str, Commit] = {}
+        for page in self._pages(self._database.videos, None, ["documents"]):
+            found |= {key: decode_commit(text) for key, text in zip(page["ids"], page["documents"], strict=True)}
+        return found
+
+    def write_commit(self, commit: Commit) -> None:
+        """See ``VectorStore``."""
+        video = commit.video
+        with _chroma_errors():
+            self._database.videos.upsert(
+                ids=[video.id],
+                embeddings=_placeholder(video.id),
+                metadatas=[{"state": commit.state, "path": _storable(str(video.path)), "label": video.label}],
+                documents=[encode_commit(commit)],
+            )
+
+    def delete_commit(self, video_id: str) -> None:
+        """See ``VectorStore``."""
+        with _chroma_errors():
+            self._database.videos.delete(ids=[video_id])
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """See ``VectorStore``."""
+        for space in _SPACES:
+            of_space = [record for record in records if record.space == space]
+            for start in range(0, len(of_space), self._database.batch):
+                self._upsert_batch(self._database.spaces[space], of_space[start : start + self._database.batch])
+
+    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+        """See ``VectorStore``."""
+        condition = _where([video_id], modalities)
+        with _chroma_errors():
+            for collection in self._database.spaces.values():
+                collection.delete(where=cast("Any", condition))
+
+    def nearest(
+        self,
+        space: Space,
+        vector: Embedding,
+        limit: int,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+    ) -> list[Record]:
+        """See ``VectorStore``."""
+        with _chroma_errors():
+            answer = self._database.spaces[space].query(
+                query_embeddings=vector[np.newaxis],
+                n_results=limit,
+                where=cast("Any", _where(video_ids, modalities)),
+                include=["embeddings", "metadatas", "documents"],
+            )
+        page = cast("dict[str, Any]", answer)
+        return _to_records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")})
+
+    def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
+        """See ``VectorStore``."""
+        include = ["metadatas", "documents"] + (["embeddings"] if vectors else [])
+        condition = _where(None if video_id is None else [video_id], None)
+        for page in self._pages(self._database.spaces[space], condition, include):
+            yield from _to_records(page)
+
+    def count(self, space: Space) -> int:
+        """See ``VectorStore``."""
+        with _chroma_errors():
+            return int(self._database.spaces[space].count())
+
+    def refresh(self) -> bool:
+        """See ``VectorStore``.
+
+        Opening costs time that grows with the index, so while another process keeps writing at most a tenth of the time
+        goes into it.
+        """
+        stamp = self._change_stamp()
+        if stamp == self._seen or time.monotonic() - self._opened_at < 9 * self._opening_took_s:
+            return False
+        began = time.monotonic()
+        self._seen = stamp
+        if not self._url:
+            self._opened = self._open(create=False)
+        self._opened_at = time.monotonic()
+        self._opening_took_s = self._opened_at - began
+        return True
+
+    def disk_bytes(self) -> int:
+        """See ``VectorStore``."""
+        if self._url:
+            return 0
+        return sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file())
+
+    def close(self) -> None:
+        """See ``VectorStore``."""
+        self._opened = None
+
+    @property
+    def _database(self) -> _Opened:
+        if self._opened is None:
+            raise IndexDamagedError("This index has been closed.", hint="Open it again.")
+        return self._opened
+
+    def _open(self, create: bool) -> _Opened:
+        if not create:
+            self._check_there()
+        with _chroma_errors(), _quiet_chroma():
+            client = self._connect()
+            names = {space: f"{self._name}-{space}" for space in (*_SPACES, "videos")}
+            if not create and names["videos"] not in {collection.name for collection in client.list_collections()}:
+                client.close()
+                raise self._missing()
+            collections = {space: _collection(client, name) for space, name in names.items()}
+            batch = int(client.get_max_batch_size())
+        spaces = {space: collections[space] for space in _SPACES}
+        opened = _Opened(client, collections["videos"], spaces, batch)
+        weakref.finalize(opened, client.close)
+        return opened
+
+    def _connect(self) -> Client:
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        if self._url:
+            place = urlsplit(self._url)
+            secure = place.scheme == "https"
+            port = place.port or (443 if secure else 8000)
+            return cast(
+                "Client",
+                chromadb.HttpClient(host=place.hostname or "localhost", port=port, ssl=secure, settings=settings),
+            )
+        self._path.mkdir(parents=True, exist_ok=True)
+        return cast("Client", chromadb.PersistentClient(_own_spelling(self._path), settings=settings))
+
+    def _check_there(self) -> None:
+        if not self._url and not (self._path / DATABASE_FILE).is_file():
+            raise self._missing()
+
+    def _missing(self) -> IndexMissingError:
+        return IndexMissingError(
+            f"There is no index named '{self._name}' at {self._url or self._path}.",
+            hint="Make one with 'sceneseek index FOLDER', or name its place with --index DIR.",
+        )
+
+    def _change_stamp(self) -> tuple[int, int]:
+        """Changes whenever another process may have written; for a server, about every second."""
+        if self._url:
+            return int(time.monotonic()), 0
+        try:
+            facts = (self._path / DATABASE_FILE).stat()
+        except FileNotFoundError:
+            return 0, 0
+        return facts.st_mtime_ns, facts.st_size
+
+    def _upsert_batch(self, collection: ChromaCollection, records: Sequence[Record]) -> None:
+        with _chroma_errors():
+            collection.upsert(
+                ids=[record.id for record in records],
+                embeddings=np.stack([record.vector for record in records]),
+                metadatas=[_facts(record) for record in records],
+                documents=[_storable(record.text) for record in records],
+            )
+
+    def _pages(
+        self, collection: ChromaCollection, condition: dict[str, object] | None, include: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        for offset in itertools.count(0, _PAGE):
+            with _chroma_errors():
+                page = collection.get(
+                    where=cast("Any", condition), limit=_PAGE, offset=offset, include=cast("Any", list(include))
+                )
+            yield cast("dict[str, Any]", page)
+            if len(page["ids"]) < _PAGE:
+                return
+
+
+def _collection(client: Client, name: str) -> ChromaCollection:
+    return client.get_or_create_collection(name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}})
+
+
+def _own_spelling(path: Path) -> str:
+    """The same folder, spelled as no other opening in this process spells it.
+
+    Chroma shares one system, and so one stale view, between all clients of the same spelling.
+    """
+    return os.fspath(path.resolve()) + "".join("/." if bit == "1" else "//" for bit in f"{secrets.randbits(40):040b}")
+
+
+def _placeholder(video_id: str) -> Embedding:
+    """Chroma wants a vector for every row; commits are never searched by theirs."""
+    first, second, *_ = hashlib.blake2b(video_id.encode("utf-8", "backslashreplace")).digest()
+    return np.array([[1.0 + first, 1.0 + second]], dtype=np.float32)
+
+
+def _storable(text: str) -> str:
+    """Text the database can hold: lone surrogates (undecodable bytes of a file name) become visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _facts(record: Record) -> dict[str, str | int | float]:
+    return {
+        "video_id": record.video_id,
+        "modality": record.modality,
+        "start_s": float(record.start_s),
+        "end_s": float(record.end_s),
+        "time_s": float(record.time_s),
+        "shot": int(record.shot),
+    }
+
+
+def _to_records(page: dict[str, Any]) -> list[Record]:
+    vectors = page.get("embeddings")
+    nothing = np.empty(0, dtype=np.float32)
+    return [
+        Record(id=key, vector=nothing if vectors is None else vectors[row].astype(np.float32), text=text or "", **facts)
+        for row, (key, facts, text) in enumerate(zip(page["ids"], page["metadatas"], page["documents"], strict=True))
+    ]
+
+
+def _where(video_ids: Collection[str] | None, modalities: Collection[Modality] | None) -> dict[str, object] | None:
+    conditions: list[dict[str, object]] = []
+    if video_ids is not None:
+        conditions.append({"video_id": {"$in": sorted(video_ids)}})
+    if modalities is not None:
+        conditions.append({"modality": {"$in": sorted(modalities)}})
+    if len(conditions) > 1:
+        return {"$and": conditions}
+    return conditions[0] if conditions else None
+
+
+@contextmanager
+def _quiet_chroma() -> Iterator[None]:
+    """Chroma warns that no embedding function is set; the vectors are ours, so that is meant."""
+    logging.getLogger("chromadb").setLevel(logging.ERROR)
+    yield
+
+
+@contextmanager
+def _chroma_errors() -> Iterator[None]:
+    """Chroma's errors as ours."""
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except SceneseekError:
+        raise
+    except (ChromaError, ValueError, RuntimeError, OSError) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> SceneseekError:
+    text = str(error)
+    if "dimension" in text.lower():
+        return IndexIncompatibleError(
+            f"The index holds vectors of another model ({text}).",
+            hint="Index into a new folder with --index DIR, or use the profile the index was made with.",
+        )
+    if "locked" in text.lower():
+        return IndexBusyError("The database is being written by another process.", hint="Try again in a moment.")
+    return IndexDamagedError(
+        f"The database did not answer as it should ({text}).",
+        hint="Run 'sceneseek verify'; if that fails too, delete the index folder and index again.",
+    )
