@@ -1,7 +1,7 @@
 """Settings: the defaults below, overridden by config.toml, then by SCENESEEK_* variables, then by flags.
 
-Every setting is a field of a section, and its comment stands beside it, so that the commented ``config.toml``, the checks
-and ``sceneseek config`` all come from one place.
+Every setting is a field of a section, and its comment stands beside it, so that the commented ``config.toml``, the
+checks and ``sceneseek config`` all come from one place.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class CorpusSettings:
 
     labels: str = _setting(
         "auto",
-        "Where labels come from: auto (annotation files if there are any, else folders), folders (the name of the folder a "
-        "video is in), none, or the path of a CSV or JSON file.",
+        "Where labels come from: auto (annotation files if there are any, else folders), folders (the name of the "
+        "folder a video is in), none, or the path of a CSV or JSON file.",
     )
     exclude: tuple[str, ...] = _setting((), 'Glob patterns of files and folders to leave out, such as "*.proxy.mp4".')
     follow_links: bool = _setting(True, "Whether to look into folders that are symbolic links; loops are noticed.")

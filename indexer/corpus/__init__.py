@@ -1,0 +1,1 @@
+"""Which files are videos, and what is known about them before they are opened."""

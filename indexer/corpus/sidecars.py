@@ -1,0 +1,127 @@
+"""The files beside a video: ``NAME.srt`` or ``.vtt``, ``NAME.txt`` (a description), ``NAME.json`` (facts)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from indexer.errors import MediaError
+from indexer.types import Facet
+
+__all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text"]
+
+_SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecars:
+    """Where the files beside a video are. Subtitles may carry a language: ``NAME.en.srt``."""
+
+    subtitles: tuple[Path, ...] = ()
+    description: Path | None = None
+    facts: Path | None = None
+
+    @property
+    def stamp(self) -> str:
+        """Changes when a file beside the video comes, goes or changes; empty without any."""
+        present = [*self.subtitles, *(path for path in (self.description, self.facts) if path)]
+        if not present:
+            return ""
+        facts = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in present]
+        return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What ``NAME.json`` says: title, description and label by these names, anything else plain as a facet."""
+
+    title: str = ""
+    description: str = ""
+    label: str = ""
+    facets: Mapping[str, Facet] = field(default_factory=dict)
+
+
+class Folder:
+    """The files of one folder, arranged so that the ones beside a video are found without listing it again.
+
+    Args:
+        names: The names of all files in the folder.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._folder = folder
+        self._names = frozenset(names)
+        self._subtitles: dict[str, list[str]] = {}
+        for name in sorted(self._names):
+            stem, suffix = _split(name)
+            if suffix.lower() in _SUBTITLES:
+                for owner in dict.fromkeys((stem, _split(stem)[0])):
+                    self._subtitles.setdefault(owner, []).append(name)
+
+    def sidecars(self, video: Path) -> Sidecars:
+        """The files beside a video of this folder that share its name; plain subtitles before those with a language."""
+        names = sorted(self._subtitles.get(video.stem, ()), key=lambda name: (_split(name)[0] != video.stem, name))
+        subtitles = tuple(self._folder / name for name in names if name != video.name)
+        return Sidecars(subtitles, self._beside(video, ".txt"), self._beside(video, ".json"))
+
+    def _beside(self, video: Path, suffix: str) -> Path | None:
+        name = video.stem + suffix
+        return self._folder / name if name in self._names and name != video.name else None
+
+
+def _split(name: str) -> tuple[str, str]:
+    path = PurePath(name)
+    return path.stem, path.suffix
+
+
+def read_text(path: Path) -> str:
+    """A text file in whatever encoding it is in, without surrounding blanks.
+
+    Raises:
+        MediaError: the file cannot be read, or is no text.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}.", hint="Check the file's permissions.") from error
+    text = _decoded(content)
+    if text is None:
+        raise MediaError(f"{path} is no text in any known encoding.", hint="Save it as UTF-8.")
+    return text.strip()
+
+
+def _decoded(content: bytes) -> str | None:
+    """UTF-8 if it is that, else the likeliest encoding; between equally likely ones, Windows' Western European."""
+    from charset_normalizer import from_bytes
+
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        guesses = from_bytes(content)
+    best = guesses.best()
+    if best is None:
+        return None
+    western = (guess for guess in guesses if guess.encoding == "cp1252" and guess.chaos <= best.chaos)
+    return str(next(western, best))
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts in a ``NAME.json``.
+
+    Raises:
+        MediaError: the file cannot be read or is no JSON object.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise MediaError(
+            f"{path} is not valid JSON: {error}.", hint="Mend the file; the video is indexed without it."
+        ) from error
+    if not isinstance(content, dict):
+        raise MediaError(f"{path} holds no JSON object.", hint='Write it as {"title": "...", "label": "..."}.')
+    texts = {name: str(content[name]) for name in ("title", "description", "label") if content.get(name) is not None}
+    facets = {str(name): value for name, value in content.items() if name not in texts and isinstance(value, Facet)}
+    return Facts(**texts, facets=facets)
