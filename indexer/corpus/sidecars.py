@@ -94,18 +94,16 @@ def read_text(path: Path) -> str:
 
 
 def _decoded(content: bytes) -> str | None:
-    """UTF-8 if it is that, else the likeliest encoding; between equally likely ones, Windows' Western European."""
+    """UTF-8 if it is that, else the likeliest encoding; where nothing speaks against it, Windows' Western European."""
     from charset_normalizer import from_bytes
 
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        guesses = from_bytes(content)
-    best = guesses.best()
-    if best is None:
-        return None
-    western = (guess for guess in guesses if guess.encoding == "cp1252" and guess.chaos <= best.chaos)
-    return str(next(western, best))
+        likeliest, western = from_bytes(content).best(), from_bytes(content, cp_isolation=["cp1252"]).best()
+    if western is not None and (likeliest is None or western.coherence >= likeliest.coherence):
+        return str(western)
+    return None if likeliest is None else str(likeliest)
 
 
 def read_facts(path: Path) -> Facts:
