@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from indexer.models.base import Fingerprint
 from indexer.types import Embedding, Modality, Record, Space, Video
@@ -79,8 +79,7 @@ class Manifest:
     """What an index is made with, decided once when it is created.
 
     ``models`` maps a role (``frames``, ``text``) to the choice's spec as ``family:name`` and its fingerprint;
-    ``roots`` are the
-    folders and files that were indexed.
+    ``roots`` are the folders and files that were indexed; ``sampling`` are the options by which keyframes were chosen.
     """
 
     profile: str
@@ -88,6 +87,7 @@ class Manifest:
     created_at: str
     schema: int = 1
     roots: tuple[Path, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 class VectorStore(Protocol):

@@ -1,0 +1,76 @@
+"""Lets the stages of a stream work at the same time, with a bounded number of pieces between them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from typing import Generic, TypeVar
+
+__all__ = ["ahead"]
+
+T = TypeVar("T")
+_PATIENCE_S = 0.1
+# A thread deep in a library cannot be interrupted; it writes nothing, so it may be left behind.
+_LONGEST_GOODBYE_S = 10.0
+
+
+class _End:
+    """The producer's last word: it is done, or it failed with ``error``."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Producer(threading.Thread, Generic[T]):
+    def __init__(self, source: Iterable[T], depth: int) -> None:
+        super().__init__(name="sceneseek-stage", daemon=True)
+        self.pieces: queue.Queue[T | _End] = queue.Queue(depth)
+        self._source = source
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        error: BaseException | None = None
+        source = iter(self._source)
+        try:
+            for piece in source:
+                if not self._offer(piece):
+                    break
+        except BaseException as caught:  # noqa: BLE001 - raised again where the stream is read
+            error = caught
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+        self._offer(_End(error))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(_LONGEST_GOODBYE_S)
+
+    def _offer(self, piece: T | _End) -> bool:
+        """Hand a piece over once there is room; False if nobody wants it any more."""
+        while not self._stopped.is_set():
+            try:
+                self.pieces.put(piece, timeout=_PATIENCE_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
+    """The same stream, produced in a thread of its own up to ``depth`` pieces ahead of the reader.
+
+    An error of the producer is raised where the stream is read. Closing the stream early stops the producer, closes
+    ``source`` if it is a generator, and waits for the thread a while.
+    """
+    producer: _Producer[T] = _Producer(source, depth)
+    producer.start()
+    try:
+        while not isinstance(piece := producer.pieces.get(), _End):
+            yield piece
+        if piece.error is not None:
+            raise piece.error
+    finally:
+        producer.stop()

@@ -1,0 +1,360 @@
+"""Indexing: reads, encodes and writes videos, three stages at the same time, with one commit per video.
+
+Order of writing, for every video: the commit without the modalities that are about to change, the deletion of what they
+held, their new records, the complete commit. A run that is cut off anywhere leaves commits that say what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from indexer.corpus.find import Corpus, Found
+from indexer.corpus.labels import Labels
+from indexer.models.base import FrameEncoder, TextEncoder
+from indexer.overlap import ahead
+from indexer.plan import Plan, make_plan, swept
+from indexer.reading import Began, Failed, Finished, KeyframeBatch, ReadEvent, Reading, SameContent, read_jobs
+from indexer.store.base import Commit, CommitState, Location, ModalityState, VectorStore
+from indexer.thumbnails import ThumbnailFolder
+from indexer.types import Keyframe, Modality, Record, Segment, Video
+
+__all__ = ["IndexReport", "Indexer", "Progress", "ProgressReport", "index_corpus"]
+
+_BATCHES_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    """What an indexing run works with. ``thumbnails`` may be None: then none are written."""
+
+    store: VectorStore
+    frames: FrameEncoder
+    text: TextEncoder
+    thumbnails: ThumbnailFolder | None
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. ``bytes_done`` counts finished files and the part of the current one that has been read."""
+
+    videos_done: int
+    videos_total: int
+    bytes_done: int
+    bytes_total: int
+    media_s: float
+    frames: int
+    failed: int
+    current: Path | None
+
+
+ProgressReport: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run did, by video: paths of the videos, and for failures the reason."""
+
+    indexed: list[Path] = field(default_factory=list)
+    updated: list[Path] = field(default_factory=list)
+    moved: list[Path] = field(default_factory=list)
+    copies: list[Path] = field(default_factory=list)
+    removed: list[Path] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    failed_before: list[tuple[Path, str]] = field(default_factory=list)
+    warnings: list[tuple[Path, str]] = field(default_factory=list)
+    unchanged: int = 0
+    unreadable: tuple[Path, ...] = ()
+    frames: int = 0
+    segments: int = 0
+    media_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """Records ready to be written, with the pictures they were made of."""
+
+    records: Sequence[Record]
+    keyframes: Sequence[Keyframe]
+
+
+def index_corpus(
+    corpus: Corpus,
+    labels: Labels,
+    indexer: Indexer,
+    *,
+    report_progress: ProgressReport | None = None,
+    retry_failed: bool = False,
+    sweep_empty_roots: bool = False,
+) -> IndexReport:
+    """Bring the index in line with the corpus. The caller holds the right to write (``store.lock.writing``).
+
+    Raises:
+        ModelError: a model cannot be loaded; nothing is lost, run again.
+        StoreError: the index cannot be written.
+    """
+    commits = indexer.store.commits()
+    plan = make_plan(corpus, labels, commits, indexer.reading.wanted, retry_failed=retry_failed)
+    run = _Run(indexer, commits, plan, report_progress)
+    run.clear_leftovers()
+    run.read_encode_write()
+    run.sweep(corpus, sweep_empty_roots)
+    run.report.unreadable = corpus.unreadable
+    return run.report
+
+
+def _encoded(events: Iterator[ReadEvent], indexer: Indexer) -> Iterator[tuple[ReadEvent, _Encoded | None]]:
+    """The second stage: keyframes and segments become records."""
+    number = 0
+    for event in events:
+        match event:
+            case Began():
+                number = 0
+                yield event, None
+            case KeyframeBatch(keyframes=keyframes):
+                yield event, _Encoded(_frame_records(keyframes, indexer.frames, number), keyframes)
+                number += len(keyframes)
+            case Finished(segments=segments):
+                yield event, _Encoded(_segment_records(segments, indexer.text), ())
+            case _:
+                yield event, None
+
+
+def _frame_records(keyframes: Sequence[Keyframe], encoder: FrameEncoder, first: int) -> list[Record]:
+    vectors = encoder.encode_images([keyframe.image for keyframe in keyframes])
+    return [
+        Record(
+            id=f"{keyframe.video_id}/frames/{first + row:06d}",
+            video_id=keyframe.video_id,
+            modality="frames",
+            start_s=keyframe.start_s,
+            end_s=keyframe.end_s,
+            time_s=keyframe.time_s,
+            vector=vectors[row],
+            shot=keyframe.shot,
+        )
+        for row, keyframe in enumerate(keyframes)
+    ]
+
+
+def _segment_records(segments: Sequence[Segment], encoder: TextEncoder) -> list[Record]:
+    if not segments:
+        return []
+    vectors = encoder.encode_documents([segment.text for segment in segments])
+    return [
+        Record(
+            id=f"{segment.video_id}/{segment.kind}/{row:06d}",
+            video_id=segment.video_id,
+            modality=segment.kind,
+            start_s=segment.start_s,
+            end_s=segment.end_s,
+            time_s=segment.start_s,
+            vector=vectors[row],
+            text=segment.text,
+        )
+        for row, segment in enumerate(segments)
+    ]
+
+
+class _Run:
+    """The third stage: writes what the others made, and keeps the account."""
+
+    def __init__(
+        self, indexer: Indexer, commits: dict[str, Commit], plan: Plan, report_progress: ProgressReport | None
+    ) -> None:
+        self.report = IndexReport(unchanged=len(plan.unchanged))
+        self.report.failed_before = [(commit.video.path, commit.failure) for commit in plan.failed_before]
+        self._indexer = indexer
+        self._commits = commits
+        self._plan = plan
+        self._report_progress = report_progress
+        self._bytes_total = sum(job.found.size for job in plan.jobs)
+        self._bytes_done = 0
+        self._done = 0
+        self._kept: Commit | None = None
+        self._counts: dict[Modality, int] = {}
+
+    def clear_leftovers(self) -> None:
+        """Delete what a run that was cut off has left half-done."""
+        for video_id in self._plan.leftovers:
+            self._forget(video_id)
+
+    def read_encode_write(self) -> None:
+        """The three stages, each a bounded number of pieces ahead of the next."""
+        self._tell(None, 0.0)
+        reading = read_jobs(self._plan.jobs, dict(self._commits), self._indexer.reading)
+        with (
+            closing(ahead(reading, _BATCHES_AHEAD)) as events,
+            closing(ahead(_encoded(events, self._indexer), _BATCHES_AHEAD)) as encoded,
+        ):
+            for event, made in encoded:
+                self._write(event, made)
+
+    def sweep(self, corpus: Corpus, sweep_empty_roots: bool) -> None:
+        """Give up the files that have gone, and the videos that no file holds any more."""
+        for commit, kept in list(swept(corpus, self._commits.values(), sweep_empty_roots=sweep_empty_roots)):
+            if kept:
+                self._commit(replace(commit, locations=kept, video=_at(commit.video, kept[0])))
+            else:
+                self._forget(commit.video.id)
+                if commit.video.path not in self._paths():
+                    self.report.removed.append(commit.video.path)
+
+    def _write(self, event: ReadEvent, made: _Encoded | None) -> None:
+        match event:
+            case Began():
+                self._begin(event)
+            case KeyframeBatch(video=video, keyframes=keyframes):
+                self._write_records(made)
+                self._tell(video, keyframes[-1].time_s)
+            case Finished():
+                self._write_records(made)
+                self._finish(event)
+                self._count(event.job.found.size)
+            case SameContent():
+                self._relocate(event)
+                self._count(event.job.found.size)
+            case Failed():
+                self._fail(event)
+                self._count(event.job.found.size)
+
+    def _begin(self, event: Began) -> None:
+        before = self._commits.get(event.video.id)
+        self._kept = before if before is not None and before.state == "committed" else None
+        self._counts = dict.fromkeys(event.modalities, 0)
+        if self._kept is None:
+            self._commit(_new_commit(event.video, event.job.found, "pending"))
+        else:
+            kept = {name: state for name, state in self._kept.modalities.items() if name not in event.modalities}
+            self._commit(replace(self._kept, modalities=kept))
+        self._indexer.store.delete_records(event.video.id, event.modalities)
+        if "frames" in event.modalities and self._indexer.thumbnails:
+            self._indexer.thumbnails.delete(event.video.id)
+
+    def _write_records(self, made: _Encoded | None) -> None:
+        if made is None:
+            return
+        records = [record for record in made.records if record.modality in self._counts]
+        self._indexer.store.upsert(records)
+        for record in records:
+            self._counts[record.modality] += 1
+        if self._indexer.thumbnails:
+            for keyframe in made.keyframes:
+                self._indexer.thumbnails.save(keyframe.video_id, keyframe.time_s, keyframe.image)
+
+    def _finish(self, event: Finished) -> None:
+        wanted = self._indexer.reading.wanted
+        made = {name: ModalityState(wanted[name], count) for name, count in self._counts.items()}
+        before = self._kept
+        fresh = _new_commit(event.video, event.job.found, "committed")
+        place = fresh.locations[0]
+        others = _elsewhere(before.locations, place) if before else ()
+        self._commit(
+            replace(
+                fresh,
+                locations=(place, *others),
+                modalities={**(before.modalities if before else {}), **made},
+                sidecars=event.job.stamp,
+                shots=len(event.shots) if "frames" in made else (before.shots if before else 0),
+                corrupt_packets=event.corrupt_packets,
+                warnings=event.warnings,
+            )
+        )
+        (self.report.updated if before else self.report.indexed).append(event.video.path)
+        self.report.warnings += [(event.video.path, warning) for warning in event.warnings]
+        self._account(event.video, made)
+
+    def _account(self, video: Video, made: dict[Modality, ModalityState]) -> None:
+        frames = made["frames"].count if "frames" in made else 0
+        self.report.frames += frames
+        self.report.segments += sum(state.count for state in made.values()) - frames
+        self.report.media_s += video.duration_s if "frames" in made else 0.0
+
+    def _relocate(self, event: SameContent) -> None:
+        """The content is known: note where it lies now. The file it was known from may be gone."""
+        commit = self._commits[event.video_id]
+        place = _location(event.job.found)
+        others = _elsewhere(commit.locations, place)
+        is_first = not others or commit.locations[0].path == place.path
+        locations = (place, *others) if is_first else (*others, place)
+        self._commit(replace(commit, locations=locations, video=_at(commit.video, locations[0])))
+        if place.path in {before.path for before in commit.locations}:
+            self.report.unchanged += 1
+        else:
+            (self.report.copies if others else self.report.moved).append(place.path)
+
+    def _fail(self, event: Failed) -> None:
+        """Keep the failure, so that it is known and not tried each time.
+
+        A video that was whole before keeps what did not have to be made anew; the next run tries the rest again.
+        """
+        self.report.failed.append((event.video.path, event.reason))
+        before = self._commits.get(event.video.id)
+        if before is not None and before.state == "committed":
+            self._indexer.store.delete_records(
+                event.video.id, set(self._indexer.reading.wanted) - set(before.modalities)
+            )
+            return
+        self._indexer.store.delete_records(event.video.id)
+        failed = _new_commit(event.video, event.job.found, "failed")
+        self._commit(replace(failed, failure=event.reason, sidecars=event.job.stamp))
+
+    def _commit(self, commit: Commit) -> None:
+        self._indexer.store.write_commit(commit)
+        self._commits[commit.video.id] = commit
+
+    def _forget(self, video_id: str) -> None:
+        self._indexer.store.delete_records(video_id)
+        if self._indexer.thumbnails:
+            self._indexer.thumbnails.delete(video_id)
+        self._indexer.store.delete_commit(video_id)
+        self._commits.pop(video_id, None)
+
+    def _paths(self) -> set[Path]:
+        return {place.path for commit in self._commits.values() for place in commit.locations}
+
+    def _count(self, size: int) -> None:
+        self._done += 1
+        self._bytes_done += size
+        self._tell(None, 0.0)
+
+    def _tell(self, video: Video | None, time_s: float) -> None:
+        if self._report_progress is None:
+            return
+        share = min(1.0, time_s / video.duration_s) if video and video.duration_s else 0.0
+        self._report_progress(
+            Progress(
+                videos_done=self._done,
+                videos_total=len(self._plan.jobs),
+                bytes_done=self._bytes_done + round(share * (video.size if video else 0)),
+                bytes_total=self._bytes_total,
+                media_s=self.report.media_s + time_s,
+                frames=self.report.frames,
+                failed=len(self.report.failed),
+                current=video.path if video else None,
+            )
+        )
+
+
+def _new_commit(video: Video, found: Found, state: CommitState) -> Commit:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Commit(video=video, state=state, locations=(_location(found),), indexed_at=now)
+
+
+def _location(found: Found) -> Location:
+    return Location(found.path, found.root, found.size, found.mtime_ns)
+
+
+def _elsewhere(locations: Sequence[Location], place: Location) -> tuple[Location, ...]:
+    """The other locations, less those whose file has gone; one on a disk that is not there has not gone."""
+    others = (other for other in locations if other.path != place.path)
+    return tuple(other for other in others if other.path.exists() or not other.root.exists())
+
+
+def _at(video: Video, place: Location) -> Video:
+    return replace(video, path=place.path, size=place.size, mtime_ns=place.mtime_ns)

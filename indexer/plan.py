@@ -1,0 +1,132 @@
+"""What an indexing run has to do, decided from what is on disk and what the index holds, before any file is opened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from indexer.corpus.find import Corpus, Found
+from indexer.corpus.labels import Annotation, Labels
+from indexer.store.base import Commit, Location
+from indexer.types import Modality
+
+__all__ = ["UNREAD_PREFIX", "Job", "Plan", "facts_stamp", "make_plan", "stale_modalities", "swept"]
+
+# The id of a file whose content could not be read is made of its path, with this in front.
+UNREAD_PREFIX = "unread-"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to look at. ``known`` is the commit of this very path, size and time, if some modalities are stale."""
+
+    found: Found
+    annotation: Annotation
+    stamp: str
+    known: Commit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``unchanged`` need nothing; ``failed_before`` failed, have not changed since and are not tried again."""
+
+    jobs: tuple[Job, ...] = ()
+    unchanged: tuple[Commit, ...] = ()
+    failed_before: tuple[Commit, ...] = ()
+    leftovers: tuple[str, ...] = field(default=())
+
+
+def make_plan(
+    corpus: Corpus,
+    labels: Labels,
+    commits: Mapping[str, Commit],
+    wanted: Mapping[Modality, str],
+    *,
+    retry_failed: bool = False,
+) -> Plan:
+    """Compare what is on disk with what the index holds.
+
+    Args:
+        wanted: The fingerprint that each modality must have been made with.
+        retry_failed: Whether to try again what failed and has not changed.
+    """
+    by_place = {
+        (place.path, place.size, place.mtime_ns): commit for commit in commits.values() for place in commit.locations
+    }
+    jobs: list[Job] = []
+    unchanged: dict[str, Commit] = {}
+    failed: dict[str, Commit] = {}
+    for found in corpus.files:
+        annotation = labels.of(found.path, found.root)
+        job = Job(found, annotation, facts_stamp(found, annotation))
+        known = by_place.get((found.path, found.size, found.mtime_ns))
+        if known is None or _must_start_over(known, retry_failed):
+            jobs.append(job)
+        elif known.state == "failed":
+            failed[known.video.id] = known
+        elif stale_modalities(known, job, wanted):
+            jobs.append(replace(job, known=known))
+        else:
+            unchanged[known.video.id] = known
+    leftovers = tuple(sorted(key for key, commit in commits.items() if commit.state == "pending"))
+    return Plan(tuple(jobs), tuple(unchanged.values()), tuple(failed.values()), leftovers)
+
+
+def facts_stamp(found: Found, annotation: Annotation) -> str:
+    """Changes when the files beside the video or its label change; empty without any."""
+    facts = (found.sidecars.stamp, annotation.label, sorted(annotation.facets.items()))
+    return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+
+
+def stale_modalities(known: Commit, job: Job, wanted: Mapping[Modality, str]) -> tuple[Modality, ...]:
+    """The modalities that were made otherwise than now wanted, or from sidecars that have changed since.
+
+    Of several copies only the first one's sidecars count, as long as it is there.
+    """
+    first = known.locations[0].path
+    speaks = first == job.found.path or not first.exists()
+    facts_changed = speaks and known.sidecars != job.stamp
+    return tuple(
+        modality
+        for modality, fingerprint in wanted.items()
+        if modality not in known.modalities
+        or known.modalities[modality].fingerprint != fingerprint
+        or (facts_changed and modality != "frames")
+    )
+
+
+def swept(
+    corpus: Corpus, commits: Iterable[Commit], *, sweep_empty_roots: bool = False
+) -> Iterator[tuple[Commit, tuple[Location, ...]]]:
+    """The commits that lose locations, each with the locations it keeps; none left means that the video is gone.
+
+    A location is given up when its file was not found although the root and every folder above it were read, or when
+    the file there is another one by now. A root without a single file is taken for an unmounted disk.
+    """
+    found = {file.path: file for file in corpus.files}
+    alive = tuple(root for root in corpus.roots if sweep_empty_roots or _has_any(root, found))
+    for commit in commits:
+        kept = tuple(place for place in commit.locations if not _is_gone(place, found, alive, corpus.unreadable))
+        if kept != commit.locations:
+            yield commit, kept
+
+
+def _must_start_over(known: Commit, retry_failed: bool) -> bool:
+    if known.state == "failed":
+        return retry_failed or known.video.id.startswith(UNREAD_PREFIX)
+    return known.state == "pending"
+
+
+def _has_any(root: Path, found: Mapping[Path, Found]) -> bool:
+    return any(path.is_relative_to(root) for path in found)
+
+
+def _is_gone(place: Location, found: Mapping[Path, Found], alive: Sequence[Path], unreadable: Sequence[Path]) -> bool:
+    if place.path in found:
+        now = found[place.path]
+        return (now.size, now.mtime_ns) != (place.size, place.mtime_ns)
+    if any(place.path.is_relative_to(folder) for folder in unreadable):
+        return False
+    return any(place.path.is_relative_to(root) for root in alive)

@@ -1,0 +1,140 @@
+"""One indexing run from settings to report: the parts are built here, and only here, and handed to the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from indexer.config import LoadedSettings, Settings
+from indexer.corpus.find import Corpus, find_corpus
+from indexer.corpus.labels import Labels, read_labels
+from indexer.errors import UsageError
+from indexer.manifest import found_index, models_of, new_manifest, sampling_of, with_roots
+from indexer.models.profiles import Models
+from indexer.pipeline import Indexer, IndexReport, ProgressReport, index_corpus
+from indexer.reading import Reading
+from indexer.shots.select import Sampling
+from indexer.store import open_store
+from indexer.store.base import Manifest, VectorStore
+from indexer.store.lock import writing
+from indexer.thumbnails import ThumbnailFolder
+from indexer.types import Modality
+
+__all__ = ["RunOptions", "RunStart", "run_indexing"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What one run does besides the settings."""
+
+    retry_failed: bool = False
+    sweep_empty_roots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What is known before the first video is opened. ``reason`` says why these models, for an index just made."""
+
+    manifest: Manifest
+    corpus: Corpus
+    labels: Labels
+    reason: str
+
+
+def run_indexing(
+    paths: Sequence[Path],
+    loaded: LoadedSettings,
+    *,
+    options: RunOptions = RunOptions(),
+    on_start: Callable[[RunStart], None] | None = None,
+    on_progress: ProgressReport | None = None,
+) -> IndexReport:
+    """Index ``paths``, or what was indexed before if there are none.
+
+    Raises:
+        UsageError: there is nothing to index.
+        IndexBusyError: another process is writing this index.
+        IndexIncompatibleError: the index was made with other models than those asked for.
+        SceneseekError: as the parts raise it.
+    """
+    settings = loaded.settings
+    index = Path(settings.index.path)
+    _check_paths(paths)
+    with writing(index):
+        store = open_store(index, name=settings.index.name, url=settings.index.url, create=True)
+        try:
+            manifest, models, reason = _settle(store, loaded)
+            sampling = (
+                Sampling(**manifest.sampling) if _keeps_sampling(manifest, loaded) else sampling_of(settings.shots)
+            )
+            corpus, labels = _look_around(_roots(paths, manifest), settings)
+            store.write_manifest(with_roots(manifest, corpus.roots, sampling))
+            if on_start is not None:
+                on_start(RunStart(manifest, corpus, labels, reason))
+            return index_corpus(
+                corpus,
+                labels,
+                Indexer(
+                    store, models.frames, models.text, ThumbnailFolder(index), _reading(models, sampling, settings)
+                ),
+                report_progress=on_progress,
+                retry_failed=options.retry_failed,
+                sweep_empty_roots=options.sweep_empty_roots,
+            )
+        finally:
+            store.close()
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing and len(missing) == len(paths):
+        raise UsageError(f"There is no {' and no '.join(missing)}.", hint="Name a folder of videos, or a video.")
+
+
+def _settle(store: VectorStore, loaded: LoadedSettings) -> tuple[Manifest, Models, str]:
+    manifest = store.read_manifest()
+    if manifest is None:
+        return new_manifest(loaded.settings.models, sampling_of(loaded.settings.shots))
+    found_index(manifest, loaded.settings.models)
+    return manifest, models_of(manifest, device=loaded.settings.models.device), ""
+
+
+def _keeps_sampling(manifest: Manifest, loaded: LoadedSettings) -> bool:
+    """Whether nobody asked for another way of choosing keyframes than the index was made with."""
+    asked = (name for name, origin in loaded.origins.items() if name.startswith("shots.") and origin != "default")
+    return bool(manifest.sampling) and not any(asked)
+
+
+def _roots(paths: Sequence[Path], manifest: Manifest) -> Sequence[Path]:
+    roots = paths or manifest.roots
+    if not roots:
+        raise UsageError("There is nothing to index yet.", hint="Name a folder: sceneseek index FOLDER.")
+    return roots
+
+
+def _look_around(roots: Sequence[Path], settings: Settings) -> tuple[Corpus, Labels]:
+    from indexer.media.probe import looks_like_media
+
+    corpus = find_corpus(
+        roots,
+        looks_like_media=looks_like_media,
+        exclude=settings.corpus.exclude,
+        follow_links=settings.corpus.follow_links,
+        index=Path(settings.index.path),
+    )
+    return corpus, read_labels(settings.corpus.labels, corpus.roots)
+
+
+def _reading(models: Models, sampling: Sampling, settings: Settings) -> Reading:
+    return Reading(sampling, _wanted(models, sampling), settings.shots.max_side, settings.models.batch_size)
+
+
+def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:
+    """Every modality's fingerprint: its model's, and for frames how they were chosen."""
+    chosen = hashlib.blake2b(json.dumps(asdict(sampling), sort_keys=True).encode(), digest_size=4).hexdigest()
+    prints = models.fingerprints
+    text = prints["text"].digest
+    return {"frames": f"{prints['frames'].digest}+{chosen}", "subtitle": text, "description": text}

@@ -1,0 +1,86 @@
+"""What is written about a video before anyone watches it: subtitles, its description, its title and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text
+from indexer.errors import MediaError
+from indexer.media.probe import MediaFacts
+from indexer.media.subtitles import read_embedded, read_sidecar
+from indexer.plan import Job
+from indexer.types import Cue, Facet, Segment
+
+__all__ = ["VideoTexts", "read_video_texts"]
+
+
+@dataclass(slots=True)
+class VideoTexts:
+    """A video's title, description, label, facets and cues, and what could not be read."""
+
+    title: str = ""
+    description: str = ""
+    label: str = ""
+    facets: Mapping[str, Facet] = field(default_factory=dict)
+    cues: list[Cue] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def segments(self, video_id: str, duration_s: float) -> list[Segment]:
+        """The cues as subtitles, and title and description as one segment over the whole video."""
+        subtitles = [_segment(video_id, cue) for cue in self.cues]
+        about = ". ".join(text.rstrip(". ") for text in (self.title, self.description) if text)
+        description = [Segment(video_id, 0.0, duration_s, about, "description")] if about else []
+        return [*subtitles, *description]
+
+
+def read_video_texts(job: Job, media: MediaFacts) -> VideoTexts:
+    """Read the files beside a video and the subtitles inside it. What is broken becomes a warning, never an error."""
+    texts = VideoTexts(label=job.annotation.label, facets=job.annotation.facets)
+    facts = _facts(job.found.sidecars, texts)
+    texts.title = facts.title or media.title
+    texts.description = " ".join(filter(None, (_description(job.found.sidecars, texts), facts.description)))
+    texts.label = facts.label or texts.label
+    texts.facets = {**texts.facets, **facts.facets}
+    texts.cues = _cues(job.found.path, job.found.sidecars, media, texts)
+    return texts
+
+
+def _segment(video_id: str, cue: Cue) -> Segment:
+    return Segment(video_id, cue.start_s, cue.end_s, cue.text, "subtitle")
+
+
+def _facts(sidecars: Sidecars, texts: VideoTexts) -> Facts:
+    if sidecars.facts is None:
+        return Facts()
+    try:
+        return read_facts(sidecars.facts)
+    except MediaError as error:
+        texts.warnings.append(str(error))
+        return Facts()
+
+
+def _description(sidecars: Sidecars, texts: VideoTexts) -> str:
+    if sidecars.description is None:
+        return ""
+    try:
+        return " ".join(read_text(sidecars.description).split())
+    except MediaError as error:
+        texts.warnings.append(str(error))
+        return ""
+
+
+def _cues(video: Path, sidecars: Sidecars, media: MediaFacts, texts: VideoTexts) -> list[Cue]:
+    """The first subtitles that can be read: files beside the video come before streams inside it."""
+    for path in sidecars.subtitles:
+        try:
+            return read_sidecar(path)
+        except MediaError as error:
+            texts.warnings.append(str(error))
+    for stream in media.text_subtitle_streams:
+        try:
+            return read_embedded(video, stream)
+        except MediaError as error:
+            texts.warnings.append(str(error))
+    return []
