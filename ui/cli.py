@@ -1,0 +1,236 @@
+"""The ``sceneseek`` command: options in, exit code out.
+
+What a command does lives in ``ui.commands`` and is imported only when it runs, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.console import fail, say_interrupted
+from ui.context import Context, Flags
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sceneseek",
+    help="Search your videos by what you remember: index a folder once, type what you saw, get the moment.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index. [default: chroma_db]")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings. [default: config.toml]")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for other programs.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
+
+
+def main() -> None:
+    """Run the command line; our own errors become a message and their exit code."""
+    from indexer.errors import SceneseekError
+
+    try:
+        app()
+    except SceneseekError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        say_interrupted()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+
+
+@app.command("index")
+def index_command(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. [default: as before]")
+    ] = None,
+    index: Index = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="Models: auto, embedded, standard or best.")
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option("--sampling", metavar="MODE", help="full, or keyframes: only frames stored whole; much faster."),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", metavar="NAME", help="Which frames: shots, middle, uniform, kmeans or codec."),
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", help="Frames per video for 'uniform'.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="SOURCE", help="auto, folders, none, or a CSV or JSON file.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave such files out; may be repeated.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Believe an empty folder: remove its videos from the index.")
+    ] = False,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Index folders of videos. Run it again whenever they change: only what changed is done."""
+    from ui.commands.index import IndexRequest, index_videos
+
+    flags: Flags = {
+        "models.profile": profile,
+        "models.device": device,
+        "shots.strategy": _strategy(strategy, sampling),
+        "shots.count": count,
+        "corpus.labels": labels,
+        "corpus.exclude": tuple(exclude) if exclude else None,
+    }
+    request = IndexRequest(tuple(paths or ()), retry_failed, prune, as_json, quiet)
+    raise typer.Exit(index_videos(Context.load(config, index, flags), request))
+
+
+@app.command("search")
+def search_command(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What you remember, in your own words.")] = "",
+    index: Index = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. [default: 10]")
+    ] = None,
+    page: Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page of the moments.")] = 1,
+    label: Annotated[list[str] | None, typer.Option("--label", help="Only videos with this label.")] = None,
+    path: Annotated[
+        list[str] | None, typer.Option("--path", metavar="GLOB", help="Only files that match, as 'holiday/*'.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="Only such videos: 'duration<60', 'year=1999'."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", metavar="KIND=NUMBER", help="How much a kind of evidence counts: 'subtitle=2'."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="KIND", help="Only frames, subtitle or description.")
+    ] = None,
+    by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
+    image: Annotated[
+        Path | None, typer.Option("--image", metavar="FILE", help="Find what looks like this picture.")
+    ] = None,
+    like: Annotated[str, typer.Option("--like", metavar="VIDEO@SECONDS", help="Find what is like this moment.")] = "",
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures instead.")
+    ] = None,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Find moments by words, by a picture, or by another moment."""
+    from ui.commands.search import SearchRequest, search_moments
+
+    request = SearchRequest(
+        text=text,
+        image=image,
+        like=like,
+        labels=tuple(label or ()),
+        paths=tuple(path or ()),
+        conditions=tuple(where or ()),
+        weights=tuple(weight or ()),
+        only=tuple(only or ()),
+        page=page,
+        by_video=by_video,
+        html=html,
+        as_json=as_json,
+    )
+    flags: Flags = {"search.top_k": top_k, "models.device": device}
+    search_moments(Context.load(config, index, flags), request)
+
+
+@app.command("status")
+def status_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """What the index holds, what failed and why, its models and its size."""
+    from ui.commands.inspect import show_status
+
+    show_status(Context.load(config, index), as_json=as_json)
+
+
+@app.command("verify")
+def verify_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """Check that the index holds what it says it holds, and say what to do if not."""
+    from ui.commands.inspect import verify_records
+
+    raise typer.Exit(verify_records(Context.load(config, index), as_json=as_json))
+
+
+@app.command("remove")
+def remove_command(
+    names: Annotated[list[str], typer.Argument(metavar="PATH|ID...", help="Videos or folders, by path or id.")],
+    index: Index = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take videos out of the index; the files themselves are left alone."""
+    from ui.commands.inspect import remove_from_index
+
+    remove_from_index(Context.load(config, index), names, as_json=as_json)
+
+
+@app.command("export")
+def export_command(
+    what: Annotated[
+        str, typer.Argument(metavar="videos|moments", help="Facts of every video, or every span known.")
+    ] = "videos",
+    index: Index = None,
+    row_format: Annotated[
+        str | None, typer.Option("--format", metavar="jsonl|csv", help="[default: by the file's name, else jsonl]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to. [default: the terminal]")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Write the index's facts or moments as JSON lines or CSV."""
+    from ui.commands.inspect import export_rows
+
+    export_rows(Context.load(config, index), what, row_format, out)
+
+
+@app.command("config")
+def config_command(
+    index: Index = None,
+    config: Config = None,
+    defaults: Annotated[bool, typer.Option("--defaults", help="Print a commented config.toml to start from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The settings in force, and where each comes from."""
+    from ui.commands.inspect import print_default_settings, print_settings
+
+    if defaults:
+        print_default_settings()
+    else:
+        print_settings(Context.load(config, index), as_json=as_json)
+
+
+@app.command("demo")
+def demo_command(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
+    index: Index = None,
+    config: Config = None,
+) -> None:
+    """Build a small sample library, index it, and search it three times."""
+    from ui.commands.demo import run_demo
+
+    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder))
+
+
+def _strategy(strategy: str | None, sampling: str | None) -> str | None:
+    if sampling not in (None, "full", "keyframes"):
+        raise typer.BadParameter("use full or keyframes", param_hint="--sampling")
+    if sampling == "keyframes" and strategy not in (None, "codec"):
+        raise typer.BadParameter(f"keyframes goes only with codec, not with {strategy}", param_hint="--strategy")
+    if sampling == "full" and strategy is None:
+        return "shots"
+    return "codec" if sampling == "keyframes" else strategy

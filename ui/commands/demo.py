@@ -1,0 +1,58 @@
+"""``sceneseek demo``: a sample library from what is installed, indexed and searched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ui.commands.index import IndexRequest, index_videos
+from ui.commands.search import print_moments
+from ui.console import answer_console, plain, side_console
+
+if TYPE_CHECKING:
+    from ui.context import Context
+
+__all__ = ["run_demo"]
+
+_MOMENTS_EACH = 3
+
+
+def run_demo(context: Context, folder: Path) -> int:
+    """Build, index, search, and say what to type next; the exit code is that of indexing.
+
+    Raises:
+        UsageError: a package whose pictures are needed is not installed.
+    """
+    from ui.sample_library import build_sample_library
+
+    library = folder / "library"
+    side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
+    build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
+    exit_code = index_videos(context, IndexRequest(paths=(library,)))
+    _search_it(context)
+    _say_next(context)
+    return exit_code
+
+
+def _search_it(context: Context) -> None:
+    from search.engine import SearchEngine
+    from ui.sample_clips import DEMO_QUERIES
+
+    console = answer_console()
+    with SearchEngine.open(context.index_folder, device=context.settings.models.device) as engine:
+        for query in DEMO_QUERIES:
+            console.print(f'\n[bold]sceneseek search "{query}"[/]')
+            print_moments(console, engine.search(query, top_k=_MOMENTS_EACH))
+
+
+def _say_next(context: Context) -> None:
+    command = plain(Path(sys.argv[0]))
+    console = answer_console()
+    console.print("\n[bold]Try it yourself:[/]")
+    for line in (
+        f'{command} search --index {plain(context.index_folder)} "a red bus in the street"',
+        f'{command} index FOLDER        your own videos; then: {command} search "what you remember"',
+        f"{command} --help",
+    ):
+        console.print(f"  {line}", soft_wrap=True)

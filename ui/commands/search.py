@@ -1,0 +1,245 @@
+"""``sceneseek search``: a query in, moments out, as text, JSON or a page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ui.console import answer_console, plain, print_json, side_console
+from ui.html_page import Evidence, MomentCard, format_span, write_search_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from indexer.types import Image, Modality
+    from search.engine import Ranking
+    from search.moments import Hit, Moment
+    from search.query import Filters, Query
+    from ui.context import Context
+
+__all__ = ["SearchRequest", "print_moments", "search_moments"]
+
+_LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What was typed after ``sceneseek search``."""
+
+    text: str = ""
+    image: Path | None = None
+    like: str = ""
+    labels: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    page: int = 1
+    by_video: bool = False
+    html: Path | None = None
+    as_json: bool = False
+
+
+def search_moments(context: Context, request: SearchRequest) -> None:
+    """Search, and print what was found.
+
+    Raises:
+        QueryError: the request cannot be understood or answered.
+        StoreError: there is no index, or it cannot be read.
+    """
+    from search.engine import SearchEngine
+
+    settings = context.settings
+    query = _query(context, request)
+    with SearchEngine.open(
+        context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
+    ) as engine:
+        ranking = engine.search(query)
+    question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
+    if request.html is not None:
+        write_search_page(request.html, "sceneseek", question, _cards(ranking))
+        side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
+    elif request.as_json:
+        print_json(_as_json(ranking, question))
+    else:
+        _print_answer(answer_console(), ranking, request)
+
+
+def print_moments(console: Console, ranking: Ranking) -> None:
+    """The moments, best first: when, where, and why."""
+    for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1):
+        label = f"  [magenta]{plain(moment.video.label)}[/]" if moment.video.label else ""
+        when = f"[bold cyan]{format_span(moment.start_s, moment.end_s)}[/]"
+        others = len(ranking.others.get(moment.video.id, ()))
+        more = f"  [dim]+{others} more in this video[/]" if others else ""
+        console.print(f"{rank:3}  {when}  [bold]{plain(_name(moment))}[/]{label}{more}", soft_wrap=True)
+        console.print(f"     [dim]{plain(_short_path(moment.video.path))}[/]", soft_wrap=True)
+        console.print(f"     {'  '.join(_reason(hit) for hit in _best_hits(moment))}", soft_wrap=True)
+
+
+def _query(context: Context, request: SearchRequest) -> Query:
+    from search.query import Query
+
+    top_k = context.settings.search.top_k
+    return Query(
+        text=request.text,
+        image=_picture(request.image) if request.image else None,
+        like=_moment_named(request.like) if request.like else None,
+        filters=_filters(request),
+        weights=_weights(context.settings.search.weights, request),
+        top_k=top_k,
+        offset=(request.page - 1) * top_k,
+        group_by_video=request.by_video,
+    )
+
+
+def _filters(request: SearchRequest) -> Filters:
+    from search.query import Filters, parse_condition
+
+    return Filters(request.labels, request.paths, tuple(parse_condition(text) for text in request.conditions))
+
+
+def _weights(settings: Mapping[str, float], request: SearchRequest) -> Mapping[Modality, float]:
+    from indexer.errors import QueryError
+    from indexer.types import SPACE_OF_MODALITY
+
+    weights = dict(settings)
+    for text in request.weights:
+        name, _, number = text.partition("=")
+        try:
+            weights[name.strip()] = float(number)
+        except ValueError as error:
+            raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
+    if request.only:
+        others = [name for name in SPACE_OF_MODALITY if name not in request.only]
+        weights = {name: weights.get(name) or 1.0 for name in request.only} | dict.fromkeys(others, 0.0)
+    return cast("Mapping[Modality, float]", weights)
+
+
+def _picture(path: Path) -> Image:
+    import numpy as np
+    from PIL import Image as Pictures
+    from PIL import ImageOps
+
+    from indexer.errors import QueryError
+
+    try:
+        with Pictures.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, ValueError, Pictures.DecompressionBombError) as error:
+        raise QueryError(f"{path} is no picture that can be read.", hint="Give a JPEG or PNG file.") from error
+
+
+def _moment_named(text: str) -> tuple[str, float]:
+    """``VIDEO@SECONDS``, or ``VIDEO@h:mm:ss``."""
+    from indexer.errors import QueryError
+
+    video, _, time = text.rpartition("@")
+    if not video or not re.fullmatch(r"\d+(\.\d+)?|(\d+:)?\d{1,2}:\d{2}(\.\d+)?", time):
+        raise QueryError(f"'{text}' names no moment.", hint="Write it as VIDEO@SECONDS, such as holiday.mp4@75.")
+    seconds = 0.0
+    for part in time.split(":"):
+        seconds = 60 * seconds + float(part)
+    return video, seconds
+
+
+def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) -> None:
+    if not ranking.moments:
+        console.print("Nothing found." if request.page == 1 else "There are no more moments.")
+        console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
+    print_moments(console, ranking)
+    if ranking.missing:
+        side_console().print(f"[yellow]Not in this index:[/] {', '.join(ranking.missing)}.")
+    if ranking.has_more:
+        console.print(f"[dim]More with --page {request.page + 1}.[/]")
+
+
+def _name(moment: Moment) -> str:
+    return moment.video.title or moment.video.path.name
+
+
+def _short_path(path: Path) -> str:
+    """Below the current folder or the home folder, the path from there."""
+    for folder, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path.is_relative_to(folder):
+            return sign + str(path.relative_to(folder))
+    return str(path)
+
+
+def _best_hits(moment: Moment) -> list[Hit]:
+    return [hit for hit in (moment.best_hit(modality) for modality in moment.modalities) if hit is not None]
+
+
+def _reason(hit: Hit) -> str:
+    text = f" “{plain(_shortened(hit.text))}”" if hit.text else ""
+    return f"[green]{hit.modality}[/] {hit.score:.2f}{text}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1].rstrip() + "…"
+
+
+def _as_json(ranking: Ranking, question: str) -> dict[str, Any]:
+    return {
+        "query": question,
+        "took_s": round(ranking.took_s, 4),
+        "total": ranking.total,
+        "has_more": ranking.has_more,
+        "searched": ranking.searched,
+        "missing": ranking.missing,
+        "moments": [
+            _moment_as_json(rank, moment) for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1)
+        ],
+    }
+
+
+def _moment_as_json(rank: int, moment: Moment) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "video_id": moment.video.id,
+        "path": str(moment.video.path),
+        "title": moment.video.title,
+        "label": moment.video.label,
+        "start_s": round(moment.start_s, 3),
+        "end_s": round(moment.end_s, 3),
+        "time_s": round(moment.time_s, 3),
+        "score": round(moment.score, 6),
+        "modalities": moment.modalities,
+        "hits": [
+            {
+                "modality": hit.modality,
+                "cosine": round(hit.score, 6),
+                "rank": hit.rank,
+                "start_s": round(hit.start_s, 3),
+                "end_s": round(hit.end_s, 3),
+                "text": hit.text,
+            }
+            for hit in moment.hits
+        ],
+        "thumbnail": str(moment.thumbnail) if moment.thumbnail else None,
+    }
+
+
+def _cards(ranking: Ranking) -> list[MomentCard]:
+    return [_card(rank, moment) for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1)]
+
+
+def _card(rank: int, moment: Moment) -> MomentCard:
+    video = moment.video
+    return MomentCard(
+        rank=rank,
+        video_id=video.id,
+        path=video.path,
+        title=video.title,
+        label=video.label,
+        start_s=moment.start_s,
+        end_s=moment.end_s,
+        time_s=moment.time_s,
+        score=moment.score,
+        evidence=tuple(Evidence(hit.modality, hit.score, hit.text) for hit in _best_hits(moment)),
+        thumbnail=moment.thumbnail.read_bytes() if moment.thumbnail else None,
+    )

@@ -1,0 +1,61 @@
+"""How the command line speaks: answers on the standard output, everything else on the standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from indexer.errors import SceneseekError
+
+__all__ = ["answer_console", "fail", "plain", "print_json", "say_interrupted", "side_console"]
+
+INTERRUPTED = 130
+
+
+def answer_console() -> Console:
+    """Where answers go; at most 100 columns wide, so that lines stay readable."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    console.width = min(console.width, 100)
+    return console
+
+
+def side_console() -> Console:
+    """Where progress, warnings and errors go."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def plain(text: object) -> str:
+    """Untrusted text for a terminal: no markup, no control characters, no undecodable bytes."""
+    from rich.markup import escape
+
+    shown = "".join(letter if letter.isprintable() else "�" for letter in str(text))
+    return escape(shown)
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on the standard output; undecodable bytes of file names as escapes."""
+    text = json.dumps(content, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def fail(error: SceneseekError) -> NoReturn:
+    """Say what went wrong and what to do, and leave with the error's exit code."""
+    console = side_console()
+    console.print(f"[bold red]Error:[/] {plain(error.message)}", soft_wrap=True)
+    if error.hint:
+        console.print(plain(error.hint), soft_wrap=True)
+    sys.exit(error.exit_code)
+
+
+def say_interrupted() -> NoReturn:
+    """Say that nothing is lost, and leave as a program stopped by Ctrl-C does."""
+    side_console().print("\nStopped. Nothing is lost: what was finished is kept, and the next run goes on from there.")
+    sys.exit(INTERRUPTED)
