@@ -1,0 +1,42 @@
+"""Where the cosines of each model family stand (see ``search.fusion``).
+
+A family's entry is found by its fingerprint: ``family:name`` first, then ``family``, then the general default of the
+comparison. The figures are provisional until they are measured on labelled pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from indexer.models.base import Fingerprint
+from search.fusion import Calibration
+
+__all__ = ["CALIBRATIONS", "DEFAULTS", "Comparison", "calibration_of"]
+
+Comparison: TypeAlias = Literal["text-frames", "image-frames", "text-text"]
+
+DEFAULTS: Mapping[Comparison, Calibration] = MappingProxyType(
+    {
+        "text-frames": Calibration(0.0, 0.5),
+        "image-frames": Calibration(0.0, 1.0),
+        "text-text": Calibration(0.25, 0.7),
+    }
+)
+
+CALIBRATIONS: Mapping[tuple[str, Comparison], Calibration] = MappingProxyType(
+    {
+        ("concepts", "text-frames"): Calibration(0.0, 0.5),
+        ("open_clip", "text-frames"): Calibration(0.15, 0.30),
+        ("sentence", "text-text"): Calibration(0.25, 0.7),
+    }
+)
+
+
+def calibration_of(fingerprint: Fingerprint | None, comparison: Comparison) -> Calibration:
+    """The calibration of a model for one kind of comparison; the general default for None and unknown families."""
+    if fingerprint is None:
+        return DEFAULTS[comparison]
+    named = (f"{fingerprint.family}:{fingerprint.name}", comparison)
+    return CALIBRATIONS.get(named) or CALIBRATIONS.get((fingerprint.family, comparison)) or DEFAULTS[comparison]

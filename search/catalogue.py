@@ -1,0 +1,108 @@
+"""What there is to search: the committed videos of an index, as of one instant."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from indexer.errors import QueryError
+from indexer.models.base import Fingerprint
+from indexer.store.base import Commit, Manifest, VectorStore
+from indexer.types import SPACE_OF_MODALITY, Modality, Space, Video
+from search.filters import BUILT_IN_FACETS, Filters, fold
+
+__all__ = ["Catalogue"]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The commits of an index, whatever their state (only the committed ones are searched), and its manifest."""
+
+    commits: Mapping[str, Commit]
+    manifest: Manifest | None = None
+
+    @classmethod
+    def read(cls, store: VectorStore) -> Catalogue:
+        """The catalogue of a store as it is now."""
+        return cls(store.commits(), store.read_manifest())
+
+    @cached_property
+    def videos(self) -> Mapping[str, Video]:
+        """Every searchable video by id."""
+        return {key: commit.video for key, commit in self.commits.items() if commit.is_searchable}
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """The ids of the searchable videos."""
+        return frozenset(self.videos)
+
+    @cached_property
+    def counts(self) -> Mapping[Modality, int]:
+        """How many records of each modality the searchable videos have; modalities without any are absent."""
+        counts: Counter[Modality] = Counter()
+        for key in self.videos:
+            counts.update({name: state.count for name, state in self.commits[key].modalities.items() if state.count})
+        return counts
+
+    @cached_property
+    def facet_names(self) -> frozenset[str]:
+        """Every name, folded, that some video can be filtered by."""
+        own = {fold(name) for video in self.videos.values() for name in video.facets}
+        return frozenset(own.union(BUILT_IN_FACETS))
+
+    def modalities(self, space: Space) -> frozenset[Modality]:
+        """The modalities of a space that there is something of."""
+        return frozenset(name for name in self.counts if SPACE_OF_MODALITY[name] == space)
+
+    def fingerprint(self, role: Space) -> Fingerprint | None:
+        """The model that a space was filled with; None if the index does not say."""
+        _, fingerprint = self.manifest.models.get(role, ("", None)) if self.manifest else ("", None)
+        return fingerprint
+
+    def accepted(self, filters: Filters) -> frozenset[str]:
+        """The ids of the videos that meet the filters.
+
+        Raises:
+            QueryError: a condition names a facet that no video has.
+        """
+        if not filters:
+            return self.ids
+        for condition in filters.facets:
+            self._check_facet(condition.name)
+        return frozenset(key for key, video in self.videos.items() if filters.accepts(video))
+
+    def find(self, named: str) -> Video:
+        """The video with this id, at this path, or whose path ends so.
+
+        Raises:
+            QueryError: there is no such video, or several.
+        """
+        if named in self.videos:
+            return self.videos[named]
+        found = self._at(Path(named).expanduser().absolute()) or self._ending_in(PurePath(named))
+        if not found:
+            raise QueryError(f"There is no video '{named}' in this index.", hint="Give its path as indexed, or its id.")
+        if len(found) > 1:
+            places = " and ".join(sorted(str(self.videos[key].path) for key in found)[:2])
+            raise QueryError(f"'{named}' could be {places}.", hint="Give more of the path.")
+        return self.videos[found[0]]
+
+    def _at(self, path: Path) -> list[str]:
+        return [key for key in self.videos if path in self._paths(key)]
+
+    def _ending_in(self, path: PurePath) -> list[str]:
+        parts = path.parts
+        return [key for key in self.videos if any(known.parts[-len(parts) :] == parts for known in self._paths(key))]
+
+    def _paths(self, video_id: str) -> Collection[Path]:
+        return {self.videos[video_id].path, *(place.path for place in self.commits[video_id].locations)}
+
+    def _check_facet(self, name: str) -> None:
+        if fold(name) in self.facet_names:
+            return
+        nearest = difflib.get_close_matches(fold(name), self.facet_names, n=1, cutoff=0.0)
+        raise QueryError(f"No video here has a fact called '{name}'.", hint=f"Did you mean '{nearest[0]}'?")

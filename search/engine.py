@@ -1,0 +1,284 @@
+"""The engine: a query in, ranked moments with their evidence out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from indexer.errors import IndexDamagedError, QueryError
+from indexer.models.lifecycle import Lazy
+from indexer.store.base import VectorStore
+from indexer.types import SPACE_OF_MODALITY, Modality
+from search.calibration import Comparison
+from search.catalogue import Catalogue
+from search.fusion import RRF_K, Calibration, Fusion
+from search.like import find_likeness
+from search.listing import Listing
+from search.merging import MergeRules
+from search.moments import Moment
+from search.probes import ProbeMaker, QueryModels
+from search.query import Query
+from search.retrieval import Descent, Probe, Scope
+
+__all__ = ["FindThumbnail", "Ranking", "SearchEngine", "SearchOptions"]
+
+FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search.
+
+    Args:
+        depth: How many hits of each space are looked at first; a search goes deeper for more moments.
+        rrf_k: The constant of reciprocal rank fusion.
+        merging: When hits are one moment.
+        calibrations: Where cosines stand, for comparisons that shall not use ``search.calibration``.
+    """
+
+    depth: int = 50
+    rrf_k: float = RRF_K
+    merging: MergeRules = field(default_factory=MergeRules)
+    calibrations: Mapping[Comparison, Calibration] = field(default_factory=dict)
+
+
+DEFAULT_OPTIONS = SearchOptions()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The answer to a query.
+
+    Args:
+        query: What was asked.
+        moments: One page of the ranking, best first: ``query.top_k`` of them from ``query.offset`` on. With
+            ``query.group_by_video`` the best moment of each video.
+        total: How many moments (with grouping: videos) were found before paging. The search goes one beyond the page
+            and stops there, so this is exact on the last page and a lower bound before.
+        searched: The modalities looked at.
+        missing: The modalities that the query weighs and that could not be looked at.
+        others: With grouping, the further moments of each video on the page by its id, as far as they were found.
+        took_s: How long the search took, in seconds.
+    """
+
+    query: Query
+    moments: tuple[Moment, ...]
+    total: int
+    searched: tuple[Modality, ...]
+    missing: tuple[Modality, ...]
+    others: Mapping[str, tuple[Moment, ...]] = field(default_factory=dict)
+    took_s: float = 0.0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another page follows."""
+        return self.total > self.query.offset + len(self.moments)
+
+
+class SearchEngine:
+    """Searches one index; any number of threads may search at a time.
+
+    Args:
+        store: The index.
+        models: Gives the models of the index; called (perhaps more than once) when a query has to be encoded.
+        thumbnails: Finds the picture of a video's instant, None where there is none.
+        options: How to search.
+    """
+
+    def __init__(
+        self,
+        store: VectorStore,
+        models: Callable[[], QueryModels],
+        *,
+        thumbnails: FindThumbnail | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._thumbnails = thumbnails
+        self._options = options
+        self._reading = Lock()
+        self._catalogue: Catalogue | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        name: str = "sceneseek",
+        url: str = "",
+        device: str = "auto",
+        options: SearchOptions = DEFAULT_OPTIONS,
+    ) -> Self:
+        """Open the index in a folder, or the one on a Chroma server at ``url``; models load at the first query.
+
+        Args:
+            path: The folder of the index.
+            name: The name of the index in the database.
+            url: A Chroma server instead of the folder.
+            device: Where the models run: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+            options: How to search.
+
+        Raises:
+            IndexMissingError: there is no index.
+            IndexDamagedError: there is one that cannot be opened.
+        """
+        from indexer.store import open_store
+        from indexer.thumbnails import ThumbnailFolder
+
+        store = open_store(Path(path), name=name, url=url)
+        models = Lazy(lambda: _models_of(store, device))
+        return cls(store, models.get, thumbnails=ThumbnailFolder(Path(path)).find, options=options)
+
+    def search(self, query: Query | str, *, top_k: int | None = None) -> Ranking:
+        """Find the moments that match a query; a text alone is a query for it.
+
+        Args:
+            query: What to find.
+            top_k: How many moments to answer with, if not as many as the query says.
+
+        Raises:
+            QueryError: the query cannot be answered: the index is empty, a filter names an unknown fact, the video to
+                find similar moments to is unknown, or nothing in the index can be compared with such a query.
+            IndexIncompatibleError: the models here are not those of the index.
+            ModelError: a model cannot encode the query.
+            StoreError: the database does not answer.
+        """
+        began = time.perf_counter()
+        asked = Query(text=query) if isinstance(query, str) else query
+        ranking = self._answer(asked if top_k is None else replace(asked, top_k=top_k))
+        return replace(ranking, took_s=time.perf_counter() - began)
+
+    def catalogue(self) -> Catalogue:
+        """What there is to search, as last read; read anew when the store says that it may have changed."""
+        seen = self._catalogue
+        # Whoever comes while another thread reads goes on with what was there before.
+        if not self._reading.acquire(blocking=seen is None):
+            return seen if seen is not None else self.catalogue()
+        try:
+            return self._read_if_changed()
+        finally:
+            self._reading.release()
+
+    def reload(self) -> None:
+        """Read what there is to search anew at the next query, say after this very process has indexed."""
+        self._catalogue = None
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._store.close()
+
+    def _read_if_changed(self) -> Catalogue:
+        changed = self._store.refresh()
+        catalogue = self._catalogue
+        if changed or catalogue is None:
+            catalogue = Catalogue.read(self._store)
+            self._catalogue = catalogue
+        return catalogue
+
+    def _answer(self, query: Query) -> Ranking:
+        catalogue = self.catalogue()
+        _check_not_empty(catalogue)
+        scope = _scope(query, catalogue)
+        likeness = None
+        if query.like is not None:
+            named, second = query.like
+            likeness = find_likeness(self._store, catalogue.find(named), second)
+            scope = replace(scope, without=likeness.excerpt)
+        probes = ProbeMaker(self._models, catalogue, self._options.calibrations).probes(query, likeness)
+        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope))
+
+    def _list(self, query: Query, catalogue: Catalogue, probes: Sequence[Probe], scope: Scope) -> Listing:
+        """List moments until there is one more than the page needs, or no more to find."""
+        descents = [self._descent(probe, catalogue) for probe in probes]
+        listing = Listing(catalogue.videos, self._fusion(query, probes), self._options.merging)
+        while scope.video_ids and _found(listing, query) <= query.offset + query.top_k:
+            if all(descent.exhausted for descent in descents):
+                break
+            listing.add([hit for descent in descents for hit in descent.next_level(scope)])
+            if query.group_by_video:
+                scope = scope.besides(listing.by_video.keys())
+        return listing
+
+    def _descent(self, probe: Probe, catalogue: Catalogue) -> Descent:
+        held = catalogue.modalities(probe.space)
+        return Descent(self._store, probe, self._options.depth, all_modalities=held)
+
+    def _fusion(self, query: Query, probes: Sequence[Probe]) -> Fusion:
+        return Fusion(
+            weights={name: query.weight(name) for probe in probes for name in probe.modalities},
+            calibrations={name: probe.calibration for probe in probes for name in probe.modalities},
+            k=self._options.rrf_k,
+        )
+
+    def _page(self, query: Query, catalogue: Catalogue, probes: Sequence[Probe], listing: Listing) -> Ranking:
+        ranked = [moments[0] for moments in listing.by_video.values()] if query.group_by_video else listing.moments
+        page = [self._pictured(moment) for moment in ranked[query.offset : query.offset + query.top_k]]
+        searched = {name for probe in probes for name in probe.modalities}
+        return Ranking(
+            query=query,
+            moments=tuple(page),
+            total=_found(listing, query),
+            searched=tuple(name for name in SPACE_OF_MODALITY if name in searched),
+            missing=_missing(query, searched, catalogue),
+            others=self._others(page, listing) if query.group_by_video else {},
+        )
+
+    def _others(self, page: Sequence[Moment], listing: Listing) -> Mapping[str, tuple[Moment, ...]]:
+        return {
+            moment.video.id: tuple(self._pictured(other) for other in listing.by_video[moment.video.id][1:])
+            for moment in page
+        }
+
+    def _pictured(self, moment: Moment) -> Moment:
+        if self._thumbnails is None:
+            return moment
+        return replace(moment, thumbnail=self._thumbnails(moment.video.id, moment.time_s))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_not_empty(catalogue: Catalogue) -> None:
+    if not catalogue.videos:
+        raise QueryError("There is nothing to search yet.", hint="Index something first: sceneseek index FOLDER.")
+
+
+def _scope(query: Query, catalogue: Catalogue) -> Scope:
+    accepted = catalogue.accepted(query.filters)
+    return Scope(accepted, narrowed=len(accepted) < len(catalogue.videos))
+
+
+def _found(listing: Listing, query: Query) -> int:
+    return len(listing.by_video if query.group_by_video else listing.moments)
+
+
+def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue) -> tuple[Modality, ...]:
+    """What a text cannot be looked for in; for a picture or a moment, only what the index lacks."""
+    return tuple(
+        name
+        for name, weight in query.weights.items()
+        if weight > 0 and name not in searched and (query.text or not catalogue.counts.get(name))
+    )
+
+
+def _models_of(store: VectorStore, device: str) -> QueryModels:
+    """The models that the index says it was made with."""
+    from indexer.manifest import models_of
+
+    manifest = store.read_manifest()
+    if manifest is None:
+        raise IndexDamagedError(
+            "The index does not say which models it was made with.", hint="Delete its folder and index again."
+        )
+    return models_of(manifest, device=device)

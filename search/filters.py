@@ -1,0 +1,213 @@
+"""Which videos a query may find: by label, by path and by the facts known about them."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from indexer.errors import QueryError
+from indexer.types import Facet, Video
+
+__all__ = ["BUILT_IN_FACETS", "FacetCondition", "Filters", "Operator", "facets_of", "fold", "parse_condition"]
+
+Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
+
+BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "size", "has_audio")
+
+_OPERATORS: tuple[Operator, ...] = get_args(Operator)
+_COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
+    {
+        "=": operator.eq,
+        "!=": operator.ne,
+        "<": operator.lt,
+        "<=": operator.le,
+        ">": operator.gt,
+        ">=": operator.ge,
+    }
+)
+_CONDITION = re.compile(r"\s*(?P<name>[^=!<>]*?)\s*(?P<op>!=|<=|>=|==|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_TRUTH: Mapping[str, bool] = MappingProxyType(
+    {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+)
+
+
+def fold(text: str) -> str:
+    """A text without its case and its accents, so that "Élan" and "elan" are one."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).strip()
+
+
+def facets_of(video: Video) -> dict[str, Facet]:
+    """What a video can be filtered by: its own facets and the built-in ones, which win. Names are folded.
+
+    ``duration`` is in seconds, ``width`` and ``height`` in pixels as displayed, ``size`` in bytes.
+    """
+    built_in: dict[str, Facet] = {
+        "label": video.label,
+        "title": video.title,
+        "path": video.path.as_posix(),
+        "duration": video.duration_s,
+        "width": video.width,
+        "height": video.height,
+        "size": video.size,
+        "has_audio": video.has_audio,
+    }
+    return {fold(name): value for name, value in video.facets.items()} | built_in
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCondition:
+    """One fact a video must have, such as ``duration < 60``.
+
+    Two numbers (or texts that read as numbers) compare as numbers, anything else as text without case and accents.
+    A text is never smaller or larger than a number. A video without the fact meets only ``!=``.
+
+    Raises:
+        QueryError: the name is empty or the operator unknown.
+    """
+
+    name: str
+    op: Operator
+    value: Facet
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise QueryError("A filter does not say which fact it is about.", hint="Write it like duration<60.")
+        if self.op not in _OPERATORS:
+            raise QueryError(f"'{self.op}' compares nothing.", hint=f"Use one of {' '.join(_OPERATORS)}.")
+
+    def holds(self, facets: Mapping[str, Facet]) -> bool:
+        """Whether a video with these facets (as ``facets_of`` gives them) meets the condition."""
+        fact = facets.get(fold(self.name))
+        if fact is None:
+            return self.op == "!="
+        return _compare(fact, self.op, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a video must be like to be found; what is left empty does not restrict.
+
+    Args:
+        labels: Any of these labels; case and accents do not matter.
+        paths: Any of these glob patterns, without regard to case, matched against the full path (with ``/``), the
+            file name, and every trailing part of the path. ``*`` and ``?`` stay within one folder, ``**`` crosses
+            folders, and a pattern that ends in ``/`` means everything below.
+        facets: All of these conditions.
+    """
+
+    labels: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    facets: tuple[FacetCondition, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.labels or self.paths or self.facets)
+
+    def accepts(self, video: Video) -> bool:
+        """Whether the video meets all that is asked."""
+        return self._accepts_label(video.label) and self._accepts_path(video.path) and self._accepts_facets(video)
+
+    def _accepts_label(self, label: str) -> bool:
+        return not self.labels or fold(label) in {fold(wanted) for wanted in self.labels}
+
+    def _accepts_path(self, path: PurePath) -> bool:
+        return not self.paths or any(matches_path(pattern, path) for pattern in self.paths)
+
+    def _accepts_facets(self, video: Video) -> bool:
+        if not self.facets:
+            return True
+        facets = facets_of(video)
+        return all(condition.holds(facets) for condition in self.facets)
+
+
+def parse_condition(text: str) -> FacetCondition:
+    """Read ``name=value`` or ``duration<60`` (``= == != < <= > >=``; spaces around are allowed).
+
+    Raises:
+        QueryError: it is no such condition.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise QueryError(
+            f"'{text}' is no condition on a video.", hint="Write it like label=cats, duration<60 or width>=1280."
+        )
+    op = "=" if found["op"] == "==" else found["op"]
+    return FacetCondition(found["name"], cast("Operator", op), found["value"])
+
+
+def matches_path(pattern: str, path: PurePath) -> bool:
+    """Whether a glob pattern covers a path, its file name or a trailing part of it; see ``Filters``."""
+    text = _plain(path.as_posix())
+    # A path pasted as it is means itself, also when its name holds brackets.
+    return f"/{text}".endswith(f"/{_plain(pattern)}") or _path_pattern(pattern).fullmatch(text) is not None
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+@lru_cache(maxsize=256)
+def _path_pattern(pattern: str) -> re.Pattern[str]:
+    folded = _plain(pattern)
+    below = folded + "**" if folded.endswith("/") else folded
+    anywhere = "" if below.startswith("/") else "(?:.*/)?"
+    try:
+        return re.compile(anywhere + "".join(_glob_part(part) for part in _glob_parts(below)), re.DOTALL)
+    except re.error as error:
+        raise QueryError(
+            f"The path pattern '{pattern}' cannot be read ({error}).",
+            hint="Write a range from low to high, like [a-z].",
+        ) from error
+
+
+def _glob_parts(pattern: str) -> list[str]:
+    return re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", pattern, re.DOTALL)
+
+
+def _glob_part(part: str) -> str:
+    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if part in wildcards:
+        return wildcards[part]
+    if len(part) > 2 and part.startswith("["):
+        return _glob_choice(part[1:-1])
+    return re.escape(part)
+
+
+def _glob_choice(letters: str) -> str:
+    negated = letters.startswith("!")
+    escaped = re.sub(r"([\\\[\]^&~|])", r"\\\1", letters.removeprefix("!"))
+    return f"(?!/)[{'^' if negated else ''}{escaped}]"
+
+
+def _compare(fact: Facet, op: Operator, wanted: Facet) -> bool:
+    numbers = _number(fact), _number(wanted)
+    if isinstance(fact, bool):
+        return _compare_truth(fact, op, wanted)
+    if None not in numbers:
+        return _COMPARE[op](*numbers)
+    if numbers != (None, None) and op not in ("=", "!="):
+        return False
+    return _COMPARE[op](fold(str(fact)), fold(str(wanted)))
+
+
+def _compare_truth(fact: bool, op: Operator, wanted: Facet) -> bool:
+    truth = _TRUTH.get(fold(str(wanted)))
+    if truth is None or op not in ("=", "!="):
+        return op == "!="
+    return _COMPARE[op](fact, truth)
+
+
+def _number(value: Facet) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,95 @@
+"""The moment that similar ones are sought to, as the index knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import QueryError
+from indexer.store.base import VectorStore
+from indexer.types import Embedding, Record, Video
+from search.retrieval import Excerpt
+
+__all__ = ["Likeness", "find_likeness"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What to compare with, and the shot it comes from, which is no answer.
+
+    ``frame`` is the vector ``(dim,)`` of the frame that stands for the second asked for, ``text`` the mean direction
+    of the segments said or shown at it; None where there is none.
+    """
+
+    excerpt: Excerpt
+    frame: Embedding | None
+    text: Embedding | None
+
+
+def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
+    """Look up the frame whose span has the second in it, or else the nearest, and the segments around it.
+
+    Segments about the whole video are left out: they do not tell one of its moments from another.
+
+    Raises:
+        QueryError: the video ends before that second, or the index holds nothing at it.
+    """
+    _check_within(video, second)
+    frames = list(store.records("frames", video_id=video.id, vectors=True))
+    frame = min(frames, key=lambda record: (_distance_s(record, second), record.start_s, record.id), default=None)
+    around = _segments_at(store, video, second)
+    if frame is None and not around:
+        raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
+    return Likeness(
+        excerpt=_excerpt(video, _of_shot(frames, frame) or around),
+        frame=None if frame is None else frame.vector,
+        text=_mean_direction([segment.vector for segment in around]),
+    )
+
+
+def _check_within(video: Video, second: float) -> None:
+    if second > video.duration_s:
+        raise QueryError(
+            f"{video.path.name} ends at {video.duration_s:.1f} s, before {second:.1f} s.",
+            hint="Give a second within the video.",
+        )
+
+
+def _segments_at(store: VectorStore, video: Video, second: float) -> list[Record]:
+    segments = store.records("text", video_id=video.id, vectors=True)
+    return [
+        segment
+        for segment in segments
+        if _distance_s(segment, second) == 0 and segment.end_s - segment.start_s < video.duration_s
+    ]
+
+
+def _distance_s(record: Record, second: float) -> float:
+    """How far a second is from a record's span; 0 within it."""
+    if record.start_s <= second < record.end_s or second == record.start_s:
+        return 0.0
+    return max(record.start_s - second, second - record.end_s, 1e-9)
+
+
+def _of_shot(frames: Sequence[Record], frame: Record | None) -> list[Record]:
+    if frame is None:
+        return []
+    return [other for other in frames if other is frame or (frame.shot >= 0 and other.shot == frame.shot)]
+
+
+def _excerpt(video: Video, records: Sequence[Record]) -> Excerpt:
+    return Excerpt(video.id, min(record.start_s for record in records), max(record.end_s for record in records))
+
+
+def _mean_direction(vectors: Sequence[Embedding]) -> Embedding | None:
+    """The normalised mean, None if there is none or they cancel out."""
+    if not vectors:
+        return None
+    mean: NDArray[np.float64] = np.stack(vectors).astype(np.float64).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-9:
+        return None
+    return np.asarray(mean / length, np.float32)
