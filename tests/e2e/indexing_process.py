@@ -1,0 +1,40 @@
+"""One indexing run as a process of its own, with tiny models: ``python -m tests.e2e.indexing_process FILMS INDEX``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from indexer.corpus.find import find_corpus
+from indexer.corpus.labels import Labels
+from indexer.media.probe import looks_like_media
+from indexer.pipeline import Indexer, Progress, index_corpus
+from indexer.reading import Reading
+from indexer.shots.select import Sampling
+from indexer.store import open_store
+from indexer.store.lock import writing
+from indexer.thumbnails import ThumbnailFolder
+from tests.encoders import ColourEncoder, WordEncoder
+
+
+def tell(progress: Progress) -> None:
+    """One line per step, so that the test knows how far the run is."""
+    sys.stdout.write(f"{progress.videos_done} {progress.bytes_done}\n")
+    sys.stdout.flush()
+
+
+def main(films: Path, index: Path) -> None:
+    """Bring the index in line with the films."""
+    frames, text = ColourEncoder(), WordEncoder()
+    prints = {"frames": frames.fingerprint.digest, "subtitle": text.fingerprint.digest}
+    reading = Reading(Sampling(), prints, batch_size=1)
+    with writing(index):
+        store = open_store(index, create=True)
+        corpus = find_corpus([films], looks_like_media=looks_like_media)
+        indexer = Indexer(store, frames, text, ThumbnailFolder(index), reading)
+        index_corpus(corpus, Labels(), indexer, report_progress=tell)
+        store.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
