@@ -63,6 +63,8 @@ def run_indexing(
     settings = loaded.settings
     index = Path(settings.index.path)
     _check_paths(paths)
+    if not paths:
+        open_store(index, name=settings.index.name, url=settings.index.url).close()
     with writing(index):
         store = open_store(index, name=settings.index.name, url=settings.index.url, create=True)
         try:
@@ -111,7 +113,7 @@ def _keeps_sampling(manifest: Manifest, loaded: LoadedSettings) -> bool:
 def _roots(paths: Sequence[Path], manifest: Manifest) -> Sequence[Path]:
     roots = paths or manifest.roots
     if not roots:
-        raise UsageError("There is nothing to index yet.", hint="Name a folder: sceneseek index FOLDER.")
+        raise UsageError("Nothing has been indexed yet.", hint="Name a folder: sceneseek index FOLDER.")
     return roots
 
 

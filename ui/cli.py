@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ui.console import fail, say_interrupted
+from ui.console import INTERRUPTED, fail, say_interrupted
 from ui.context import Context, Flags
 
 __all__ = ["app", "main"]
@@ -38,8 +38,10 @@ def main() -> None:
         app()
     except SceneseekError as error:
         fail(error)
-    except KeyboardInterrupt:
-        say_interrupted()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            say_interrupted()
+        raise
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
         sys.exit(0)

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from indexer.errors import SceneseekError
 
-__all__ = ["answer_console", "fail", "plain", "print_json", "say_interrupted", "side_console"]
+__all__ = ["INTERRUPTED", "answer_console", "fail", "plain", "print_json", "say_interrupted", "side_console"]
 
 INTERRUPTED = 130
+"""The exit code of a program stopped by Ctrl-C."""
 
 
 def answer_console() -> Console:

@@ -181,6 +181,7 @@ def _encode(path: Path, clip: SampleClip, places: Mapping[Source, Path]) -> None
     times = frame_times(clip)
     sound = _mix_sound(clip, places)
     options = ClipOptions(
+        preset="veryfast",
         rate=clip.rate,
         audio=None if sound is None else AudioTrack(sound, SAMPLE_RATE),
         subtitles=clip.inner_subtitles,

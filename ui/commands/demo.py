@@ -30,18 +30,20 @@ def run_demo(context: Context, folder: Path) -> int:
     side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
     build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
     exit_code = index_videos(context, IndexRequest(paths=(library,)))
-    _search_it(context)
+    _search_it(context, library)
     _say_next(context)
     return exit_code
 
 
-def _search_it(context: Context) -> None:
+def _search_it(context: Context, library: Path) -> None:
     from search.engine import SearchEngine
-    from ui.sample_clips import DEMO_QUERIES
+    from ui.sample_clips import DEMO_ANSWERS
 
     console = answer_console()
+    # Without the optional package whose pictures it shows, a clip is left out, and so is the search for it.
+    queries = [query for query, (clip, *_) in DEMO_ANSWERS.items() if (library / clip).is_file()]
     with SearchEngine.open(context.index_folder, device=context.settings.models.device) as engine:
-        for query in DEMO_QUERIES:
+        for query in queries:
             console.print(f'\n[bold]sceneseek search "{query}"[/]')
             print_moments(console, engine.search(query, top_k=_MOMENTS_EACH))
 
@@ -51,7 +53,7 @@ def _say_next(context: Context) -> None:
     console = answer_console()
     console.print("\n[bold]Try it yourself:[/]")
     for line in (
-        f'{command} search --index {plain(context.index_folder)} "a red bus in the street"',
+        f'{command} search --index {plain(context.index_folder)} "a blue bus in the street"',
         f'{command} index FOLDER        your own videos; then: {command} search "what you remember"',
         f"{command} --help",
     ):

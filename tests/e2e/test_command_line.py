@@ -1,0 +1,261 @@
+"""The ``sceneseek`` command as people use it, on the sample library with the embedded models."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from search.engine import SearchEngine
+from tests.clips import BLUE, GREEN, RED, clip
+from tests.e2e.conftest import Demo, Run, run_process
+from ui.sample_clips import DEMO_ANSWERS
+
+needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
+
+
+def found(run: Run, demo: Demo, *arguments: object) -> list[dict]:
+    done = run("search", "--index", demo.index, "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["moments"]
+
+
+def test_the_demo_searches_and_says_what_to_type_next(demo: Demo) -> None:
+    for query in DEMO_ANSWERS:
+        assert f'sceneseek search "{query}"' in demo.output
+    assert "Try it yourself" in demo.output
+    assert all(len(line) <= 100 for line in demo.output.splitlines() if not line.startswith("  /"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(query, marks=needs_ultralytics if "touchline" in clip else ())
+        for query, (clip, *_) in DEMO_ANSWERS.items()
+    ],
+)
+def test_every_demo_query_finds_its_moment_first(run: Run, demo: Demo, query: str) -> None:
+    clip_name, start_s, end_s = DEMO_ANSWERS[query]
+    best = found(run, demo, query)[0]
+    assert best["path"].endswith(clip_name)
+    assert start_s - 1 <= best["start_s"] <= end_s
+
+
+def test_the_subtitle_is_named_as_the_reason(run: Run, demo: Demo) -> None:
+    best = found(run, demo, "the ferry left without us")[0]
+    assert best["modalities"][0] == "subtitle"
+    assert "ferry" in best["hits"][0]["text"]
+    assert -1 <= best["hits"][0]["cosine"] <= 1
+
+
+def test_the_answer_is_readable_in_80_columns(run: Run, demo: Demo) -> None:
+    done = run("search", "a big cat", "--index", demo.index)
+    assert re.search(r"^ +1  0:00:0\d – 0:00:\d\d  safari.mp4", done.stdout, re.MULTILINE)
+    assert "frames 0." in done.stdout
+
+
+def test_pages_continue_each_other(run: Run, demo: Demo) -> None:
+    whole = [moment["hits"][0]["start_s"] for moment in found(run, demo, "a big cat", "-k", 6)]
+    pages = [found(run, demo, "a big cat", "-k", 3, "--page", page) for page in (1, 2)]
+    assert [moment["hits"][0]["start_s"] for page in pages for moment in page] == whole
+    assert [moment["rank"] for moment in pages[1]] == [4, 5, 6]
+
+
+def test_filters_leave_only_what_they_say(run: Run, demo: Demo) -> None:
+    assert {moment["label"] for moment in found(run, demo, "a face", "--label", "film")} == {"film"}
+    assert all("travel/" in moment["path"] for moment in found(run, demo, "a face", "--path", "travel/*"))
+    videos = {moment["path"] for moment in found(run, demo, "a face", "--where", "duration<9", "-k", 50)}
+    everything = {row["path"]: row["duration_s"] for row in exported(run, demo)}
+    assert videos == {path for path, duration_s in everything.items() if duration_s < 9 and path in videos}
+    assert len(videos) > 1
+
+
+def exported(run: Run, demo: Demo) -> list[dict]:
+    return [json.loads(line) for line in run("export", "videos", "--index", demo.index).stdout.splitlines()]
+
+
+def test_by_video_names_each_video_once(run: Run, demo: Demo) -> None:
+    paths = [moment["path"] for moment in found(run, demo, "a big cat", "--by-video", "-k", 20)]
+    assert len(paths) == len(set(paths)) > 3
+
+
+def test_only_searches_what_is_asked_for(run: Run, demo: Demo) -> None:
+    moments = found(run, demo, "the ferry left without us", "--only", "subtitle")
+    assert {hit["modality"] for moment in moments for hit in moment["hits"]} == {"subtitle"}
+
+
+def test_a_picture_finds_the_shot_it_is_from(run: Run, demo: Demo) -> None:
+    from ui.sample_library import package_folder
+
+    folder = package_folder("gradio")
+    assert folder is not None
+    best = found(run, demo, "--image", folder / "media_assets" / "images" / "lion.jpg")[0]
+    assert best["path"].endswith("safari.mp4")
+    assert best["start_s"] == pytest.approx(8, abs=0.2) or best["start_s"] == pytest.approx(4, abs=0.2)
+
+
+def test_a_moment_finds_others_like_it_and_not_itself(run: Run, demo: Demo) -> None:
+    best = found(run, demo, "--like", "safari.mp4@0:01")[0]
+    assert best["path"].endswith("safari.mp4")
+    assert best["start_s"] >= 3.9
+
+
+def test_a_page_is_written_with_pictures_inline(run: Run, demo: Demo, tmp_path: Path) -> None:
+    assert run("search", "a big cat", "--index", demo.index, "--html", "out.html").returncode == 0
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg;base64," in page
+    assert "safari" in page
+    assert not re.search(r"(src|href)=[\"']https?:", page)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", " "], "The query is empty"),
+        (["search", "x", "--where", "durration<3"], "duration"),
+        (["search", "x", "--weight", "frames"], "subtitle=2"),
+        (["search", "--image", "none.jpg"], "none.jpg"),
+        (["search", "--like", "x"], "VIDEO@SECONDS"),
+        (["remove", "nothing-of-that-name"], "nothing-of-that-name"),
+        (["export", "frames"], "videos or moments"),
+    ],
+)
+def test_a_wrong_request_says_what_to_do(run: Run, demo: Demo, arguments: list[str], message: str) -> None:
+    done = run(*arguments, "--index", demo.index)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "search x", "remove x", "export"])
+def test_without_an_index_every_command_says_so(run: Run, command: str, tmp_path: Path) -> None:
+    done = run(*command.split())
+    assert done.returncode == 2
+    assert "There is no index" in done.stderr
+    assert not (tmp_path / "chroma_db").exists()
+
+
+def test_indexing_nothing_makes_nothing(run: Run, tmp_path: Path) -> None:
+    assert run("index").returncode == 2
+    assert run("index", "no-such-folder").returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_indexing_twice_does_nothing_the_second_time(run: Run, demo: Demo) -> None:
+    done = run("index", demo.library, "--index", demo.index, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["unchanged"], report["frames"], report["indexed"]) == (10, 0, [])
+
+
+def test_status_and_verify_and_export_agree(run: Run, demo: Demo) -> None:
+    status = json.loads(run("status", "--index", demo.index, "--json").stdout)
+    rows = exported(run, demo)
+    moments = run("export", "moments", "--index", demo.index, "--format", "csv").stdout
+    spans = list(csv.DictReader(io.StringIO(moments)))
+    assert status["videos"] == len(rows) == 10
+    assert sum(status["records"].values()) == len(spans)
+    assert status["manifest"]["profile"] == "embedded"
+    verified = run("verify", "--index", demo.index)
+    assert (verified.returncode, "All is well" in verified.stdout) == (0, True)
+
+
+def test_config_says_where_a_setting_comes_from(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[search]\ntop_k = 3\n")
+    rows = json.loads(run("config", "--json", SCENESEEK_SHOTS_COUNT="5").stdout)
+    by_name = {row["setting"]: (row["value"], row["from"]) for row in rows}
+    assert by_name["search.top_k"] == (3, "config.toml")
+    assert by_name["shots.count"] == (5, "SCENESEEK_SHOTS_COUNT")
+    assert by_name["models.profile"] == ("auto", "default")
+
+
+def test_another_profile_is_refused_with_both_names(run: Run, demo: Demo) -> None:
+    done = run("index", demo.library, "--index", demo.index, "--profile", "standard")
+    assert done.returncode == 1
+    assert "'embedded'" in done.stderr
+    assert "'standard'" in done.stderr
+    assert "--index DIR" in " ".join(done.stderr.split())
+
+
+def test_a_missing_weight_names_the_file_the_command_and_the_offline_way(run: Run, tmp_path: Path) -> None:
+    clip(tmp_path / "films" / "a.mp4", [RED])
+    done = run_process(["index", "films", "--profile", "standard"], tmp_path, HF_HOME=str(tmp_path / "hub"))
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "open_clip_model.safetensors" in said
+    assert "hf download" in said
+    assert "models.frames" in said
+
+
+def test_broken_files_are_listed_with_exit_code_3(run: Run, demo: Demo, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    clip(films / "good.mp4", [RED, GREEN])
+    (films / "bad.mp4").write_bytes(b"")
+    done = run("index", "films")
+    assert done.returncode == 3
+    assert "bad.mp4" in done.stdout
+    status = run("status")
+    assert "bad.mp4" in status.stdout
+    (films / "bad.mp4").unlink()
+    assert run("index").returncode == 0
+
+
+def test_removing_takes_a_video_out_until_it_is_indexed_again(run: Run, demo: Demo, tmp_path: Path) -> None:
+    shutil.copytree(demo.index, tmp_path / "copy")
+    done = run("remove", demo.library / "animals", "--index", "copy")
+    assert "safari.mp4" in done.stdout
+    assert json.loads(run("status", "--index", "copy", "--json").stdout)["videos"] == 9
+    assert run("verify", "--index", "copy").returncode == 0
+
+
+def test_ctrl_c_keeps_what_is_finished(run: Run, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    for number in range(40):
+        clip(films / f"{number:02}.mp4", [RED, GREEN, BLUE], seed=number)
+    command = [str(Path(sys.executable).with_name("sceneseek")), "index", "films", "--profile", "embedded"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=-1, stderr=-1, text=True, env={**os.environ}) as process:
+        wait_for_a_commit(tmp_path / "chroma_db" / "thumbnails", process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Nothing is lost" in said
+    assert "Traceback" not in said
+    report = json.loads(run("index", "--json").stdout)
+    assert report["unchanged"] >= 1
+    assert report["unchanged"] + len(report["indexed"]) == 40
+    assert run("verify").returncode == 0
+
+
+def wait_for_a_commit(thumbnails: Path, process: subprocess.Popen[str]) -> None:
+    """Until a second video has pictures, so the first one is committed."""
+    while process.poll() is None and len(list(thumbnails.glob("*/*"))) < 2:
+        time.sleep(0.02)
+
+
+def test_the_library_api_of_the_readme(demo: Demo) -> None:
+    with SearchEngine.open(demo.index) as engine:
+        ranking = engine.search("a big cat", top_k=10)
+    best = ranking.moments[0]
+    assert best.video.path == demo.library / "animals" / "safari.mp4"
+    assert best.start_s < best.end_s
+    assert best.score > 0
+    assert best.hits[0].modality == "frames"
+    assert best.thumbnail is not None
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    heavy = "('torch', 'chromadb', 'av', 'numpy', 'cv2')"
+    code = f"import sys, ui.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
