@@ -35,7 +35,7 @@ def clip(
     rate = 12
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = AudioTrack(_tone(shot_s * len(colours)), 16000) if audio else None
-    options = ClipOptions(rate=Fraction(rate), subtitles=tuple(subtitles), audio=sound)
+    options = ClipOptions(rate=Fraction(rate), preset="ultrafast", subtitles=tuple(subtitles), audio=sound)
     write_clip(path, _pictures(colours, round(shot_s * rate), seed), options=options)
     return path
 

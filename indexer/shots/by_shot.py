@@ -1,0 +1,188 @@
+"""The sharpest frame near the middle of each shot, more than one where a shot is long."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from indexer.shots.appearance import Appearance, appearance_of, sharpness_of
+from indexer.shots.detect import CutDetector
+from indexer.shots.frames import Frame, advancing
+from indexer.shots.spans import Clock, Span, divide, parts_needed
+from indexer.types import Image, Keyframe, Shot
+
+__all__ = ["ShotSampler"]
+
+_MIN_SLOT_S = 0.25
+_SLOTS_PER_SPAN = 5
+_LOOKS_PER_SLOT = 12
+_EDGE_WEIGHT = 0.4  # of a frame at either end of its span, against 1 in the middle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    time_s: float
+    is_black: bool
+    sharpness: float
+    image: Image
+
+
+class _Slot:
+    """A short stretch of time: the best of its frames is held until it closes, and only that one made an image."""
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+        self._start_s = self._next_look_s = 0.0
+        self._best: tuple[Frame, Appearance] | None = None
+
+    def has_room(self, time_s: float) -> bool:
+        """Whether a frame of that time belongs here."""
+        return self._best is None or time_s - self._start_s < self._length_s
+
+    def add(self, frame: Frame, thumbnail: Image) -> None:
+        """Take a frame, and hold it if it is the best of those looked at."""
+        if self._best is None:
+            self._start_s = frame.time_s
+        elif frame.time_s < self._next_look_s:
+            return
+        self._next_look_s = frame.time_s + self._length_s / _LOOKS_PER_SLOT
+        appearance = appearance_of(thumbnail)
+        if self._best is None or _quality(appearance) > _quality(self._best[1]):
+            self._best = frame, appearance
+
+    def close(self) -> _Candidate | None:
+        """Make the best frame a candidate and start anew; None if there was no frame."""
+        if self._best is None:
+            return None
+        frame, appearance = self._best
+        self._best = None
+        image = frame.image()
+        return _Candidate(frame.time_s, appearance.is_black, sharpness_of(image), image)
+
+
+class ShotSampler:
+    """Follows the cuts; a shot longer than ``max_span_s`` is divided into spans of half that length or more.
+
+    Holds the images of at most about two spans, however long the shot.
+
+    Args:
+        video_id: The video's id.
+        duration_s: The duration that the container states, 0 if unknown.
+        detector: Finds the cuts; its own from now on.
+        max_span_s: The longest span that one keyframe stands for.
+    """
+
+    def __init__(self, video_id: str, duration_s: float, detector: CutDetector, max_span_s: float) -> None:
+        self._video_id = video_id
+        self._detector = detector
+        self._max_span_s = max_span_s
+        self._clock = Clock(duration_s)
+        self._line: deque[tuple[Frame, Image]] = deque()
+        self._slot = _Slot(max(_MIN_SLOT_S, max_span_s / _SLOTS_PER_SPAN))
+        self._candidates: list[_Candidate] = []
+        self._start_s = 0.0
+        self._shots: list[Shot] = []
+        self._shot_start_s = 0.0
+        self._is_empty = True
+        self._spare: tuple[int, _Candidate] | None = None
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """The shots that have ended."""
+        return tuple(self._shots)
+
+    def keyframes(self, frames: Iterable[Frame]) -> Iterator[Keyframe]:
+        """See `indexer.shots.select.Sampler.keyframes`."""
+        for frame in advancing(frames):
+            cuts = self._take(frame)
+            for cut_s in cuts:
+                yield from self._end_shot(cut_s)
+            yield from self._end_spans()
+        if self._clock.last_s is not None:
+            yield from self._finish()
+
+    def _take(self, frame: Frame) -> tuple[float, ...]:
+        self._clock.tick(frame.time_s)
+        thumbnail = frame.thumbnail_bgr()
+        cuts = self._detector.feed(thumbnail, frame.time_s)
+        self._line.append((frame, thumbnail))
+        if len(self._line) > self._detector.lag_frames:
+            self._settle(*self._line.popleft())
+        return cuts
+
+    def _settle(self, frame: Frame, thumbnail: Image) -> None:
+        """Put a frame in a slot; a slot never reaches over what may turn out to be a cut."""
+        if frame.time_s == self._detector.newest_suspect_s or not self._slot.has_room(frame.time_s):
+            self._close_slot()
+        self._slot.add(frame, thumbnail)
+
+    def _close_slot(self) -> None:
+        candidate = self._slot.close()
+        if candidate is not None:
+            self._candidates.append(candidate)
+
+    def _finish(self) -> Iterator[Keyframe]:
+        while self._line:
+            self._settle(*self._line.popleft())
+        self._close_slot()
+        for cut_s in self._detector.finish():
+            yield from self._end_shot(cut_s)
+        yield from self._end_shot(self._clock.frames_end_s, self._clock.end_s)
+        if self._is_empty and self._spare is not None:
+            index, candidate = self._spare
+            yield self._keyframe(self._shots[index].start_s, self._shots[index].end_s, candidate, index)
+
+    def _end_spans(self) -> Iterator[Keyframe]:
+        """End the first span of a long shot once the rest of it is sure to be a whole span or more."""
+        while self._candidates:
+            skipped = (self._candidates[0].time_s - self._start_s) // self._max_span_s
+            end_s = self._start_s + (skipped + 1) * self._max_span_s
+            if self._detector.settled_s < end_s + self._max_span_s:
+                return
+            yield from self._choose(Span(self._start_s, end_s, self._pop_before(end_s)), end_s)
+            self._start_s = end_s
+
+    def _end_shot(self, frames_end_s: float, end_s: float | None = None) -> Iterator[Keyframe]:
+        """End the shot with its last frame, or later if ``end_s`` says so: its last span is drawn out."""
+        end_s = frames_end_s if end_s is None else end_s
+        parts = parts_needed(frames_end_s - self._start_s, self._max_span_s)
+        spans = divide(self._start_s, frames_end_s, parts, self._pop_before(frames_end_s))
+        for span in spans:
+            yield from self._choose(span, end_s if span is spans[-1] else span.end_s)
+        self._shots.append(Shot(self._video_id, len(self._shots), self._shot_start_s, end_s))
+        self._start_s = self._shot_start_s = end_s
+
+    def _pop_before(self, end_s: float) -> tuple[_Candidate, ...]:
+        popped = tuple(candidate for candidate in self._candidates if candidate.time_s < end_s)
+        del self._candidates[: len(popped)]
+        return popped
+
+    def _choose(self, span: Span[_Candidate], end_s: float) -> Iterator[Keyframe]:
+        """The keyframe of a span, unless it is black all through; ``end_s`` is the end to state."""
+        visible = [candidate for candidate in span.members if not candidate.is_black]
+        best = _best(visible or span.members, span.start_s, span.end_s)
+        if visible:
+            self._is_empty, self._spare = False, None
+            yield self._keyframe(span.start_s, end_s, best, len(self._shots))
+        elif self._is_empty and self._spare is None:
+            self._spare = len(self._shots), best
+
+    def _keyframe(self, start_s: float, end_s: float, candidate: _Candidate, shot: int) -> Keyframe:
+        return Keyframe(self._video_id, shot, start_s, end_s, candidate.time_s, candidate.image)
+
+
+def _quality(appearance: Appearance) -> tuple[bool, float]:
+    return not appearance.is_black, appearance.sharpness
+
+
+def _best(candidates: Sequence[_Candidate], start_s: float, end_s: float) -> _Candidate:
+    """The one with the most sharpness times closeness to the middle."""
+    middle_s, half_s = (start_s + end_s) / 2, max((end_s - start_s) / 2, 1e-9)
+
+    def merit(candidate: _Candidate) -> tuple[float, float]:
+        distance = min(1.0, abs(candidate.time_s - middle_s) / half_s)
+        closeness = 1.0 - (1.0 - _EDGE_WEIGHT) * distance
+        return candidate.sharpness * closeness, closeness
+
+    return max(candidates, key=merit)
