@@ -1,0 +1,78 @@
+"""Where a model runs, and in which precision that place is fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from indexer.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DEVICES", "Device", "fast_dtype", "release", "resolve_device"]
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+
+
+def resolve_device(asked: str) -> str:
+    """The device to run on: ``auto`` takes a GPU where there is one, else the processor.
+
+    Raises:
+        ConfigError: there is no device of that name.
+        ModelError: this machine has no such device.
+    """
+    if asked not in DEVICES:
+        raise ConfigError(f"There is no device '{asked}'.", hint=f"Use one of: {', '.join(DEVICES)}.")
+    present = _present_devices()
+    if asked == "auto":
+        return present[0]
+    if asked not in present:
+        raise ModelError(
+            f"The device '{asked}' was asked for, and this machine has none that PyTorch can use.",
+            hint=f"Use --device auto, or one of: {', '.join(reversed(present))}.",
+        )
+    return asked
+
+
+def _present_devices() -> list[str]:
+    import torch
+
+    gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, there in gpus.items() if there] + ["cpu"]
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the device computes in it natively (AVX512-BF16, AMX, recent GPUs), else float32.
+
+    A processor without those instructions emulates bfloat16 more slowly than it computes float32.
+    """
+    import torch
+
+    return torch.bfloat16 if _has_bf16(device) else torch.float32
+
+
+def _has_bf16(device: str) -> bool:
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and _cpu_has_bf16()
+
+
+def _cpu_has_bf16() -> bool:
+    import torch
+
+    # PyTorch offers no public question for this; a version that drops these names means "not known", so float32.
+    questions = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return any(ask() for ask in questions if ask is not None)
+
+
+def release(device: str) -> None:
+    """Give a GPU's cached memory back to the system; nothing to do on a processor."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,41 @@
+"""Weights that come into memory once, whoever asks first, and leave when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Generic, TypeVar
+
+__all__ = ["Lazy"]
+
+T = TypeVar("T")
+
+
+class Lazy(Generic[T]):
+    """A value made on first use, exactly once, even when several threads ask at the same time.
+
+    Args:
+        make: Makes the value; what it raises goes to whoever asked, and the next call tries again.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = RLock()
+        self._value: T | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the value is in memory now."""
+        return self._value is not None
+
+    def get(self) -> T:
+        """The value, made now if need be."""
+        with self._lock:
+            if self._value is None:
+                self._value = self._make()
+            return self._value
+
+    def drop(self) -> None:
+        """Forget the value; the next ``get`` makes a new one. Calls that hold the old one finish with it."""
+        with self._lock:
+            self._value = None

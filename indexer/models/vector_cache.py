@@ -1,0 +1,60 @@
+"""Vectors of texts that never change, computed once per text encoder and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from indexer.models.base import TextEncoder
+from indexer.types import Embedding
+
+__all__ = ["cached_documents"]
+
+
+def cached_documents(texts: Sequence[str], encoder: TextEncoder, folder: Path | None) -> Embedding:
+    """``encoder.encode_documents(texts)``, from the folder where the same model has embedded the same texts before.
+
+    A file that does not hold what it should is made anew. Without a folder, or where it cannot be written, the
+    vectors are computed each time.
+    """
+    if folder is None:
+        return encoder.encode_documents(texts)
+    path = folder / f"{_key(texts, encoder)}.npy"
+    shape = (len(texts), encoder.fingerprint.dim)
+    if (kept := _read(path, shape)) is not None:
+        return kept
+    vectors = encoder.encode_documents(texts)
+    with suppress(OSError):
+        _write(path, vectors)
+    return vectors
+
+
+def _key(texts: Sequence[str], encoder: TextEncoder) -> str:
+    content = "\0".join([encoder.fingerprint.digest, *texts])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Embedding | None:
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    sound = vectors.shape == shape and vectors.dtype == np.float32 and bool(np.isfinite(vectors).all())
+    return vectors if sound else None
+
+
+def _write(path: Path, vectors: Embedding) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    try:
+        with unfinished.open("wb") as stream:
+            np.save(stream, vectors, allow_pickle=False)
+        os.replace(unfinished, path)  # noqa: PTH105 - named for what it is: atomic
+    finally:
+        unfinished.unlink(missing_ok=True)
