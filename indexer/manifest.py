@@ -84,9 +84,10 @@ def with_roots(manifest: Manifest, roots: tuple[Path, ...], sampling: Sampling) 
 
 def _check_same(role: str, then: tuple[str, Fingerprint], now: Fingerprint) -> None:
     spec, before = then
-    if before == now:
+    if before.digest == now.digest:
         return
-    changed = [key.name for key in fields(Fingerprint) if getattr(before, key.name) != getattr(now, key.name)]
+    parts = ("family", "weights", "preprocessing", "dim")
+    changed = [part for part in parts if getattr(before, part) != getattr(now, part)]
     raise IndexIncompatibleError(
         f"The index was made with the {role} model {spec} ({before.digest}); the one here is another ({now.digest}): "
         f"its {' and '.join(changed)} differ.",

@@ -22,7 +22,8 @@ class Fingerprint:
     """What makes two vectors comparable: the same family, weights, preprocessing and dimension.
 
     ``weights`` is a digest of the weight files, ``preprocessing`` says in words and numbers how pictures or texts are
-    prepared. Two models with equal fingerprints give equal vectors.
+    prepared. Two models with equal digests give equal vectors. ``name`` is for people and not part of the digest: the
+    same weights from the Hub, the cache or a folder are the same model.
     """
 
     family: str
@@ -34,7 +35,7 @@ class Fingerprint:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that stand for the whole."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps({**asdict(self), "name": ""}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -115,7 +115,7 @@ def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
         f"The model file '{file.name}' of '{file.repo}' is not on this machine"
         f"{f' and cannot be fetched now ({reason})' if reason else ''}.",
         hint=f"Fetch it with: {file.command}. Without a network: copy the model's folder from a machine that has it, "
-        "and give the folder's path in place of the model's name.",
+        "and in config.toml set models.frames to 'open_clip:/that/folder', or models.text to 'sentence:/that/folder'.",
     )
 
 
