@@ -23,6 +23,7 @@ import numpy as np
 from indexer.media.decode import FrameReader
 from indexer.media.probe import probe
 from indexer.models.base import FrameEncoder
+from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import build_models, choose_profile
 from indexer.overlap import ahead
 from indexer.shots.select import Sampling, make_sampler
@@ -35,6 +36,7 @@ VIDEOS = ("big-buck-bunny.mp4", "street-bikes.mp4", "cockatoo.mp4", "parking-lot
 
 def main() -> None:
     """Print the tables."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("videos", type=Path, nargs="*", default=[MEDIA / name for name in VIDEOS])
     options.add_argument("--runs", type=int, default=5)
@@ -77,6 +79,7 @@ def decode(video: Path) -> None:
 def index(video: Path, encoder: FrameEncoder, sampling: Sampling) -> int:
     """Frames-only indexing without the database: decode, detect, select, encode, as the pipeline overlaps them."""
     with closing(ahead(keyframe_batches(video, sampling), 4)) as batches:
+        leave_room_for_decoding()
         return sum(len(encoder.encode_images(batch)) for batch in batches)
 
 

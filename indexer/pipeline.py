@@ -28,15 +28,23 @@ __all__ = ["IndexReport", "Indexer", "Progress", "ProgressReport", "index_corpus
 _BATCHES_AHEAD = 4
 
 
+def _do_nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Indexer:
-    """What an indexing run works with. ``thumbnails`` may be None: then none are written."""
+    """What an indexing run works with.
+
+    ``thumbnails`` may be None: then none are written. ``before_encoding`` is called once, in the thread that encodes.
+    """
 
     store: VectorStore
     frames: FrameEncoder
     text: TextEncoder
     thumbnails: ThumbnailFolder | None
     reading: Reading
+    before_encoding: Callable[[], None] = _do_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ def index_corpus(
 
 def _encoded(events: Iterator[ReadEvent], indexer: Indexer) -> Iterator[tuple[ReadEvent, _Encoded | None]]:
     """The second stage: keyframes and segments become records."""
+    indexer.before_encoding()
     number = 0
     for event in events:
         match event:

@@ -13,6 +13,7 @@ from indexer.corpus.find import Corpus, find_corpus
 from indexer.corpus.labels import Labels, read_labels
 from indexer.errors import UsageError
 from indexer.manifest import found_index, models_of, new_manifest, sampling_of, with_roots
+from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import Models
 from indexer.pipeline import Indexer, IndexReport, ProgressReport, index_corpus
 from indexer.reading import Reading
@@ -79,9 +80,7 @@ def run_indexing(
             return index_corpus(
                 corpus,
                 labels,
-                Indexer(
-                    store, models.frames, models.text, ThumbnailFolder(index), _reading(models, sampling, settings)
-                ),
+                _indexer(store, models, sampling, settings),
                 report_progress=on_progress,
                 retry_failed=options.retry_failed,
                 sweep_empty_roots=options.sweep_empty_roots,
@@ -130,8 +129,10 @@ def _look_around(roots: Sequence[Path], settings: Settings) -> tuple[Corpus, Lab
     return corpus, read_labels(settings.corpus.labels, corpus.roots)
 
 
-def _reading(models: Models, sampling: Sampling, settings: Settings) -> Reading:
-    return Reading(sampling, _wanted(models, sampling), settings.shots.max_side, settings.models.batch_size)
+def _indexer(store: VectorStore, models: Models, sampling: Sampling, settings: Settings) -> Indexer:
+    reading = Reading(sampling, _wanted(models, sampling), settings.shots.max_side, settings.models.batch_size)
+    thumbnails = ThumbnailFolder(Path(settings.index.path))
+    return Indexer(store, models.frames, models.text, thumbnails, reading, leave_room_for_decoding)
 
 
 def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:

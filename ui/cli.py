@@ -5,6 +5,7 @@ What a command does lives in ``ui.commands`` and is imported only when it runs, 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ def main() -> None:
     """Run the command line; our own errors become a message and their exit code."""
     from indexer.errors import SceneseekError
 
+    # Threads that spin while they wait make models several times slower beside a busy decoder; read when PyTorch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except SceneseekError as error:

@@ -343,6 +343,10 @@ def _translated(error: Exception) -> SceneseekError:
             f"The index holds vectors of another model ({text}).",
             hint="Index into a new folder with --index DIR, or use the profile the index was made with.",
         )
+    if "could not connect" in text.lower() or "connection" in text.lower():
+        return IndexMissingError(
+            f"The Chroma server does not answer ({text}).", hint="Start it, check index.url, or unset index.url."
+        )
     if "locked" in text.lower():
         return IndexBusyError("The database is being written by another process.", hint="Try again in a moment.")
     return IndexDamagedError(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -54,12 +57,53 @@ def commit(video_id: str, path: str = "/films/a.mp4", **changes: object) -> Comm
     return replace(whole, **changes)
 
 
-@pytest.fixture(params=["memory", "chroma"])
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Chroma server of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    command = [
+        Path(sys.executable).with_name("chroma"),
+        "run",
+        "--path",
+        folder,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(port)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the Chroma server did not start")
+
+
+@pytest.fixture(params=["memory", "chroma", "server"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], VectorStore]]:
     made: list[VectorStore] = []
 
     def make() -> VectorStore:
-        made.append(MemoryStore() if request.param == "memory" else open_store(tmp_path / "db", create=True))
+        if request.param == "memory":
+            made.append(MemoryStore())
+        elif request.param == "chroma":
+            made.append(open_store(tmp_path / "db", create=True))
+        else:
+            url = request.getfixturevalue("server")
+            made.append(open_store(tmp_path, name=f"test-{uuid.uuid4().hex}", url=url, create=True))
         return made[-1]
 
     yield make
@@ -181,6 +225,14 @@ def test_opening_another_name_is_an_error(tmp_path: Path) -> None:
     ChromaStore(tmp_path, name="films", create=True).close()
     with pytest.raises(IndexMissingError, match="'series'"):
         ChromaStore(tmp_path, name="series")
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(IndexMissingError, match="server"):
+        open_store(tmp_path, url=url)
 
 
 def test_a_damaged_database_is_an_error_of_ours(tmp_path: Path) -> None:
