@@ -259,3 +259,9 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     code = f"import sys, ui.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_kind_of_evidence_that_is_not_there_is_named_only_when_asked_for(run: Run, demo: Demo) -> None:
+    asked = run("search", "a big cat", "--index", demo.index, "--weight", "speech=2")
+    assert "Not in this index: speech" in asked.stderr
+    assert "Not in this index" not in run("search", "a big cat", "--index", demo.index).stderr

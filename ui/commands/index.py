@@ -79,7 +79,7 @@ def _progress(console: Console, *, silent: bool) -> Iterator[ProgressReport | No
         TextColumn("{task.fields[current]}"),
     )
     with Bar(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("indexing", total=None, videos="", speed="", current="")
+        task = bar.add_task("indexing", total=None, videos="", speed="", current="getting ready")
 
         def show(progress: Progress) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
@@ -89,10 +89,16 @@ def _progress(console: Console, *, silent: bool) -> Iterator[ProgressReport | No
                 completed=progress.bytes_done if progress.bytes_total else 1,
                 videos=f"{progress.videos_done}/{progress.videos_total} videos",
                 speed=f"{progress.media_s / elapsed:.0f}x" if elapsed > 1 and progress.media_s else "",
-                current=plain(progress.current.name[:24]) if progress.current else "",
+                current=_current(progress),
             )
 
         yield show
+
+
+def _current(progress: Progress) -> str:
+    if progress.current is not None:
+        return plain(progress.current.name[:24])
+    return "loading models" if progress.videos_done == 0 else ""
 
 
 def _say_start(console: Console, start: RunStart) -> None:

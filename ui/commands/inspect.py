@@ -123,7 +123,11 @@ def print_settings(context: Context, *, as_json: bool) -> None:
     for heading in ("Setting", "Value", "From"):
         table.add_column(heading, overflow="fold")
     for name, value, origin in rows:
-        table.add_row(name, plain(value), plain(origin) if origin != "default" else "[dim]default[/]")
+        table.add_row(
+            name,
+            plain(list(value) if isinstance(value, tuple) else value),
+            plain(origin) if origin != "default" else "[dim]default[/]",
+        )
     answer_console().print(table)
 
 

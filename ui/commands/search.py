@@ -152,10 +152,16 @@ def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) ->
         console.print("Nothing found." if request.page == 1 else "There are no more moments.")
         console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
     print_moments(console, ranking)
-    if ranking.missing:
-        side_console().print(f"[yellow]Not in this index:[/] {', '.join(ranking.missing)}.")
+    missing = [name for name in ranking.missing if name in _asked_for(request)]
+    if missing:
+        side_console().print(f"[yellow]Not in this index:[/] {', '.join(missing)}.")
     if ranking.has_more:
         console.print(f"[dim]More with --page {request.page + 1}.[/]")
+
+
+def _asked_for(request: SearchRequest) -> set[str]:
+    """The kinds of evidence that the command itself named."""
+    return {*request.only, *(weight.partition("=")[0].strip() for weight in request.weights)}
 
 
 def _name(moment: Moment) -> str:
