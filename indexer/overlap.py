@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["ahead"]
@@ -44,9 +44,23 @@ class _Producer(threading.Thread, Generic[T]):
                 close()
         self._offer(_End(error))
 
+    @property
+    def is_started(self) -> bool:
+        return self.ident is not None
+
+    def take(self) -> T | _End:
+        """The next piece; the end once the stream has been closed."""
+        while not self._stopped.is_set():
+            try:
+                return self.pieces.get(timeout=_PATIENCE_S)
+            except queue.Empty:
+                continue
+        return _End(None)
+
     def stop(self) -> None:
         self._stopped.set()
-        self.join(_LONGEST_GOODBYE_S)
+        if self.is_started and threading.current_thread() is not self:
+            self.join(_LONGEST_GOODBYE_S)
 
     def _offer(self, piece: T | _End) -> bool:
         """Hand a piece over once there is room; False if nobody wants it any more."""
@@ -59,18 +73,33 @@ class _Producer(threading.Thread, Generic[T]):
         return False
 
 
-def ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
+class _Ahead(Generic[T]):
+    """The reader's end; ``close`` may be called from any thread, also while another one waits for the next piece."""
+
+    def __init__(self, source: Iterable[T], depth: int) -> None:
+        self._producer: _Producer[T] = _Producer(source, depth)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if not self._producer.is_started:
+            self._producer.start()
+        piece = self._producer.take()
+        if not isinstance(piece, _End):
+            return piece
+        self.close()
+        raise StopIteration if piece.error is None else piece.error
+
+    def close(self) -> None:
+        """Stop the producer, and wait for its thread a while."""
+        self._producer.stop()
+
+
+def ahead(source: Iterable[T], depth: int) -> _Ahead[T]:
     """The same stream, produced in a thread of its own up to ``depth`` pieces ahead of the reader.
 
     An error of the producer is raised where the stream is read. Closing the stream early stops the producer, closes
     ``source`` if it is a generator, and waits for the thread a while.
     """
-    producer: _Producer[T] = _Producer(source, depth)
-    producer.start()
-    try:
-        while not isinstance(piece := producer.pieces.get(), _End):
-            yield piece
-        if piece.error is not None:
-            raise piece.error
-    finally:
-        producer.stop()
+    return _Ahead(source, depth)

@@ -197,10 +197,9 @@ class _Run:
         """The three stages, each a bounded number of pieces ahead of the next."""
         self._tell(None, 0.0)
         reading = read_jobs(self._plan.jobs, dict(self._commits), self._indexer.reading)
-        with (
-            closing(ahead(reading, _BATCHES_AHEAD)) as events,
-            closing(ahead(_encoded(events, self._indexer), _BATCHES_AHEAD)) as encoded,
-        ):
+        events = ahead(reading, _BATCHES_AHEAD)
+        encoded = ahead(_encoded(events, self._indexer), _BATCHES_AHEAD)
+        with closing(encoded), closing(events):  # the first stage is closed first: the second may be waiting for it
             for event, made in encoded:
                 self._write(event, made)
 
@@ -237,7 +236,7 @@ class _Run:
         self._kept = before if before is not None and before.state == "committed" else None
         self._counts = dict.fromkeys(event.modalities, 0)
         if self._kept is None:
-            self._commit(_new_commit(event.video, event.job.found, "pending"))
+            self._commit(_new_commit(event.video, event.job.found, "pending", before))
         else:
             kept = {name: state for name, state in self._kept.modalities.items() if name not in event.modalities}
             self._commit(replace(self._kept, modalities=kept))
@@ -260,15 +259,14 @@ class _Run:
         wanted = self._indexer.reading.wanted
         made = {name: ModalityState(wanted[name], count) for name, count in self._counts.items()}
         before = self._kept
-        fresh = _new_commit(event.video, event.job.found, "committed")
-        place = fresh.locations[0]
-        others = _elsewhere(before.locations, place) if before else ()
+        fresh = _new_commit(event.video, event.job.found, "committed", self._commits[event.video.id])
+        if before is not None and set(made) == {"frames"}:  # the texts are still those of the first location
+            fresh = _spoken_for(fresh, before)
         self._commit(
             replace(
                 fresh,
-                locations=(place, *others),
                 modalities={**(before.modalities if before else {}), **made},
-                sidecars=event.job.stamp,
+                sidecars=before.sidecars if before is not None and set(made) == {"frames"} else event.job.stamp,
                 shots=len(event.shots) if "frames" in made else (before.shots if before else 0),
                 corrupt_packets=event.corrupt_packets,
                 warnings=event.warnings,
@@ -310,7 +308,7 @@ class _Run:
             )
             return
         self._indexer.store.delete_records(event.video.id)
-        failed = _new_commit(event.video, event.job.found, "failed")
+        failed = _new_commit(event.video, event.job.found, "failed", before)
         self._commit(replace(failed, failure=event.reason, sidecars=event.job.stamp))
 
     def _commit(self, commit: Commit) -> None:
@@ -350,9 +348,21 @@ class _Run:
         )
 
 
-def _new_commit(video: Video, found: Found, state: CommitState) -> Commit:
+def _new_commit(video: Video, found: Found, state: CommitState, before: Commit | None) -> Commit:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Commit(video=video, state=state, locations=(_location(found),), indexed_at=now)
+    place = _location(found)
+    others = _elsewhere(before.locations, place) if before else ()
+    return Commit(video=video, state=state, locations=(place, *others), indexed_at=now)
+
+
+def _spoken_for(fresh: Commit, before: Commit) -> Commit:
+    """The fresh commit with what the first location's texts have said, and with that location first if it is there."""
+    by_path = {place.path: place for place in fresh.locations}
+    order = dict.fromkeys(place.path for place in (*before.locations, *fresh.locations) if place.path in by_path)
+    told = before.video
+    video = replace(fresh.video, title=told.title, description=told.description, label=told.label, facets=told.facets)
+    locations = tuple(by_path[path] for path in order)
+    return replace(fresh, locations=locations, video=_at(video, locations[0]))
 
 
 def _location(found: Found) -> Location:

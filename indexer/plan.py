@@ -70,6 +70,7 @@ def make_plan(
             jobs.append(replace(job, known=known))
         else:
             unchanged[known.video.id] = known
+    jobs.sort(key=lambda job: job.known is None or job.known.locations[0].path != job.found.path)
     leftovers = tuple(sorted(key for key, commit in commits.items() if commit.state == "pending"))
     return Plan(tuple(jobs), tuple(unchanged.values()), tuple(failed.values()), leftovers)
 
@@ -85,8 +86,8 @@ def stale_modalities(known: Commit, job: Job, wanted: Mapping[Modality, str]) ->
 
     Of several copies only the first one's sidecars count, as long as it is there.
     """
-    first = known.locations[0].path
-    speaks = first == job.found.path or not first.exists()
+    first = known.locations[0]
+    speaks = first.path == job.found.path or not is_as_seen(first)
     facts_changed = speaks and known.sidecars != job.stamp
     return tuple(
         modality
@@ -106,11 +107,24 @@ def swept(
     the file there is another one by now. A root without a single file is taken for an unmounted disk.
     """
     found = {file.path: file for file in corpus.files}
+    commits = tuple(commits)
+    read = {place for other in commits if not other.video.id.startswith(UNREAD_PREFIX) for place in other.locations}
     alive = tuple(root for root in corpus.roots if sweep_empty_roots or _has_any(root, found))
     for commit in commits:
         kept = tuple(place for place in commit.locations if not _is_gone(place, found, alive, corpus.unreadable))
+        if commit.video.id.startswith(UNREAD_PREFIX) and any(place in read for place in commit.locations):
+            kept = ()
         if kept != commit.locations:
             yield commit, kept
+
+
+def is_as_seen(place: Location) -> bool:
+    """Whether the file is there and is the one that was indexed."""
+    try:
+        facts = place.path.stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (place.size, place.mtime_ns)
 
 
 def _must_start_over(known: Commit, retry_failed: bool) -> bool:

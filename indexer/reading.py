@@ -91,18 +91,20 @@ def read_jobs(jobs: Sequence[Job], commits: Mapping[str, Commit], reading: Readi
     Args:
         commits: What the index held before, by video id.
     """
-    ids_of_this_run: set[str] = set()
+    read: set[str] = set()
     for job in jobs:
         try:
             video_id = job.known.video.id if job.known else content_id(job.found.path)
         except OSError as error:
             yield Failed(job, _unread(job, _path_id(job.found.path)), f"cannot be read: {error.strerror or error}")
             continue
-        if video_id in ids_of_this_run:
+        if video_id in read:
             yield SameContent(job, video_id)
             continue
-        ids_of_this_run.add(video_id)
-        yield from _read(job, video_id, commits.get(video_id), reading)
+        for event in _read(job, video_id, commits.get(video_id), reading):
+            if isinstance(event, Finished):
+                read.add(video_id)
+            yield event
 
 
 def _read(job: Job, video_id: str, known: Commit | None, reading: Reading) -> Iterator[ReadEvent]:

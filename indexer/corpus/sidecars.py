@@ -30,8 +30,17 @@ class Sidecars:
         present = [*self.subtitles, *(path for path in (self.description, self.facts) if path)]
         if not present:
             return ""
-        facts = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in present]
+        facts = [(path.name, *_size_and_time(path)) for path in present]
         return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Zeros for a file that is listed and not there: a broken link, or gone meanwhile."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ class ChromaStore:
             self._database.videos.upsert(
                 ids=[video.id],
                 embeddings=_placeholder(video.id),
-                metadatas=[{"state": commit.state, "path": _storable(str(video.path)), "label": video.label}],
+                metadatas=[
+                    {"state": commit.state, "path": _storable(str(video.path)), "label": _storable(video.label)}
+                ],
                 documents=[encode_commit(commit)],
             )
 
