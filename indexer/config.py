@@ -269,8 +269,8 @@ def _from_text(text: str, default: Value) -> Value:
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if isinstance(default, Mapping):
-        pairs = (part.split("=", 1) for part in text.split(",") if part.strip())
-        return {**default, **{pair[0].strip(): float(pair[1]) for pair in pairs}}
+        pairs = (part.partition("=") for part in text.split(",") if part.strip())
+        return {**default, **{name.strip(): float(weight) for name, _, weight in pairs}}
     return text
 
 

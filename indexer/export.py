@@ -96,7 +96,7 @@ def _write_csv(rows: Iterable[Row], file: IO[str]) -> int:
 def _cell(value: object) -> object:
     """A cell that no spreadsheet takes for a formula: untrusted text that begins like one gets a quote in front."""
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, str):
         safe = value.encode("utf-8", "backslashreplace").decode("utf-8")
         return f"'{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r")) else safe

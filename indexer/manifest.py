@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from indexer.config import ModelSettings, ShotSettings
+from indexer.config import CorpusSettings, ModelSettings, ShotSettings
+from indexer.corpus.find import Corpus
 from indexer.errors import IndexDamagedError, IndexIncompatibleError
 from indexer.models.base import Fingerprint
 from indexer.models.profiles import AUTO, PROFILES, Models, Profile, Role, build_models, choose_profile, parse_choice
 from indexer.shots.select import Sampling
 from indexer.store.base import Manifest
 
-__all__ = ["found_index", "models_of", "new_manifest", "sampling_of", "with_roots"]
+__all__ = ["found_index", "models_of", "new_manifest", "outermost", "remembering", "sampling_of"]
 
 _ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -77,9 +79,24 @@ def sampling_of(settings: ShotSettings) -> Sampling:
     return Sampling(**{name: getattr(settings, name) for name in names})
 
 
-def with_roots(manifest: Manifest, roots: tuple[Path, ...], sampling: Sampling) -> Manifest:
-    """The manifest after indexing these roots so."""
-    return replace(manifest, roots=tuple(dict.fromkeys((*manifest.roots, *roots))), sampling=asdict(sampling))
+def remembering(
+    manifest: Manifest, corpus: Corpus, sampling: Sampling, choosing: CorpusSettings, *, forget_missing: bool
+) -> Manifest:
+    """The manifest after this run: what the next one indexes if it is not told otherwise, and how.
+
+    Roots that were never seen are not taken in; those that have gone are forgotten only when asked to.
+    """
+    seen = [root for root in corpus.roots if root.exists()]
+    before = [root for root in manifest.roots if root.exists() or not forget_missing]
+    return replace(manifest, roots=outermost((*before, *seen)), sampling=asdict(sampling), corpus=asdict(choosing))
+
+
+def outermost(roots: Sequence[Path]) -> tuple[Path, ...]:
+    """The roots that lie in no other one, in order."""
+    distinct = tuple(dict.fromkeys(roots))
+    return tuple(
+        root for root in distinct if not any(root != other and root.is_relative_to(other) for other in distinct)
+    )
 
 
 def _check_same(role: str, then: tuple[str, Fingerprint], now: Fingerprint) -> None:

@@ -6,6 +6,7 @@ held, their new records, the complete commit. A run that is cut off anywhere lea
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TypeAlias
 
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Labels
+from indexer.errors import SceneseekError
 from indexer.models.base import FrameEncoder, TextEncoder
 from indexer.overlap import ahead
 from indexer.plan import Plan, make_plan, swept
@@ -117,21 +119,36 @@ def index_corpus(
 
 
 def _encoded(events: Iterator[ReadEvent], indexer: Indexer) -> Iterator[tuple[ReadEvent, _Encoded | None]]:
-    """The second stage: keyframes and segments become records."""
+    """The second stage: keyframes and segments become records. A video whose content no model can take has failed."""
     indexer.before_encoding()
+    began: Began | None = None
     number = 0
     for event in events:
-        match event:
-            case Began():
-                number = 0
-                yield event, None
-            case KeyframeBatch(keyframes=keyframes):
-                yield event, _Encoded(_frame_records(keyframes, indexer.frames, number), keyframes)
-                number += len(keyframes)
-            case Finished(segments=segments):
-                yield event, _Encoded(_segment_records(segments, indexer.text), ())
-            case _:
-                yield event, None
+        if isinstance(event, Began):
+            began, number = event, 0
+        elif began is None and isinstance(event, KeyframeBatch | Finished):
+            continue  # the rest of a video that has failed
+        try:
+            made = _records_of(event, indexer, number)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if began is None or isinstance(error, SceneseekError):
+                raise
+            logging.getLogger(__name__).exception("Cannot encode %s", began.video.path)
+            yield Failed(began.job, began.video, f"cannot be encoded ({type(error).__name__}: {error})"), None
+            began = None
+            continue
+        number += len(made.records) if made else 0
+        yield event, made
+
+
+def _records_of(event: ReadEvent, indexer: Indexer, first: int) -> _Encoded | None:
+    match event:
+        case KeyframeBatch(keyframes=keyframes):
+            return _Encoded(_frame_records(keyframes, indexer.frames, first), keyframes)
+        case Finished(segments=segments):
+            return _Encoded(_segment_records(segments, indexer.text), ())
+        case _:
+            return None
 
 
 def _frame_records(keyframes: Sequence[Keyframe], encoder: FrameEncoder, first: int) -> list[Record]:
@@ -316,6 +333,9 @@ class _Run:
         self._commits[commit.video.id] = commit
 
     def _forget(self, video_id: str) -> None:
+        """Delete a video; a cut half-way leaves it pending, never whole in name only."""
+        if video_id in self._commits:
+            self._indexer.store.write_commit(replace(self._commits[video_id], state="pending"))
         self._indexer.store.delete_records(video_id)
         if self._indexer.thumbnails:
             self._indexer.thumbnails.delete(video_id)
@@ -366,13 +386,18 @@ def _spoken_for(fresh: Commit, before: Commit) -> Commit:
 
 
 def _location(found: Found) -> Location:
-    return Location(found.path, found.root, found.size, found.mtime_ns)
+    return Location(found.path, found.root, found.size, found.mtime_ns, found.device)
 
 
 def _elsewhere(locations: Sequence[Location], place: Location) -> tuple[Location, ...]:
     """The other locations, less those whose file has gone; one on a disk that is not there has not gone."""
     others = (other for other in locations if other.path != place.path)
-    return tuple(other for other in others if other.path.exists() or not other.root.exists())
+    return tuple(other for other in others if other.path.exists() or not _folder_of(other).exists())
+
+
+def _folder_of(place: Location) -> Path:
+    """The root, or the folder of a root that is a single file."""
+    return place.path.parent if place.root == place.path else place.root
 
 
 def _at(video: Video, place: Location) -> Video:

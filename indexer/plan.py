@@ -104,18 +104,38 @@ def swept(
     """The commits that lose locations, each with the locations it keeps; none left means that the video is gone.
 
     A location is given up when its file was not found although the root and every folder above it were read, or when
-    the file there is another one by now. A root without a single file is taken for an unmounted disk.
+    the file there is another one by now. Nothing is given up where a disk may be missing: in a root without a single
+    file, below a folder that could not be read or a broken link, and where the folder now lies on another file system
+    than the file did. ``sweep_empty_roots`` believes what it sees, also that a root does not exist any more.
     """
     found = {file.path: file for file in corpus.files}
     commits = tuple(commits)
-    read = {place for other in commits if not other.video.id.startswith(UNREAD_PREFIX) for place in other.locations}
+    read = {place for other in commits if not _is_unread(other) for place in other.locations}
     alive = tuple(root for root in corpus.roots if sweep_empty_roots or _has_any(root, found))
+    hidden = (*corpus.unreadable, *corpus.broken)
+    if sweep_empty_roots:
+        hidden = tuple(path for path in corpus.unreadable if path.exists())
     for commit in commits:
-        kept = tuple(place for place in commit.locations if not _is_gone(place, found, alive, corpus.unreadable))
-        if commit.video.id.startswith(UNREAD_PREFIX) and any(place in read for place in commit.locations):
-            kept = ()
+        kept = tuple(
+            place
+            for place in commit.locations
+            if not _is_gone(place, found, alive, hidden)
+            or not (sweep_empty_roots or place.path in found or _is_mounted(place))
+        )
+        if _is_unread(commit) and any(place in read for place in commit.locations):
+            kept = ()  # what could not be read has been read since
         if kept != commit.locations:
             yield commit, kept
+
+
+def _is_unread(commit: Commit) -> bool:
+    return commit.video.id.startswith(UNREAD_PREFIX)
+
+
+def _is_mounted(place: Location) -> bool:
+    """Whether the place where a missing file was is still on the file system that the file was on."""
+    folder = next(parent for parent in place.path.parents if parent.exists())
+    return not place.device or folder.stat().st_dev == place.device
 
 
 def is_as_seen(place: Location) -> bool:
@@ -129,7 +149,7 @@ def is_as_seen(place: Location) -> bool:
 
 def _must_start_over(known: Commit, retry_failed: bool) -> bool:
     if known.state == "failed":
-        return retry_failed or known.video.id.startswith(UNREAD_PREFIX)
+        return retry_failed or _is_unread(known)
     return known.state == "pending"
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from indexer.errors import QueryError
 from indexer.store.base import Commit, VectorStore
 from indexer.thumbnails import ThumbnailFolder
+from indexer.types import Space
 
-__all__ = ["find_videos", "remove_videos"]
+__all__ = ["find_videos", "has_orphans", "remove_videos"]
 
 _SHORTEST_ID = 6
+_SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 
 
 def find_videos(commits: Mapping[str, Commit], name: str) -> list[Commit]:
@@ -36,8 +39,18 @@ def find_videos(commits: Mapping[str, Commit], name: str) -> list[Commit]:
 
 
 def remove_videos(store: VectorStore, thumbnails: ThumbnailFolder, video_ids: Sequence[str]) -> None:
-    """Delete videos' records, thumbnails and commits, in this order, so that a cut leaves nothing unnamed."""
+    """Delete videos' records, thumbnails and commits; a cut half-way leaves a commit that says it is not whole."""
+    commits = store.commits()
     for video_id in video_ids:
+        if video_id in commits:
+            store.write_commit(replace(commits[video_id], state="pending"))
         store.delete_records(video_id)
         thumbnails.delete(video_id)
         store.delete_commit(video_id)
+
+
+def has_orphans(store: VectorStore, video_id: str) -> bool:
+    """Whether there are records of a video that the index does not know."""
+    if video_id in store.commits():
+        return False
+    return any(True for space in _SPACES for _ in store.records(space, video_id=video_id))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from indexer.config import LoadedSettings, Settings
+from indexer.config import CorpusSettings, LoadedSettings, Settings
 from indexer.corpus.find import Corpus, find_corpus
 from indexer.corpus.labels import Labels, read_labels
 from indexer.errors import UsageError
-from indexer.manifest import found_index, models_of, new_manifest, sampling_of, with_roots
+from indexer.manifest import found_index, models_of, new_manifest, outermost, remembering, sampling_of
 from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import Models
 from indexer.pipeline import Indexer, IndexReport, ProgressReport, index_corpus
@@ -70,11 +71,10 @@ def run_indexing(
         store = open_store(index, name=settings.index.name, url=settings.index.url, create=True)
         try:
             manifest, models, reason = _settle(store, loaded)
-            sampling = (
-                Sampling(**manifest.sampling) if _keeps_sampling(manifest, loaded) else sampling_of(settings.shots)
-            )
-            corpus, labels = _look_around(_roots(paths, manifest), settings)
-            store.write_manifest(with_roots(manifest, corpus.roots, sampling))
+            sampling, choosing = _as_before(manifest, loaded)
+            corpus, labels = _look_around(_roots(paths, manifest), manifest, choosing, index)
+            manifest = remembering(manifest, corpus, sampling, choosing, forget_missing=options.sweep_empty_roots)
+            store.write_manifest(manifest)
             if on_start is not None:
                 on_start(RunStart(manifest, corpus, labels, reason))
             return index_corpus(
@@ -103,10 +103,18 @@ def _settle(store: VectorStore, loaded: LoadedSettings) -> tuple[Manifest, Model
     return manifest, models_of(manifest, device=loaded.settings.models.device), ""
 
 
-def _keeps_sampling(manifest: Manifest, loaded: LoadedSettings) -> bool:
-    """Whether nobody asked for another way of choosing keyframes than the index was made with."""
-    asked = (name for name, origin in loaded.origins.items() if name.startswith("shots.") and origin != "default")
-    return bool(manifest.sampling) and not any(asked)
+def _as_before(manifest: Manifest, loaded: LoadedSettings) -> tuple[Sampling, CorpusSettings]:
+    """How keyframes and files are chosen: as when the index was last written, unless asked for otherwise now."""
+    sampling = Sampling(**manifest.sampling) if _is_silent_about("shots", loaded) else None
+    before: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in manifest.corpus.items()
+    }
+    choosing = CorpusSettings(**before) if _is_silent_about("corpus", loaded) else loaded.settings.corpus
+    return sampling if sampling and manifest.sampling else sampling_of(loaded.settings.shots), choosing
+
+
+def _is_silent_about(section: str, loaded: LoadedSettings) -> bool:
+    return all(origin == "default" for name, origin in loaded.origins.items() if name.startswith(f"{section}."))
 
 
 def _roots(paths: Sequence[Path], manifest: Manifest) -> Sequence[Path]:
@@ -116,22 +124,30 @@ def _roots(paths: Sequence[Path], manifest: Manifest) -> Sequence[Path]:
     return roots
 
 
-def _look_around(roots: Sequence[Path], settings: Settings) -> tuple[Corpus, Labels]:
+def _look_around(
+    roots: Sequence[Path], manifest: Manifest, choosing: CorpusSettings, index: Path
+) -> tuple[Corpus, Labels]:
+    """The files below the roots. Those of a folder within a known root keep that root, and with it their labels."""
     from indexer.media.probe import looks_like_media
 
     corpus = find_corpus(
         roots,
         looks_like_media=looks_like_media,
-        exclude=settings.corpus.exclude,
-        follow_links=settings.corpus.follow_links,
-        index=Path(settings.index.path),
+        exclude=choosing.exclude,
+        follow_links=choosing.follow_links,
+        index=index,
     )
-    return corpus, read_labels(settings.corpus.labels, corpus.roots)
+    known = outermost((*manifest.roots, *corpus.roots))
+    files = tuple(
+        replace(found, root=next(root for root in known if found.path.is_relative_to(root))) for found in corpus.files
+    )
+    speaking = tuple(root for root in known if any(asked.is_relative_to(root) for asked in corpus.roots))
+    return replace(corpus, files=files), read_labels(choosing.labels, speaking)
 
 
 def _indexer(store: VectorStore, models: Models, sampling: Sampling, settings: Settings) -> Indexer:
     reading = Reading(sampling, _wanted(models, sampling), settings.shots.max_side, settings.models.batch_size)
-    thumbnails = ThumbnailFolder(Path(settings.index.path))
+    thumbnails = ThumbnailFolder(Path(settings.index.path), settings.index.name)
     return Indexer(store, models.frames, models.text, thumbnails, reading, leave_room_for_decoding)
 
 

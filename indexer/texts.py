@@ -39,12 +39,23 @@ def read_video_texts(job: Job, media: MediaFacts) -> VideoTexts:
     """Read the files beside a video and the subtitles inside it. What is broken becomes a warning, never an error."""
     texts = VideoTexts(label=job.annotation.label, facets=job.annotation.facets)
     facts = _facts(job.found.sidecars, texts)
-    texts.title = facts.title or media.title
-    texts.description = " ".join(filter(None, (_description(job.found.sidecars, texts), facts.description)))
-    texts.label = facts.label or texts.label
-    texts.facets = {**texts.facets, **facts.facets}
-    texts.cues = _cues(job.found.path, job.found.sidecars, media, texts)
+    texts.title = _clean(facts.title or media.title)
+    texts.description = _clean(f"{_description(job.found.sidecars, texts)} {facts.description}")
+    texts.label = _clean(facts.label or texts.label)
+    texts.facets = {_clean(name): _clean_facet(value) for name, value in {**texts.facets, **facts.facets}.items()}
+    cues = _cues(job.found.path, job.found.sidecars, media, texts)
+    texts.cues = [Cue(cue.start_s, cue.end_s, text) for cue in cues if (text := _clean(cue.text))]
     return texts
+
+
+def _clean(text: str) -> str:
+    """One line of text that every model and database takes: undecodable bytes and half characters become "�"."""
+    whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return " ".join(whole.replace("\0", " ").split())
+
+
+def _clean_facet(value: Facet) -> Facet:
+    return _clean(value) if isinstance(value, str) else value
 
 
 def _segment(video_id: str, cue: Cue) -> Segment:
@@ -65,7 +76,7 @@ def _description(sidecars: Sidecars, texts: VideoTexts) -> str:
     if sidecars.description is None:
         return ""
     try:
-        return " ".join(read_text(sidecars.description).split())
+        return read_text(sidecars.description)
     except MediaError as error:
         texts.warnings.append(str(error))
         return ""

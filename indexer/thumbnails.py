@@ -15,14 +15,15 @@ _QUALITY = 85
 
 
 class ThumbnailFolder:
-    """Thumbnails by video and instant, in ``folder/thumbnails``.
+    """Thumbnails by video and instant, in ``thumbnails/NAME`` of the index's folder.
 
     Args:
         index: The index's folder.
+        name: The index's name; several may share a folder.
     """
 
-    def __init__(self, index: Path) -> None:
-        self._folder = index / "thumbnails"
+    def __init__(self, index: Path, name: str = "sceneseek") -> None:
+        self._folder = index / "thumbnails" / name
 
     def save(self, video_id: str, time_s: float, image: Image) -> None:
         """Write the thumbnail of the keyframe at ``time_s``; it is there whole or not at all."""

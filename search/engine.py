@@ -133,7 +133,7 @@ class SearchEngine:
 
         store = open_store(Path(path), name=name, url=url)
         models = Lazy(lambda: _models_of(store, device))
-        return cls(store, models.get, thumbnails=ThumbnailFolder(Path(path)).find, options=options)
+        return cls(store, models.get, thumbnails=ThumbnailFolder(Path(path), name).find, options=options)
 
     def search(self, query: Query | str, *, top_k: int | None = None) -> Ranking:
         """Find the moments that match a query; a text alone is a query for it.

@@ -21,7 +21,7 @@ def answer_console() -> Console:
     """Where answers go; at most 100 columns wide, so that lines stay readable."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, emoji=False)
     console.width = min(console.width, 100)
     return console
 
@@ -30,7 +30,7 @@ def side_console() -> Console:
     """Where progress, warnings and errors go."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def plain(text: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -38,15 +37,21 @@ class Found:
     size: int
     mtime_ns: int
     sidecars: Sidecars
+    device: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What was found. ``unreadable`` are folders (and roots) that could not be read: nothing below them is known."""
+    """What was found.
+
+    ``unreadable`` are folders (and roots) that could not be read: nothing below them is known. Nor is it behind
+    ``broken`` links, whose targets are not there now; they are no trouble worth telling of.
+    """
 
     files: tuple[Found, ...] = ()
     roots: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
+    broken: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ class _Walk:
     looks_like_media: Callable[[Path], bool]
     index: Path | None
     unreadable: list[Path] = field(default_factory=list)
+    broken: list[Path] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -82,7 +88,7 @@ def find_corpus(
         for video in _videos(root, walk):
             found.setdefault(video.path, video)
     files = tuple(found[path] for path in sorted(found, key=os.fsencode))
-    return Corpus(files, absolute, tuple(walk.unreadable))
+    return Corpus(files, absolute, tuple(walk.unreadable), tuple(walk.broken))
 
 
 def content_id(path: Path) -> str:
@@ -103,7 +109,7 @@ def _absolute(root: Path) -> Path:
 def _videos(root: Path, walk: _Walk) -> Iterator[Found]:
     if root.is_file():
         folder = Folder(root.parent, [entry.name for entry in _entries(root.parent, walk)])
-        yield from _found([root], root, folder)
+        yield from _found([root], root, folder, walk)
     elif root.is_dir():
         yield from _below(root, walk)
     else:
@@ -118,7 +124,8 @@ def _below(root: Path, walk: _Walk) -> Iterator[Found]:
             entries = [entry for entry in _entries(current, walk) if not _is_left_out(Path(entry.path), root, walk)]
             pending += [Path(entry.path) for entry in entries if _is_folder(entry, walk)]
             folder = Folder(current, [entry.name for entry in entries])
-            yield from _found([Path(entry.path) for entry in entries if _is_video(entry, walk)], root, folder)
+            videos = [Path(entry.path) for entry in entries if _is_video(entry, walk)]
+            yield from _found(videos, root, folder, walk)
 
 
 def _is_new(folder: Path, walk: _Walk) -> bool:
@@ -162,7 +169,12 @@ def _is_folder(entry: os.DirEntry[str], walk: _Walk) -> bool:
 
 def _is_video(entry: os.DirEntry[str], walk: _Walk) -> bool:
     suffix = Path(entry.name).suffix.lower()
-    if suffix in _OTHER or not _is_file(entry):
+    if suffix in _OTHER:
+        return False
+    if entry.is_symlink() and not Path(entry.path).exists():
+        walk.broken.append(Path(entry.path))
+        return False
+    if not _is_file(entry):
         return False
     return suffix in _MEDIA or walk.looks_like_media(Path(entry.path))
 
@@ -174,9 +186,14 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _found(paths: Sequence[Path], root: Path, folder: Folder) -> Iterator[Found]:
+def _found(paths: Sequence[Path], root: Path, folder: Folder, walk: _Walk) -> Iterator[Found]:
     """The files' facts; a file that has gone meanwhile is left out."""
     for path in paths:
-        with suppress(OSError):
+        try:
             facts = path.stat()
-            yield Found(path, root, facts.st_size, facts.st_mtime_ns, folder.sidecars(path))
+        except FileNotFoundError:
+            continue
+        except OSError:
+            walk.broken.append(path)
+        else:
+            yield Found(path, root, facts.st_size, facts.st_mtime_ns, folder.sidecars(path), facts.st_dev)

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +20,7 @@ from indexer.types import Facet
 
 __all__ = ["ANNOTATION_FILES", "Annotation", "Labels", "read_annotations", "read_labels"]
 
+_LARGEST_BYTES = 500_000_000
 ANNOTATION_FILES = ("annotations.json", "selected_subset.json", "labels.csv")
 _PATH_KEYS = ("path", "file", "video", "filename", "file_name", "video_path", "video_id", "id")
 _LABEL_KEYS = ("label", "class", "category", "action")
@@ -41,6 +42,10 @@ class Labels:
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
     from_folders: bool = False
     broken: tuple[str, ...] = ()
+
+    def with_more(self, others: Labels) -> Labels:
+        """These, and the others where these say nothing."""
+        return Labels({**others.annotations, **self.annotations}, self.from_folders, (*self.broken, *others.broken))
 
     def of(self, path: Path, root: Path) -> Annotation:
         """What is known about the video at ``path`` below ``root``; an empty label if nothing is."""
@@ -68,7 +73,15 @@ def read_labels(source: str, roots: Sequence[Path]) -> Labels:
     if source != "auto":
         return read_annotations([_existing(source)])
     present = [root / name for root in roots for name in ANNOTATION_FILES if (root / name).is_file()]
-    return read_annotations(present) if present else Labels(from_folders=True)
+    if not present:
+        return Labels(from_folders=True)
+    labels, unusable = Labels(), []
+    for path in present:
+        try:
+            labels = labels.with_more(read_annotations([path]))
+        except ConfigError as error:  # a file that nobody named may be about something else
+            unusable.append(f"{path} ({error.message})")
+    return replace(labels, from_folders=not labels.annotations, broken=(*labels.broken, *unusable))
 
 
 def read_annotations(paths: Sequence[Path]) -> Labels:
@@ -91,10 +104,10 @@ def read_annotations(paths: Sequence[Path]) -> Labels:
 
 def _rows(path: Path) -> Iterator[tuple[str, Annotation | None]]:
     try:
-        text = read_text(path)
+        text = read_text(path, largest_bytes=_LARGEST_BYTES)
         rows = _json_rows(json.loads(text), path) if path.suffix.lower() == ".json" else _csv_rows(text)
         yield from rows
-    except (MediaError, ValueError, csv.Error) as error:
+    except (MediaError, ValueError, csv.Error, RecursionError) as error:
         raise ConfigError(
             f"The labels in {path} cannot be read: {error}", hint="Mend the file or set corpus.labels."
         ) from error

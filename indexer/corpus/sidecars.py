@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from indexer.types import Facet
 
 __all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text"]
 
+_LARGEST_BYTES = 200_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
 
 
@@ -86,13 +88,15 @@ def _split(name: str) -> tuple[str, str]:
     return path.stem, path.suffix
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> str:
     """A text file in whatever encoding it is in, without surrounding blanks.
 
     Raises:
-        MediaError: the file cannot be read, or is no text.
+        MediaError: the file cannot be read, is larger than ``largest_bytes``, or is no text.
     """
     try:
+        if path.stat().st_size > largest_bytes:
+            raise MediaError(f"{path} is too large to be a text about a video.", hint="It was left out.")
         content = path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror}.", hint="Check the file's permissions.") from error
@@ -100,6 +104,11 @@ def read_text(path: Path) -> str:
     if text is None:
         raise MediaError(f"{path} is no text in any known encoding.", hint="Save it as UTF-8.")
     return text.strip()
+
+
+def _is_facet(value: object) -> bool:
+    """A text, a truth, or a number that is one: JSON files may hold NaN and Infinity."""
+    return isinstance(value, Facet) and (not isinstance(value, float) or math.isfinite(value))
 
 
 def _decoded(content: bytes) -> str | None:
@@ -130,5 +139,5 @@ def read_facts(path: Path) -> Facts:
     if not isinstance(content, dict):
         raise MediaError(f"{path} holds no JSON object.", hint='Write it as {"title": "...", "label": "..."}.')
     texts = {name: str(content[name]) for name in ("title", "description", "label") if content.get(name) is not None}
-    facets = {str(name): value for name, value in content.items() if name not in texts and isinstance(value, Facet)}
+    facets = {str(name): value for name, value in content.items() if name not in texts and _is_facet(value)}
     return Facts(**texts, facets=facets)

@@ -25,14 +25,16 @@ CommitState: TypeAlias = Literal["pending", "committed", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A file that holds a video's content, as it was when it was last seen. ``root`` is the folder (or the file)
-    asked for.
+    """A file that holds a video's content, as it was when it was last seen.
+
+    ``root`` is the folder (or the file) asked for. ``device`` numbers the file system it lay on, 0 if unknown.
     """
 
     path: Path
     root: Path
     size: int
     mtime_ns: int
+    device: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Manifest:
     """What an index is made with, decided once when it is created.
 
     ``models`` maps a role (``frames``, ``text``) to the choice's spec as ``family:name`` and its fingerprint;
-    ``roots`` are the folders and files that were indexed; ``sampling`` are the options by which keyframes were chosen.
+    ``roots`` are the folders and files that were indexed; ``corpus`` are the settings by which
+    files were chosen and labelled, ``sampling`` those by which keyframes were.
     """
 
     profile: str
@@ -87,6 +90,7 @@ class Manifest:
     created_at: str
     schema: int = 1
     roots: tuple[Path, ...] = ()
+    corpus: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -25,7 +25,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from indexer.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError, SceneseekError
+from indexer.errors import (
+    IndexBusyError,
+    IndexDamagedError,
+    IndexIncompatibleError,
+    IndexMissingError,
+    SceneseekError,
+    StoreError,
+)
 from indexer.store.base import Commit, Manifest
 from indexer.store.codec import decode_commit, decode_manifest, encode_commit, encode_manifest
 from indexer.types import Embedding, Modality, Record, Space
@@ -38,6 +45,15 @@ __all__ = ["ChromaStore"]
 
 DATABASE_FILE = "chroma.sqlite3"
 _PAGE = 2000
+# What SQLite and Chroma say, what it means, and what to do.
+_TROUBLES = (
+    ("disk is full", "The disk of the index is full", "Make room and run it again; nothing is lost."),
+    ("readonly", "The index cannot be written to", "Check the permissions of its folder."),
+    ("read-only", "The index cannot be written to", "Check the permissions of its folder."),
+    ("unable to open", "The index cannot be opened", "Check that its folder can be read and written."),
+    ("expected a name", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
+    ("validation error", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
+)
 _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 
 
@@ -238,7 +254,7 @@ class ChromaStore:
             return int(time.monotonic()), 0
         try:
             facts = (self._path / DATABASE_FILE).stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0, 0
         return facts.st_mtime_ns, facts.st_size
 
@@ -351,7 +367,10 @@ def _translated(error: Exception) -> SceneseekError:
         )
     if "locked" in text.lower():
         return IndexBusyError("The database is being written by another process.", hint="Try again in a moment.")
+    for sign, what, hint in _TROUBLES:
+        if sign in text.lower():
+            return StoreError(f"{what} ({text}).", hint=hint)
     return IndexDamagedError(
         f"The database did not answer as it should ({text}).",
-        hint="Run 'sceneseek verify'; if that fails too, delete the index folder and index again.",
+        hint="If it happens again, move the index folder away and index again.",
     )

@@ -224,7 +224,9 @@ def test_ctrl_c_keeps_what_is_finished(run: Run, tmp_path: Path) -> None:
     for number in range(40):
         clip(films / f"{number:02}.mp4", [RED, GREEN, BLUE], seed=number)
     command = [str(Path(sys.executable).with_name("sceneseek")), "index", "films", "--profile", "embedded"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=-1, stderr=-1, text=True, env={**os.environ}) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=-1, stderr=-1, text=True, preexec_fn=heed_ctrl_c, env={**os.environ}
+    ) as process:
         wait_for_a_commit(tmp_path / "chroma_db" / "thumbnails", process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -237,9 +239,14 @@ def test_ctrl_c_keeps_what_is_finished(run: Run, tmp_path: Path) -> None:
     assert run("verify").returncode == 0
 
 
+def heed_ctrl_c() -> None:
+    """A process started in the background of a shell script inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for_a_commit(thumbnails: Path, process: subprocess.Popen[str]) -> None:
     """Until a second video has pictures, so the first one is committed."""
-    while process.poll() is None and len(list(thumbnails.glob("*/*"))) < 2:
+    while process.poll() is None and len(list(thumbnails.glob("*/*/*"))) < 2:
         time.sleep(0.02)
 
 

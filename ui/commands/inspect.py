@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -65,20 +64,22 @@ def verify_records(context: Context, *, as_json: bool) -> int:
 
 def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) -> None:
     """Remove videos by path or id."""
-    from indexer.remove import find_videos, remove_videos
+    from indexer.remove import find_videos, has_orphans, remove_videos
     from indexer.store.lock import writing
     from indexer.thumbnails import ThumbnailFolder
 
     with closing(context.open_store()) as store, writing(context.index_folder):
         commits = store.commits()
-        chosen = {commit.video.id: commit for name in names for commit in find_videos(commits, name)}
-        remove_videos(store, ThumbnailFolder(context.index_folder), list(chosen))
+        orphans = [name for name in names if has_orphans(store, name)]
+        known = [commit for name in names if name not in orphans for commit in find_videos(commits, name)]
+        removed = {**dict.fromkeys(orphans, ""), **{commit.video.id: str(commit.video.path) for commit in known}}
+        remove_videos(store, ThumbnailFolder(context.index_folder, context.settings.index.name), list(removed))
     if as_json:
-        print_json([{"video_id": key, "path": str(commit.video.path)} for key, commit in chosen.items()])
+        print_json([{"video_id": key, "path": path} for key, path in removed.items()])
         return
     console = answer_console()
-    for commit in chosen.values():
-        console.print(f"Removed {plain(commit.video.path)}", soft_wrap=True)
+    for key, path in removed.items():
+        console.print(f"Removed {plain(path or key)}", soft_wrap=True)
     console.print("The files are untouched; the next 'sceneseek index' of their folder takes them in again.")
 
 
@@ -176,7 +177,7 @@ def _add_models(table: Table, manifest: Manifest) -> None:
     for role, (spec, fingerprint) in manifest.models.items():
         table.add_row(f"  {role}", f"{plain(spec)} ({fingerprint.dim} numbers a vector, {fingerprint.digest})")
     table.add_row("Keyframes", plain(manifest.sampling.get("strategy", "shots")))
-    table.add_row("Folders", plain("\n".join(os.fspath(root) for root in manifest.roots)))
+    table.add_row("Folders", "\n".join(plain(root) for root in manifest.roots))
 
 
 def _print_troubles(console: Console, status: IndexStatus) -> None:

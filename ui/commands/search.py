@@ -226,7 +226,7 @@ def _moment_as_json(rank: int, moment: Moment) -> dict[str, Any]:
             }
             for hit in moment.hits
         ],
-        "thumbnail": str(moment.thumbnail) if moment.thumbnail else None,
+        "thumbnail": str(moment.thumbnail.resolve()) if moment.thumbnail else None,
     }
 
 
