@@ -84,13 +84,13 @@ def index(video: Path, encoder: FrameEncoder, sampling: Sampling) -> int:
 
 
 def keyframe_batches(video: Path, sampling: Sampling) -> Iterator[list[np.ndarray]]:
-    """Keyframes, 16 at a time."""
+    """Keyframes, 4 at a time, as the default is."""
     sampler = make_sampler(sampling, "video", probe(video).duration_s)
     with FrameReader(video, keyframes_only=sampling.wants_codec_keyframes_only) as reader:
         batch: list[np.ndarray] = []
         for keyframe in sampler.keyframes(reader):
             batch.append(keyframe.image)
-            if len(batch) == 16:
+            if len(batch) == 4:
                 yield batch
                 batch = []
         if batch:

@@ -104,7 +104,7 @@ class ModelSettings:
     frames: str = _setting("", 'Instead of the profile\'s picture model: "open_clip:NAME" or "open_clip:/folder".')
     text: str = _setting("", 'Instead of the profile\'s text model: "sentence:NAME" or "sentence:/folder".')
     device: str = _setting("auto", "Where models run.", ("auto", "cpu", "cuda", "mps"))
-    batch_size: int = _setting(16, "How many pictures are encoded at once.")
+    batch_size: int = _setting(4, "How many pictures are encoded at once; on a GPU, 32 or more is faster.")
 
 
 @dataclass(frozen=True, slots=True)

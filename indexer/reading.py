@@ -31,7 +31,7 @@ class Reading:
     sampling: Sampling
     wanted: Mapping[Modality, str]
     max_side: int = 1280
-    batch_size: int = 16
+    batch_size: int = 4
 
 
 @dataclass(frozen=True, slots=True)
