@@ -25,8 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index. [default: chroma_db]")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings. [default: config.toml]")]
+Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index. (default: chroma_db)")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings. (default: config.toml)")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for other programs.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
 
@@ -53,7 +53,7 @@ def main() -> None:
 @app.command("index")
 def index_command(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. [default: as before]")
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. (default: as before)")
     ] = None,
     index: Index = None,
     profile: Annotated[
@@ -103,7 +103,7 @@ def search_command(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What you remember, in your own words.")] = "",
     index: Index = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. [default: 10]")
+        int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. (default: 10)")
     ] = None,
     page: Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page of the moments.")] = 1,
     label: Annotated[list[str] | None, typer.Option("--label", help="Only videos with this label.")] = None,
@@ -190,10 +190,10 @@ def export_command(
     ] = "videos",
     index: Index = None,
     row_format: Annotated[
-        str | None, typer.Option("--format", metavar="jsonl|csv", help="[default: by the file's name, else jsonl]")
+        str | None, typer.Option("--format", metavar="jsonl|csv", help="(default: by the file's name, else jsonl)")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to. [default: the terminal]")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to. (default: the terminal)")
     ] = None,
     config: Config = None,
 ) -> None:
