@@ -146,7 +146,7 @@ def format_span(start_s: float, end_s: float) -> str:
     """
     if not 0 <= end_s < math.inf:
         raise ValueError(f"not a time in a video: {end_s}")
-    return f"{format_time(start_s)} – {format_time(math.ceil(end_s))}"
+    return f"{format_time(start_s)} – {format_time(math.ceil(round(end_s, 3)))}"
 
 
 def render_search_page(

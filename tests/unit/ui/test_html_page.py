@@ -308,3 +308,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> 
     with pytest.raises(UsageError, match=re.escape(str(tmp_path / place))):
         write_search_page(tmp_path / place, "t", "q", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_span_does_not_gain_a_second_from_the_last_bit_of_a_float() -> None:
+    assert format_span(5.0, 10.000000000000002) == "0:00:05 – 0:00:10"
+    assert format_span(5.0, 10.002) == "0:00:05 – 0:00:11"
