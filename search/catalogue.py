@@ -83,7 +83,7 @@ class Catalogue:
         """
         if named in self.videos:
             return self.videos[named]
-        found = self._at(Path(named).expanduser().absolute()) or self._ending_in(PurePath(named))
+        found = self._at(_expanded(named)) or self._ending_in(PurePath(named))
         if not found:
             raise QueryError(f"There is no video '{named}' in this index.", hint="Give its path as indexed, or its id.")
         if len(found) > 1:
@@ -106,3 +106,11 @@ class Catalogue:
             return
         nearest = difflib.get_close_matches(fold(name), self.facet_names, n=1, cutoff=0.0)
         raise QueryError(f"No video here has a fact called '{name}'.", hint=f"Did you mean '{nearest[0]}'?")
+
+
+def _expanded(named: str) -> Path:
+    """The absolute path, ``~`` resolved where it names a home that is known."""
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError:
+        return Path(named).absolute()

@@ -104,6 +104,7 @@ class SearchEngine:
         self._options = options
         self._reading = Lock()
         self._catalogue: Catalogue | None = None
+        self._is_stale = False
 
     @classmethod
     def open(
@@ -174,11 +175,12 @@ class SearchEngine:
         self._store.close()
 
     def _read_if_changed(self) -> Catalogue:
-        changed = self._store.refresh()
+        if self._store.refresh():
+            self._is_stale = True
         catalogue = self._catalogue
-        if changed or catalogue is None:
-            catalogue = Catalogue.read(self._store)
-            self._catalogue = catalogue
+        if self._is_stale or catalogue is None:
+            catalogue = self._catalogue = Catalogue.read(self._store)
+            self._is_stale = False
         return catalogue
 
     def _answer(self, query: Query) -> Ranking:

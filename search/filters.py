@@ -150,13 +150,19 @@ def matches_path(pattern: str, path: PurePath) -> bool:
     return f"/{text}".endswith(f"/{_plain(pattern)}") or _path_pattern(pattern).fullmatch(text) is not None
 
 
+_MOST_STARS = 8
+"""More of them can take the matcher minutes for one path."""
+
+
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
 @lru_cache(maxsize=256)
 def _path_pattern(pattern: str) -> re.Pattern[str]:
-    folded = _plain(pattern)
+    folded = re.sub(r"\*{3,}", "**", _plain(pattern).removeprefix("./"))
+    if folded.count("*") > _MOST_STARS:
+        raise QueryError(f"The path pattern '{pattern}' has too many stars.", hint=f"Use at most {_MOST_STARS}.")
     below = folded + "**" if folded.endswith("/") else folded
     anywhere = "" if below.startswith("/") else "(?:.*/)?"
     try:
@@ -208,6 +214,6 @@ def _compare_truth(fact: bool, op: Operator, wanted: Facet) -> bool:
 def _number(value: Facet) -> float | None:
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

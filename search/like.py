@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from indexer.types import Embedding, Record, Video
 from search.retrieval import Excerpt
 
 __all__ = ["Likeness", "find_likeness"]
+
+_NEARLY_THE_SAME = 0.95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +46,10 @@ def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
     around = _segments_at(store, video, second)
     if frame is None and not around:
         raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
+    shown = frame is not None and _distance_s(frame, second) == 0
+    same = _of_shot(frames, frame) if shown else around or [record for record in (frame,) if record]
     return Likeness(
-        excerpt=_excerpt(video, _of_shot(frames, frame) or around),
+        excerpt=_excerpt(video, same),
         frame=None if frame is None else frame.vector,
         text=_mean_direction([segment.vector for segment in around]),
     )
@@ -77,7 +82,18 @@ def _distance_s(record: Record, second: float) -> float:
 def _of_shot(frames: Sequence[Record], frame: Record | None) -> list[Record]:
     if frame is None:
         return []
-    return [other for other in frames if other is frame or (frame.shot >= 0 and other.shot == frame.shot)]
+    if frame.shot >= 0 and len({other.shot for other in frames}) > 1:
+        return [other for other in frames if other.shot == frame.shot]
+    return _alike_around(sorted(frames, key=lambda other: (other.start_s, other.id)), frame)
+
+
+def _alike_around(frames: Sequence[Record], frame: Record) -> list[Record]:
+    """The frames on either side as long as they look nearly the same: the shot, as far as it is known without cuts."""
+    place = next(number for number, other in enumerate(frames) if other is frame)
+    alike = [float(other.vector @ frame.vector) >= _NEARLY_THE_SAME for other in frames]
+    before = takewhile(lambda number: alike[number], range(place - 1, -1, -1))
+    after = takewhile(lambda number: alike[number], range(place + 1, len(frames)))
+    return [frames[number] for number in (place, *before, *after)]
 
 
 def _excerpt(video: Video, records: Sequence[Record]) -> Excerpt:

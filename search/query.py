@@ -43,6 +43,8 @@ class Query:
     group_by_video: bool = False
 
     def __post_init__(self) -> None:
+        # Bytes that are no text, as other encodings leave them in a terminal, have no meaning to search for.
+        object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
         self._check_question()
         if self.image is not None:
             _check_image(self.image)

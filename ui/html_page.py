@@ -196,6 +196,11 @@ def write_search_page(
         ValueError: ``query_image`` is no JPEG or PNG picture.
     """
     page = render_search_page(title, query_text, moments, query_image=query_image, details=details)
+    if not path.name or path.is_dir():
+        raise UsageError(f"The page cannot be written to {path}: it is a folder.", hint="Name a file, as found.html.")
+    if path.exists() and not path.is_file():  # a device, such as /dev/stdout
+        path.write_text(page, encoding="utf-8")
+        return path
     unfinished = path.with_name(path.name + ".tmp")
     try:
         unfinished.write_text(page, encoding="utf-8", newline="\n")

@@ -31,7 +31,9 @@ def split_to_fit(text: str, count: Count, limit: int) -> list[str]:
 
 def _halves(text: str) -> tuple[str, str]:
     for boundary in (_SENTENCE_END, _WORD_END):
-        gaps = [gap.span() for gap in boundary.finditer(text) if text[: gap.start()].strip() and text[gap.end() :]]
+        gaps = [
+            gap.span() for gap in boundary.finditer(text) if text[: gap.start()].strip() and text[gap.end() :].strip()
+        ]
         if gaps:
             start, end = min(gaps, key=lambda gap: abs(gap[0] + gap[1] - len(text)))
             return text[:start], text[end:]

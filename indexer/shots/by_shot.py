@@ -138,6 +138,8 @@ class ShotSampler:
         while self._candidates:
             skipped = (self._candidates[0].time_s - self._start_s) // self._max_span_s
             end_s = self._start_s + (skipped + 1) * self._max_span_s
+            if end_s <= self._candidates[0].time_s:  # rounding has put the bound on the candidate
+                end_s += self._max_span_s
             if self._detector.settled_s < end_s + self._max_span_s:
                 return
             yield from self._choose(Span(self._start_s, end_s, self._pop_before(end_s)), end_s)

@@ -92,8 +92,9 @@ class ChromaStore:
 
     def read_manifest(self) -> Manifest | None:
         """See ``VectorStore``."""
+        opened = self._database
         with _chroma_errors():
-            fresh = self._database.client.get_collection(self._database.videos.name, embedding_function=None)
+            fresh = opened.client.get_collection(opened.videos.name, embedding_function=None)
         text = (fresh.metadata or {}).get("manifest")
         return decode_manifest(str(text)) if text else None
 
@@ -105,7 +106,8 @@ class ChromaStore:
     def commits(self) -> dict[str, Commit]:
         """See ``VectorStore``."""
         found: dict[str, Commit] = {}
-        for page in self._pages(self._database.videos, None, ["documents"]):
+        opened = self._database
+        for page in _pages(opened, opened.videos, None, ["documents"]):
             found |= {key: decode_commit(text) for key, text in zip(page["ids"], page["documents"], strict=True)}
         return found
 
@@ -151,8 +153,9 @@ class ChromaStore:
         modalities: Collection[Modality] | None = None,
     ) -> list[Record]:
         """See ``VectorStore``."""
+        opened = self._database  # held, so that a refresh by another thread does not close it under this query
         with _chroma_errors():
-            answer = self._database.spaces[space].query(
+            answer = opened.spaces[space].query(
                 query_embeddings=vector[np.newaxis],
                 n_results=limit,
                 where=cast("Any", _where(video_ids, modalities)),
@@ -165,13 +168,15 @@ class ChromaStore:
         """See ``VectorStore``."""
         include = ["metadatas", "documents"] + (["embeddings"] if vectors else [])
         condition = _where(None if video_id is None else [video_id], None)
-        for page in self._pages(self._database.spaces[space], condition, include):
+        opened = self._database
+        for page in _pages(opened, opened.spaces[space], condition, include):
             yield from _to_records(page)
 
     def count(self, space: Space) -> int:
         """See ``VectorStore``."""
+        opened = self._database
         with _chroma_errors():
-            return int(self._database.spaces[space].count())
+            return int(opened.spaces[space].count())
 
     def refresh(self) -> bool:
         """See ``VectorStore``.
@@ -183,9 +188,9 @@ class ChromaStore:
         if stamp == self._seen or time.monotonic() - self._opened_at < 9 * self._opening_took_s:
             return False
         began = time.monotonic()
-        self._seen = stamp
         if not self._url:
             self._opened = self._open(create=False)
+        self._seen = stamp
         self._opened_at = time.monotonic()
         self._opening_took_s = self._opened_at - began
         return True
@@ -267,17 +272,20 @@ class ChromaStore:
                 documents=[_storable(record.text) for record in records],
             )
 
-    def _pages(
-        self, collection: ChromaCollection, condition: dict[str, object] | None, include: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
-        for offset in itertools.count(0, _PAGE):
-            with _chroma_errors():
-                page = collection.get(
-                    where=cast("Any", condition), limit=_PAGE, offset=offset, include=cast("Any", list(include))
-                )
-            yield cast("dict[str, Any]", page)
-            if len(page["ids"]) < _PAGE:
-                return
+
+def _pages(
+    opened: _Opened, collection: ChromaCollection, condition: dict[str, object] | None, include: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """A collection's rows; ``opened`` is held as long as they are read, so that no refresh closes it meanwhile."""
+    for offset in itertools.count(0, _PAGE):
+        with _chroma_errors():
+            page = collection.get(
+                where=cast("Any", condition), limit=_PAGE, offset=offset, include=cast("Any", list(include))
+            )
+        yield cast("dict[str, Any]", page)
+        if len(page["ids"]) < _PAGE:
+            del opened
+            return
 
 
 def _collection(client: Client, name: str) -> ChromaCollection:

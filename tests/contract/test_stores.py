@@ -289,3 +289,25 @@ def test_a_second_writer_is_refused_at_once(tmp_path: Path) -> None:
         holder.wait()
         with writing(tmp_path):
             pass
+
+
+def test_a_query_outlives_the_refresh_of_another_thread(tmp_path: Path) -> None:
+    reader = ChromaStore(tmp_path, create=True)
+    reader.upsert(records("v1", 2500))
+    rows = reader.records("frames")
+    next(rows)
+    subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=True)
+    assert reader.refresh()
+    assert sum(1 for _ in rows) >= 2499
+
+
+def test_a_refresh_that_fails_is_tried_again(tmp_path: Path) -> None:
+    reader = ChromaStore(tmp_path / "db", create=True)
+    reader.upsert(records("v1", 1))
+    assert reader.refresh()
+    (tmp_path / "db").rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(IndexMissingError):
+            reader.refresh()
+    (tmp_path / "away").rename(tmp_path / "db")
+    assert reader.count("frames") == 1

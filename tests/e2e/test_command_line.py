@@ -272,3 +272,36 @@ def test_a_kind_of_evidence_that_is_not_there_is_named_only_when_asked_for(run: 
     asked = run("search", "a big cat", "--index", demo.index, "--weight", "speech=2")
     assert "Not in this index: speech" in asked.stderr
     assert "Not in this index" not in run("search", "a big cat", "--index", demo.index).stderr
+
+
+def test_a_deep_grey_or_transparent_picture_is_not_cut_off(run: Run, demo: Demo, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(SearchEngine.open(demo.index).search("a big cat").moments[0].thumbnail) as picture:
+        grey = np.asarray(picture.convert("L"))
+        Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+        Image.fromarray(grey).save(tmp_path / "plain.png")
+        clear = picture.convert("RGBA")
+        clear.putalpha(0)
+        clear.save(tmp_path / "clear.png")
+    deep, plain = (found(run, demo, "--image", name)[0] for name in ("deep.png", "plain.png"))
+    assert deep["video_id"] == plain["video_id"]
+    assert deep["hits"][0]["cosine"] == pytest.approx(plain["hits"][0]["cosine"], abs=0.01)
+    assert found(run, demo, "--image", "clear.png")[0]["hits"][0]["cosine"] < 0.95
+
+
+@pytest.mark.parametrize("arguments", [["--html", "."], ["--html", "x.html", "--json"], ["--like", "~nobody/x.mp4@1"]])
+def test_an_odd_request_is_refused_in_words(run: Run, demo: Demo, arguments: list[str]) -> None:
+    text = [] if "--like" in arguments else ["a big cat"]
+    done = run("search", *text, *arguments, "--index", demo.index)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+
+
+def test_a_damaged_thumbnail_costs_only_its_picture(run: Run, demo: Demo, tmp_path: Path) -> None:
+    shutil.copytree(demo.index, tmp_path / "copy")
+    for picture in (tmp_path / "copy").rglob("*.jpg"):
+        picture.write_bytes(b"")
+    assert run("search", "a big cat", "--index", "copy", "--html", "out.html").returncode == 0
+    assert "safari" in (tmp_path / "out.html").read_text(encoding="utf-8")

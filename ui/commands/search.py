@@ -13,6 +13,7 @@ from ui.html_page import Evidence, MomentCard, format_span, write_search_page
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from PIL.Image import Image as Picture
     from rich.console import Console
 
     from indexer.types import Image, Modality
@@ -48,11 +49,15 @@ def search_moments(context: Context, request: SearchRequest) -> None:
     """Search, and print what was found.
 
     Raises:
+        UsageError: two kinds of output were asked for, or the page cannot be written.
         QueryError: the request cannot be understood or answered.
         StoreError: there is no index, or it cannot be read.
     """
+    from indexer.errors import UsageError
     from search.engine import SearchEngine
 
+    if request.html is not None and request.as_json:
+        raise UsageError("--html and --json were both asked for.", hint="Use one of them.")
     settings = context.settings
     query = _query(context, request)
     with SearchEngine.open(
@@ -121,17 +126,35 @@ def _weights(settings: Mapping[str, float], request: SearchRequest) -> Mapping[M
 
 
 def _picture(path: Path) -> Image:
-    import numpy as np
+    import warnings
+
     from PIL import Image as Pictures
     from PIL import ImageOps
 
     from indexer.errors import QueryError
 
     try:
-        with Pictures.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        with warnings.catch_warnings(), Pictures.open(path) as picture:
+            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
+            return _as_rgb(ImageOps.exif_transpose(picture))
     except (OSError, ValueError, Pictures.DecompressionBombError) as error:
         raise QueryError(f"{path} is no picture that can be read.", hint="Give a JPEG or PNG file.") from error
+
+
+def _as_rgb(picture: Picture) -> Image:
+    """8-bit RGB; deeper greys are scaled, where Pillow would cut them off, and what is transparent is white."""
+    import numpy as np
+    from PIL import Image as Pictures
+
+    if picture.mode.startswith(("I", "F")):
+        values = np.nan_to_num(np.asarray(picture, np.float64))
+        full = 65535.0 if picture.mode.startswith("I") else max(1.0, float(values.max()))
+        grey = np.clip(values / full * 255, 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    if picture.has_transparency_data:
+        shown = picture.convert("RGBA")
+        picture = Pictures.alpha_composite(Pictures.new("RGBA", shown.size, "white"), shown)
+    return np.asarray(picture.convert("RGB"))
 
 
 def _moment_named(text: str) -> tuple[str, float]:
@@ -247,5 +270,14 @@ def _card(rank: int, moment: Moment) -> MomentCard:
         time_s=moment.time_s,
         score=moment.score,
         evidence=tuple(Evidence(hit.modality, hit.score, hit.text) for hit in _best_hits(moment)),
-        thumbnail=moment.thumbnail.read_bytes() if moment.thumbnail else None,
+        thumbnail=_thumbnail(moment.thumbnail),
     )
+
+
+def _thumbnail(path: Path | None) -> bytes | None:
+    """Its bytes; None where there is no picture, or none that a browser could show."""
+    try:
+        content = b"" if path is None else path.read_bytes()
+    except OSError:
+        return None
+    return content if content.startswith(b"\xff\xd8\xff") else None

@@ -161,3 +161,17 @@ def test_filters_combine_any_label_any_path_and_all_facets() -> None:
     assert Filters().accepts(FACTS)
     assert filters
     assert not Filters()
+
+
+def test_bytes_that_are_no_text_are_searched_for_as_what_is_left() -> None:
+    assert Query(text="caf\udce9 noir").text == "caf? noir"
+
+
+def test_too_many_stars_are_refused_and_a_leading_dot_is_ignored() -> None:
+    with pytest.raises(QueryError, match="too many stars"):
+        Filters(paths=("*a" * 9,)).accepts(FACTS)
+    assert matches_path("./films/*", PurePosixPath("/home/films/a.mp4"))
+
+
+def test_a_number_too_large_for_a_float_meets_no_condition() -> None:
+    assert not parse_condition("year>3").holds({"year": 10**400})

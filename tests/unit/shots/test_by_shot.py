@@ -199,3 +199,10 @@ def test_a_flash_does_not_end_a_shot_and_is_not_chosen() -> None:
     keyframes, shots = sample(video)
     assert len(shots) == 1
     assert keyframes[0].time_s not in (48 / 25, 49 / 25)
+
+
+def test_a_gap_of_exactly_so_many_spans_loses_no_keyframe() -> None:
+    times_s = (0.0, 48.1, 68.1, 88.1, 177.28)
+    frames = [StillFrame(time_s, thumbnail(seed)) for time_s, seed in zip(times_s, (0, 1, 1, 1, 2), strict=True)]
+    sampler = ShotSampler("video", 0.0, CutDetector("content", min_shot_s=3), 10.0)
+    assert len(list(sampler.keyframes(frames))) >= 3
