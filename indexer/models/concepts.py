@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from indexer.errors import WeightsMissingError
 from indexer.models.base import Fingerprint, TextEncoder
-from indexer.models.devices import fast_dtype, release, resolve_device
-from indexer.models.lifecycle import Lazy
+from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.pictures import Recipe, as_tensor, check_images, resized
 from indexer.models.texts import normalised
 from indexer.models.vector_cache import cached_documents
@@ -73,7 +73,7 @@ class _Loaded:
     classes: NDArray[np.float32]
 
 
-class ConceptsEncoder:
+class ConceptsEncoder(LoadedOnUse[_Loaded]):
     """The role ``frames`` from packages alone: EfficientNet-Lite0's classes in the space of a text encoder.
 
     It knows what the 1000 classes and their neighbours in meaning are, and neither people, actions nor colours.
@@ -96,11 +96,10 @@ class ConceptsEncoder:
         cache_folder: Path | None = None,
     ) -> None:
         self._texts = texts
-        self._device = device
+        super().__init__(self._load, device)
         self._batch_size = batch_size
         self._exact = exact
         self._cache_folder = cache_folder
-        self._model = Lazy(self._load)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -124,21 +123,6 @@ class ConceptsEncoder:
             preprocessing=json.dumps(preprocessing, sort_keys=True),
             dim=texts.dim,
         )
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the weights are in memory now."""
-        return self._model.loaded
-
-    def load(self) -> None:
-        """Bring the classifier and the class vectors into memory; see ``Model.load``."""
-        self._model.get()
-
-    def unload(self) -> None:
-        """Give the memory back; the text encoder is whoever's passed it in."""
-        self._model.drop()
-        if self._device != "cpu":
-            release(resolve_device(self._device))
 
     def encode_images(self, images: Sequence[Image]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised; images may differ in size; ``(0, dim)`` for none.

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Generic, TypeVar
 
-__all__ = ["Lazy"]
+from indexer.models.devices import release, resolve_device
+
+__all__ = ["Lazy", "LoadedOnUse"]
 
 T = TypeVar("T")
 
@@ -39,3 +41,31 @@ class Lazy(Generic[T]):
         """Forget the value; the next ``get`` makes a new one. Calls that hold the old one finish with it."""
         with self._lock:
             self._value = None
+
+
+class LoadedOnUse(Generic[T]):
+    """What every family does with its weights: they come with the first use, or ``load``, and go with ``unload``.
+
+    Args:
+        make: Loads the weights.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    def __init__(self, make: Callable[[], T], device: str) -> None:
+        self._model = Lazy(make)
+        self._device = device
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the weights are in memory now."""
+        return self._model.loaded
+
+    def load(self) -> None:
+        """Bring the weights into memory; see ``Model.load``."""
+        self._model.get()
+
+    def unload(self) -> None:
+        """Give the memory back. A model that was passed in is whoever's passed it in."""
+        self._model.drop()
+        if self._device != "cpu":
+            release(resolve_device(self._device))

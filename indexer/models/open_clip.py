@@ -14,8 +14,8 @@ import numpy as np
 
 from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint
-from indexer.models.devices import fast_dtype, release, resolve_device
-from indexer.models.lifecycle import Lazy
+from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.pictures import Recipe, as_tensor, check_images
 from indexer.models.quiet import quiet_libraries
 from indexer.models.texts import encode_in_pieces, normalised
@@ -61,7 +61,7 @@ class _Loaded:
     context: int
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(LoadedOnUse[_Loaded]):
     """The role ``frames`` by a model trained on pictures and their captions.
 
     Pictures are prepared as the model's own configuration says. A text longer than the model's context is split at
@@ -78,10 +78,9 @@ class OpenClipEncoder:
 
     def __init__(self, name: str, *, device: str = "auto", batch_size: int = 32, exact: bool = False) -> None:
         self.name = name
-        self._device = device
+        super().__init__(self._load, device)
         self._batch_size = batch_size
         self._exact = exact
-        self._model = Lazy(self._load)
         # A fast tokenizer changes its own truncation settings while it works, so texts take turns.
         self._turn = Lock()
 
@@ -111,21 +110,6 @@ class OpenClipEncoder:
             preprocessing=json.dumps(preprocessing, sort_keys=True),
             dim=int(source.config["embed_dim"]),
         )
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the weights are in memory now."""
-        return self._model.loaded
-
-    def load(self) -> None:
-        """Bring the weights into memory; see ``Model.load``."""
-        self._model.get()
-
-    def unload(self) -> None:
-        """Give the memory back."""
-        self._model.drop()
-        if self._device != "cpu":
-            release(resolve_device(self._device))
 
     def encode_images(self, images: Sequence[Image]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised; images may differ in size; ``(0, dim)`` for none.

