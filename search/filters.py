@@ -101,6 +101,7 @@ class Filters:
         paths: Any of these glob patterns, without regard to case, matched against the full path (with ``/``), the
             file name, and every trailing part of the path. ``*`` and ``?`` stay within one folder, ``**`` crosses
             folders, and a pattern that ends in ``/`` means everything below.
+            The plain name of a folder means all below it.
         facets: All of these conditions.
     """
 
@@ -146,8 +147,14 @@ def parse_condition(text: str) -> FacetCondition:
 def matches_path(pattern: str, path: PurePath) -> bool:
     """Whether a glob pattern covers a path, its file name or a trailing part of it; see ``Filters``."""
     text = _plain(path.as_posix())
-    # A path pasted as it is means itself, also when its name holds brackets.
-    return f"/{text}".endswith(f"/{_plain(pattern)}") or _path_pattern(pattern).fullmatch(text) is not None
+    return _names(_plain(pattern).removeprefix("./").rstrip("/"), text) or bool(_path_pattern(pattern).fullmatch(text))
+
+
+def _names(named: str, text: str) -> bool:
+    """Whether a name, taken as it is, also if it holds brackets, is that of the file or of a folder it lies in."""
+    if named.startswith("/"):
+        return f"{text}/".startswith(f"{named}/")
+    return bool(named) and f"/{named}/" in f"/{text}/"
 
 
 _MOST_STARS = 8

@@ -150,6 +150,6 @@ def _print_list(console: Console, heading: str, rows: list[tuple[Path, str]]) ->
         return
     console.print(f"{heading}:")
     for path, reason in rows[:_SHOWN]:
-        console.print(f"  {plain(path)}\n    {plain(reason)}", soft_wrap=True)
+        console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)
     if len(rows) > _SHOWN:
         console.print(f"  ... and {len(rows) - _SHOWN} more; 'sceneseek status' lists all.")

@@ -191,7 +191,7 @@ def _print_troubles(console: Console, status: IndexStatus) -> None:
         if rows:
             console.print(f"{heading}:")
         for path, reason in rows:
-            console.print(f"  {plain(path)}\n    {plain(reason)}", soft_wrap=True)
+            console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)
 
 
 def _labels(status: IndexStatus) -> str:

@@ -122,7 +122,7 @@ def test_condition_values_may_be_typed() -> None:
         ("cats/*/*.mp4", True),
         ("cats/**", True),
         ("cats/", True),
-        ("cats", False),
+        ("cats", True),
         ("**/2019/*", True),
         ("cats/**/cat*", True),
         ("/films/**/*.mp4", True),
@@ -175,3 +175,18 @@ def test_too_many_stars_are_refused_and_a_leading_dot_is_ignored() -> None:
 
 def test_a_number_too_large_for_a_float_meets_no_condition() -> None:
     assert not parse_condition("year>3").holds({"year": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covers"),
+    [
+        ("films", True),
+        ("films/", True),
+        ("home/films", True),
+        ("/home/films", True),
+        ("/films", False),
+        ("film", False),
+    ],
+)
+def test_a_folder_named_without_stars_means_what_lies_below_it(pattern: str, covers: bool) -> None:
+    assert matches_path(pattern, PurePosixPath("/home/films/old/a.mp4")) is covers
