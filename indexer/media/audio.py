@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.errors import UnreadableMediaError
 from indexer.media.container import best_sound_stream, first_frame_s, open_media, read_packets
+from indexer.types import Samples
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-__all__ = ["Samples", "iter_audio", "read_audio"]
+    from indexer.media.loudness import LoudnessMeter
 
-Samples: TypeAlias = NDArray[np.float32]
+__all__ = ["iter_audio", "read_audio"]
 
 # Stamps are rounded and codecs pad: a smaller gap or overlap is no gap at all.
 _TOLERANCE_S = Fraction(1, 20)
@@ -32,7 +32,14 @@ _LONGEST_GAP_S = 3600
 _RESTART_S = 1
 
 
-def iter_audio(path: Path, sample_rate: int, *, window_s: float = 30.0, mono: bool = True) -> Iterator[Samples]:
+def iter_audio(
+    path: Path,
+    sample_rate: int,
+    *,
+    window_s: float = 30.0,
+    mono: bool = True,
+    meter: LoudnessMeter | None = None,
+) -> Iterator[Samples]:
     """Decode the sound of a file in consecutive windows.
 
     Sample ``n`` of all windows together is heard ``n / sample_rate`` seconds after the video's first frame: sound that
@@ -44,6 +51,7 @@ def iter_audio(path: Path, sample_rate: int, *, window_s: float = 30.0, mono: bo
         sample_rate: In Hz.
         window_s: Length of all windows but the last, in seconds.
         mono: Mix down to one channel; two channels otherwise.
+        meter: Listens to the same sound as it was decoded, with all its channels.
 
     Yields:
         float32 ``(n,)``, or ``(2, n)`` unless ``mono``; nominally in [-1, 1]. Empty windows are left out.
@@ -55,7 +63,7 @@ def iter_audio(path: Path, sample_rate: int, *, window_s: float = 30.0, mono: bo
         stream = best_sound_stream(container)
         if stream is None:
             raise UnreadableMediaError(f"{path} has no sound that can be decoded here.")
-        sound = _Sound(container, stream, sample_rate, mono)
+        sound = _Sound(container, stream, sample_rate, mono, meter)
         yield from _windows(sound.pieces(), max(1, round(window_s * sample_rate)))
         if not sound.frames:
             raise UnreadableMediaError(f"{path} is damaged: none of its sound can be decoded.")
@@ -89,8 +97,16 @@ def _windows(pieces: Iterator[Samples], length: int) -> Iterator[Samples]:
 class _Sound:
     """One stream's sound, resampled, and placed by its time stamps."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, sample_rate: int, mono: bool) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: AudioStream,
+        sample_rate: int,
+        mono: bool,
+        meter: LoudnessMeter | None,
+    ) -> None:
         self.frames = 0
+        self._meter = meter
         self._container = container
         self._stream = stream
         self._rate = sample_rate
@@ -106,6 +122,8 @@ class _Sound:
         """The samples from the first frame on, silence included, in pieces of at most a second or a frame."""
         for frame in self._decoded():
             self.frames += 1
+            if self._meter is not None:
+                self._meter.hear_frame(frame)
             start_s = self._start_s(frame)
             if self._is_a_break(frame, start_s):
                 yield from self._resample(None)

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from indexer.errors import UnreadableMediaError
 from indexer.media.container import best_picture_stream, frame_rate_of, open_media, read_packets
@@ -35,8 +37,8 @@ class Frame:
     """One decoded frame. Use it, then drop it: it holds megabytes of the decoder's memory.
 
     The reader keeps none of the frames it hands out, so memory stays bounded as long as whoever iterates keeps no more
-    than a batch. Pictures made by ``image`` and ``thumbnail_bgr`` are copies and outlive it. The frames of one reader
-    share its converter: make their pictures in one thread at a time, and before the reader is closed.
+    than a batch. Pictures made by ``image``, ``grey`` and ``thumbnail_bgr`` are copies and outlive it. The frames of
+    one reader share its converter: make their pictures in one thread at a time, and before the reader is closed.
     """
 
     __slots__ = ("__weakref__", "_converter", "_decoded", "is_codec_keyframe", "is_damaged", "time_s")
@@ -65,6 +67,10 @@ class Frame:
     def image(self) -> Image:
         """``(H, W, 3)`` uint8 RGB: upright, square-pixelled, the longer side at most the reader's ``max_side``."""
         return self._converter.image(self._decoded)
+
+    def grey(self, pixels: int) -> NDArray[np.uint8]:
+        """``(h, w)`` uint8, upright and square-pixelled, of about ``pixels`` pixels in all; cheap."""
+        return self._converter.grey(self._decoded, pixels)
 
 
 class FrameReader:

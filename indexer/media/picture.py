@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,9 +67,9 @@ class Orientation:
         return 180 if self.mirror_y else 0
 
     def apply(self, image: NDArray[np.uint8]) -> Image:
-        """The ``(H, W, 3)`` image as displayed, in memory of its own."""
+        """The ``(H, W, 3)`` or ``(H, W)`` image as displayed, in memory of its own."""
         if self.swap:
-            image = image.transpose(1, 0, 2)
+            image = image.swapaxes(0, 1)
         steps = (-1 if self.mirror_y else 1, -1 if self.mirror_x else 1)
         return np.array(image[:: steps[0], :: steps[1]], order="C")
 
@@ -118,6 +119,7 @@ class PictureConverter:
         self._thumbnail_size: tuple[int, int] | None = None
         self._thumbnails = VideoReformatter()
         self._images = VideoReformatter()
+        self._greys = VideoReformatter()
 
     def thumbnail_bgr(self, frame: VideoFrame) -> Image:
         """``(h, w, 3)`` uint8 BGR as stored (neither turned nor stretched), the same size for every frame."""
@@ -138,3 +140,11 @@ class PictureConverter:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         scaled = self._images.reformat(frame, *size, "rgb24", interpolation=_SMOOTH, threads=1)
         return orientation_of(frame, self._tagged).apply(np.asarray(scaled.to_ndarray(), dtype=np.uint8))
+
+    def grey(self, frame: VideoFrame, pixels: int) -> NDArray[np.uint8]:
+        """``(h, w)`` uint8 as displayed, of about so many pixels, never enlarged."""
+        width, height = max(1, round(frame.width * self._aspect)), frame.height
+        scale = min(1.0, math.sqrt(pixels / (width * height)))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = self._greys.reformat(frame, *size, "gray", interpolation=Interpolation.AREA, threads=1)
+        return orientation_of(frame, self._tagged).apply(np.asarray(small.to_ndarray(), dtype=np.uint8))
