@@ -1,0 +1,171 @@
+"""What every object detector promises, whichever network is behind it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.models.base import Detection, ObjectDetector
+from indexer.models.yolo import YoloDetector
+from tests.unit.models import tiny_yolo
+from tests.unit.models.tiny_yolo import LABELS, SIDE, picture
+
+# Only looked for: importing it here would ask the network and write settings.
+pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
+
+CHECKPOINTS = ["yolo11", "yolov8", "yolo26"]
+FAMILIES = ["yolo11", "yolo26", "onnx", "onnx-dynamic"]
+CONFIDENCE = 0.3
+PICTURES = [
+    picture(48, 64, 1),
+    picture(64, 48, 2),
+    picture(48, 64, 3),
+    picture(300, 500, 4),
+    picture(1, 1, 5),
+    picture(SIDE, SIDE, 6),
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("objects")
+    made = {kind: tiny_yolo.save(tiny_yolo.network(kind), root / f"{kind}.pt") for kind in CHECKPOINTS}
+    for name, dynamic in (("onnx", False), ("onnx-dynamic", True)):
+        made[name] = tiny_yolo.export(tiny_yolo.network("yolo11"), root / f"{name}.onnx", dynamic=dynamic)
+    return made
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def detector(request: pytest.FixtureRequest, files: dict[str, Path]) -> YoloDetector:
+    return YoloDetector(str(files[request.param]), device="cpu", confidence=CONFIDENCE, batch_size=2)
+
+
+def agree(ours: list[Detection], theirs: list[Detection], tolerance: float = 1e-3) -> None:
+    """The same objects; of equally sure ones, in any order."""
+    assert len(ours) == len(theirs)
+    for one, other in zip(_ordered(ours), _ordered(theirs), strict=True):
+        assert (one.label, one.class_index) == (other.label, other.class_index)
+        assert one.confidence == pytest.approx(other.confidence, abs=tolerance)
+        assert one.box == pytest.approx(other.box, abs=tolerance)
+
+
+def _ordered(detections: list[Detection]) -> list[Detection]:
+    return sorted(detections, key=lambda seen: (seen.class_index, *np.round(seen.box, 2), seen.confidence))
+
+
+def test_it_is_an_object_detector(detector: YoloDetector) -> None:
+    assert isinstance(detector, ObjectDetector)
+
+
+def test_labels_are_the_networks_own_and_known_without_loading(detector: YoloDetector) -> None:
+    fresh = YoloDetector(detector.name, device="cpu")
+    assert fresh.labels == LABELS
+    assert fresh.fingerprint.dim == len(LABELS)
+    assert not fresh.loaded
+
+
+def test_something_is_found_and_its_facts_are_in_range(detector: YoloDetector) -> None:
+    found = detector.detect(PICTURES)
+    assert len(found) == len(PICTURES)
+    assert len({seen.label for objects in found for seen in objects}) > 1
+    for seen in (seen for objects in found for seen in objects):
+        assert seen.label == LABELS[seen.class_index]
+        assert CONFIDENCE < seen.confidence <= 1
+        left, top, right, bottom = seen.box
+        assert 0 <= left <= right <= 1
+        assert 0 <= top <= bottom <= 1
+
+
+def test_the_surest_comes_first(detector: YoloDetector) -> None:
+    for objects in detector.detect(PICTURES):
+        confidences = [seen.confidence for seen in objects]
+        assert confidences == sorted(confidences, reverse=True)
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(detector: YoloDetector) -> None:
+    together = detector.detect(PICTURES)
+    for image, objects in zip(PICTURES, together, strict=True):
+        agree(detector.detect([image])[0], objects, 1e-4)
+
+
+def test_none_gives_none(detector: YoloDetector) -> None:
+    assert detector.detect([]) == []
+
+
+def test_a_higher_threshold_keeps_the_surest(detector: YoloDetector) -> None:
+    strict = YoloDetector(detector.name, device="cpu", confidence=0.6)
+    kept, loose = strict.detect(PICTURES), detector.detect(PICTURES)
+    assert sum(map(len, kept)) < sum(map(len, loose))
+    for few, many in zip(kept, loose, strict=True):
+        agree(few, [seen for seen in many if seen.confidence > 0.6])
+
+
+def test_the_threshold_is_part_of_the_fingerprint(detector: YoloDetector) -> None:
+    strict = YoloDetector(detector.name, device="cpu", confidence=0.6)
+    assert detector.fingerprint == YoloDetector(detector.name, confidence=CONFIDENCE).fingerprint
+    assert detector.fingerprint.digest != strict.fingerprint.digest
+    assert detector.fingerprint.weights == strict.fingerprint.weights
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_pictures_are_refused(detector: YoloDetector, channels: int) -> None:
+    with pytest.raises(ValueError, match="RGB"):
+        detector.detect([np.zeros((8, 8, channels), np.uint8)])
+
+
+def test_it_loads_again_after_unloading(detector: YoloDetector) -> None:
+    before = detector.detect(PICTURES[:1])
+    detector.load()
+    detector.load()
+    assert detector.loaded
+    detector.unload()
+    assert not detector.loaded
+    assert detector.detect(PICTURES[:1]) == before
+
+
+def test_several_threads_find_the_same(detector: YoloDetector) -> None:
+    alone = detector.detect(PICTURES)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(detector.detect, PICTURES) for _ in range(3)]
+        for job in jobs:
+            for ours, theirs in zip(job.result(), alone, strict=True):
+                agree(ours, theirs, 1e-4)
+
+
+def test_pictures_are_red_green_blue(detector: YoloDetector) -> None:
+    swapped = [np.ascontiguousarray(image[..., ::-1]) for image in PICTURES]
+    assert detector.detect(swapped) != detector.detect(PICTURES)
+
+
+def own(path: Path, images: list[np.ndarray], *, square: bool) -> list[list[Detection]]:
+    """What ultralytics' own predictor says about each picture alone, in our terms."""
+    from ultralytics import YOLO
+
+    model = YOLO(path, task="detect")
+    found = []
+    for image in images:
+        blue_first = np.ascontiguousarray(image[..., ::-1])
+        seen = model.predict(blue_first, conf=CONFIDENCE, imgsz=SIDE, device="cpu", verbose=False, rect=not square)
+        boxes = seen[0].boxes
+        rows = zip(boxes.cls.tolist(), boxes.conf.tolist(), boxes.xyxyn.tolist(), strict=True)
+        found.append([Detection(LABELS[int(number)], int(number), sure, tuple(box)) for number, sure, box in rows])
+    return found
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_the_boxes_are_those_of_ultralytics(kind: str, files: dict[str, Path]) -> None:
+    detector = YoloDetector(str(files[kind]), device="cpu", confidence=CONFIDENCE)
+    for ours, theirs in zip(detector.detect(PICTURES), own(files[kind], PICTURES, square=False), strict=True):
+        agree(ours, theirs)
+
+
+def test_an_exported_network_finds_what_the_network_finds(files: dict[str, Path]) -> None:
+    expected = own(files["yolo11"], PICTURES, square=True)
+    for name in ("onnx", "onnx-dynamic"):
+        exported = YoloDetector(str(files[name]), device="cpu", confidence=CONFIDENCE)
+        for ours, theirs in zip(exported.detect(PICTURES), expected, strict=True):
+            agree(ours, theirs)
