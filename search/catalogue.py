@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path, PurePath
 
 from indexer.errors import QueryError
+from indexer.folding import fold
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Manifest, VectorStore
 from indexer.types import SPACE_OF_MODALITY, Modality, Space, Video
-from search.filters import BUILT_IN_FACETS, Filters, fold
+from search.filters import BUILT_IN_FACETS, DESCRIPTORS, Filters
+from search.modalities import how_to_add
 
 __all__ = ["Catalogue"]
 
@@ -51,15 +53,16 @@ class Catalogue:
     @cached_property
     def facet_names(self) -> frozenset[str]:
         """Every name, folded, that some video can be filtered by."""
-        own = {fold(name) for video in self.videos.values() for name in video.facets}
+        own = {fold(name) for video in self.videos.values() for name in (*video.facets, *video.descriptors)}
         return frozenset(own.union(BUILT_IN_FACETS))
 
     def modalities(self, space: Space) -> frozenset[Modality]:
         """The modalities of a space that there is something of."""
         return frozenset(name for name in self.counts if SPACE_OF_MODALITY[name] == space)
 
-    def fingerprint(self, role: Space) -> Fingerprint | None:
+    def fingerprint(self, space: Space) -> Fingerprint | None:
         """The model that a space was filled with; None if the index does not say."""
+        role = "sounds" if space == "audio" else space
         _, fingerprint = self.manifest.models.get(role, ("", None)) if self.manifest else ("", None)
         return fingerprint
 
@@ -72,7 +75,7 @@ class Catalogue:
         if not filters:
             return self.ids
         for condition in filters.facets:
-            self._check_facet(condition.name)
+            self.facet_named(condition.name)
         return frozenset(key for key, video in self.videos.items() if filters.accepts(video))
 
     def find(self, named: str) -> Video:
@@ -101,11 +104,24 @@ class Catalogue:
     def _paths(self, video_id: str) -> Collection[Path]:
         return {self.videos[video_id].path, *(place.path for place in self.commits[video_id].locations)}
 
-    def _check_facet(self, name: str) -> None:
+    def facet_named(self, name: str) -> str:
+        """The name, folded, of a fact that some video has.
+
+        Raises:
+            QueryError: no video has such a fact; says which it has, or how it is found out.
+        """
         if fold(name) in self.facet_names:
-            return
+            return fold(name)
+        if fold(name) in DESCRIPTORS:
+            raise QueryError(f"The {fold(name)} of no video here is known.", hint=_how_to_know(fold(name)))
         nearest = difflib.get_close_matches(fold(name), self.facet_names, n=1, cutoff=0.0)
         raise QueryError(f"No video here has a fact called '{name}'.", hint=f"Did you mean '{nearest[0]}'?")
+
+
+def _how_to_know(descriptor: str) -> str:
+    if descriptor in ("language", "speech_ratio"):
+        return how_to_add("speech")
+    return "Run 'sceneseek index' again; videos without sound have no loudness, and sounds no picture."
 
 
 def _expanded(named: str) -> Path:

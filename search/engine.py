@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -14,16 +15,21 @@ from indexer.errors import IndexDamagedError, QueryError
 from indexer.models.lifecycle import Lazy
 from indexer.store.base import VectorStore
 from indexer.types import SPACE_OF_MODALITY, Modality
+from search.browsing import browse
 from search.calibration import Comparison
 from search.catalogue import Catalogue
+from search.conditions import ConditionFinder, Conditions
 from search.fusion import RRF_K, Calibration, Fusion
+from search.gathering import Gathering
+from search.lexical import Wording
 from search.like import find_likeness
 from search.listing import Listing
 from search.merging import MergeRules
 from search.moments import Moment
 from search.probes import ProbeMaker, QueryModels
 from search.query import Query
-from search.retrieval import Descent, Probe, Scope
+from search.retrieval import Probe, Scope
+from search.syntax import ParsedQuery, parse_query
 
 __all__ = ["FindThumbnail", "Ranking", "SearchEngine", "SearchOptions"]
 
@@ -60,7 +66,7 @@ class Ranking:
             ``query.group_by_video`` the best moment of each video.
         total: How many moments (with grouping: videos) were found before paging. The search goes one beyond the page
             and stops there, so this is exact on the last page and a lower bound before.
-        searched: The modalities looked at.
+        searched: The modalities looked at; none for a query of conditions alone, whose moments are not ranked.
         missing: The modalities that the query weighs and that could not be looked at.
         others: With grouping, the further moments of each video on the page by its id, as far as they were found.
         took_s: How long the search took, in seconds.
@@ -137,23 +143,32 @@ class SearchEngine:
         return cls(store, models.get, thumbnails=ThumbnailFolder(Path(path), name).find, options=options)
 
     def search(self, query: Query | str, *, top_k: int | None = None) -> Ranking:
-        """Find the moments that match a query; a text alone is a query for it.
+        """Find the moments that match a query.
 
         Args:
-            query: What to find.
+            query: What to find; a text is read as a person types it, with quotes and conditions (``search.syntax``),
+                while a ``Query`` is taken as it is.
             top_k: How many moments to answer with, if not as many as the query says.
 
         Raises:
-            QueryError: the query cannot be answered: the index is empty, a filter names an unknown fact, the video to
-                find similar moments to is unknown, or nothing in the index can be compared with such a query.
+            QueryError: the query cannot be read or answered: the index is empty, a filter names an unknown fact, the
+                video to find similar moments to is unknown, or nothing in the index can be compared with such a query.
             IndexIncompatibleError: the models here are not those of the index.
             ModelError: a model cannot encode the query.
             StoreError: the database does not answer.
         """
         began = time.perf_counter()
-        asked = Query(text=query) if isinstance(query, str) else query
+        asked = self.parse(query).query() if isinstance(query, str) else query
         ranking = self._answer(asked if top_k is None else replace(asked, top_k=top_k))
         return replace(ranking, took_s=time.perf_counter() - began)
+
+    def parse(self, text: str) -> ParsedQuery:
+        """Read what a person typed; the facts that videos can be filtered by are those known in this index.
+
+        Raises:
+            QueryError: a part of it reads as a condition and is none.
+        """
+        return parse_query(text, self.catalogue().facet_names)
 
     def catalogue(self) -> Catalogue:
         """What there is to search, as last read; read anew when the store says that it may have changed."""
@@ -186,30 +201,48 @@ class SearchEngine:
     def _answer(self, query: Query) -> Ranking:
         catalogue = self.catalogue()
         _check_not_empty(catalogue)
-        scope = _scope(query, catalogue)
+        maker = ProbeMaker(self._models, catalogue, self._options.calibrations)
+        conditions = ConditionFinder(self._store, catalogue, self._options.merging, maker.seen).find(query)
+        scope = _scope(query, catalogue, conditions)
+        if query.is_browsing:
+            return self._browse(query, catalogue, scope, conditions)
         likeness = None
         if query.like is not None:
             named, second = query.like
             likeness = find_likeness(self._store, catalogue.find(named), second)
             scope = replace(scope, without=likeness.excerpt)
-        probes = ProbeMaker(self._models, catalogue, self._options.calibrations).probes(query, likeness)
-        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope))
+        probes = maker.probes(query, likeness)
+        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope, conditions))
 
-    def _list(self, query: Query, catalogue: Catalogue, probes: Sequence[Probe], scope: Scope) -> Listing:
+    def _browse(self, query: Query, catalogue: Catalogue, scope: Scope, conditions: Conditions) -> Ranking:
+        found = browse(self._store, catalogue, scope.video_ids, conditions, once=query.group_by_video)
+        seen = list(islice(found, query.offset + query.top_k + 1))
+        page = [self._pictured(moment) for moment in seen[query.offset : query.offset + query.top_k]]
+        return Ranking(query, tuple(page), len(seen), (), _missing(query, (), catalogue))
+
+    def _list(
+        self, query: Query, catalogue: Catalogue, probes: Sequence[Probe], scope: Scope, conditions: Conditions
+    ) -> Listing:
         """List moments until there is one more than the page needs, or no more to find."""
-        descents = [self._descent(probe, catalogue) for probe in probes]
-        listing = Listing(catalogue.videos, self._fusion(query, probes), self._options.merging)
+        wording = Wording.of(query.wording)
+        fusion = replace(self._fusion(query, probes), wording=query.wording, distinctness=wording.distinctness)
+        gathering = Gathering(
+            self._store,
+            catalogue,
+            probes,
+            wording=wording,
+            conditions=conditions,
+            fusion=fusion,
+            depth=self._options.depth,
+        )
+        listing = Listing(catalogue.videos, fusion, self._options.merging)
         while scope.video_ids and _found(listing, query) <= query.offset + query.top_k:
-            if all(descent.exhausted for descent in descents):
+            if gathering.exhausted:
                 break
-            listing.add([hit for descent in descents for hit in descent.next_level(scope)])
+            listing.add(gathering.next_level(scope))
             if query.group_by_video:
                 scope = scope.besides(listing.by_video.keys())
         return listing
-
-    def _descent(self, probe: Probe, catalogue: Catalogue) -> Descent:
-        held = catalogue.modalities(probe.space)
-        return Descent(self._store, probe, self._options.depth, all_modalities=held)
 
     def _fusion(self, query: Query, probes: Sequence[Probe]) -> Fusion:
         return Fusion(
@@ -256,8 +289,8 @@ def _check_not_empty(catalogue: Catalogue) -> None:
         raise QueryError("There is nothing to search yet.", hint="Index something first: sceneseek index FOLDER.")
 
 
-def _scope(query: Query, catalogue: Catalogue) -> Scope:
-    accepted = catalogue.accepted(query.filters)
+def _scope(query: Query, catalogue: Catalogue, conditions: Conditions) -> Scope:
+    accepted = conditions.narrow(catalogue.accepted(query.filters))
     return Scope(accepted, narrowed=len(accepted) < len(catalogue.videos))
 
 
@@ -270,7 +303,7 @@ def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue)
     return tuple(
         name
         for name, weight in query.weights.items()
-        if weight > 0 and name not in searched and (query.text or not catalogue.counts.get(name))
+        if weight > 0 and name not in searched and (query.wording or not catalogue.counts.get(name))
     )
 
 

@@ -14,13 +14,25 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from indexer.errors import QueryError
+from indexer.folding import fold
 from indexer.types import Facet, Video
 
-__all__ = ["BUILT_IN_FACETS", "FacetCondition", "Filters", "Operator", "facets_of", "fold", "parse_condition"]
+__all__ = [
+    "BUILT_IN_FACETS",
+    "DESCRIPTORS",
+    "FacetCondition",
+    "Filters",
+    "Operator",
+    "facets_of",
+    "matches_path",
+    "parse_condition",
+]
 
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 
 BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "size", "has_audio")
+DESCRIPTORS = ("cuts", "cuts_per_minute", "frame_rate", "language", "loudness", "resolution", "speech_ratio")
+"""Facts that indexing may find out (``indexer.descriptors``); which of them are known depends on what it did."""
 
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 _COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
@@ -39,14 +51,8 @@ _TRUTH: Mapping[str, bool] = MappingProxyType(
 )
 
 
-def fold(text: str) -> str:
-    """A text without its case and its accents, so that "Élan" and "elan" are one."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).strip()
-
-
 def facets_of(video: Video) -> dict[str, Facet]:
-    """What a video can be filtered by: its own facets and the built-in ones, which win. Names are folded.
+    """What a video can be filtered by, names folded: built-in facets win over its own, and these over descriptors.
 
     ``duration`` is in seconds, ``width`` and ``height`` in pixels as displayed, ``size`` in bytes.
     """
@@ -60,7 +66,8 @@ def facets_of(video: Video) -> dict[str, Facet]:
         "size": video.size,
         "has_audio": video.has_audio,
     }
-    return {fold(name): value for name, value in video.facets.items()} | built_in
+    own = {fold(name): value for facts in (video.descriptors, video.facets) for name, value in facts.items()}
+    return own | built_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +110,25 @@ class Filters:
             folders, and a pattern that ends in ``/`` means everything below.
             The plain name of a folder means all below it.
         facets: All of these conditions.
+        not_paths: None of these patterns.
     """
 
     labels: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     facets: tuple[FacetCondition, ...] = ()
+    not_paths: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.labels or self.paths or self.facets)
+        return bool(self.labels or self.paths or self.facets or self.not_paths)
+
+    def joined(self, other: Filters) -> Filters:
+        """What either asks for: any label or path of both, all conditions of both."""
+        return Filters(
+            self.labels + other.labels,
+            self.paths + other.paths,
+            self.facets + other.facets,
+            self.not_paths + other.not_paths,
+        )
 
     def accepts(self, video: Video) -> bool:
         """Whether the video meets all that is asked."""
@@ -120,6 +138,8 @@ class Filters:
         return not self.labels or fold(label) in {fold(wanted) for wanted in self.labels}
 
     def _accepts_path(self, path: PurePath) -> bool:
+        if any(matches_path(pattern, path) for pattern in self.not_paths):
+            return False
         return not self.paths or any(matches_path(pattern, path) for pattern in self.paths)
 
     def _accepts_facets(self, video: Video) -> bool:

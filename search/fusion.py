@@ -7,11 +7,20 @@ a rank counts as much as its cosine is evidence at all::
 
     evidence = weight * strength / (k + rank)        strength = (cosine - floor) / (ceiling - floor), within [0, 1]
 
+A modality with texts has a second ranking, by the words found (``search.lexical``), and its evidence is added::
+
+    evidence = weight * lexical^2 * distinctness / (k + lexical rank)
+
+Squared, because half of the words are much less than half of the phrase. ``distinctness`` is the query's: a dozen
+letters found are no accident, a short word is. So an exact phrase in a text, good by its cosine too, is worth more
+than any picture alone, and a single common word, which many records share the mean rank of, next to nothing.
+
 ``floor`` is where the cosines of unrelated pairs of a model lie and ``ceiling`` where those of good matches begin
 (``Calibration``; measured for each model family). A hit at or below the floor has strength 0 and is no evidence: it
-is dropped, and a query that nothing matches finds nothing. Strength is taken from each hit's own cosine, not from the
-best one of the modality; so one exact subtitle does not lift the unrelated subtitles ranked behind it above a good
-frame. Within one modality the order is that of the cosines.
+is dropped, and a query that nothing matches finds nothing. Between two short texts even unrelated ones have a higher
+cosine, so the floor rises with their brevity: a lone "WORK" on the screen is no evidence for "car". Strength is taken
+from each hit's own cosine, not from the best one of the modality; so one exact subtitle does not lift the unrelated
+subtitles ranked behind it above a good frame. Within one modality the order is that of the cosines.
 """
 
 from __future__ import annotations
@@ -34,16 +43,27 @@ Name = TypeVar("Name")
 class Calibration:
     """Where a model's cosines stand: unrelated pairs at ``floor`` and below, good matches from ``ceiling`` up.
 
+    ``brevity`` is how much higher the floor lies between two single words than between sentences.
+
     Raises:
-        ValueError: ``floor`` is not below ``ceiling``.
+        ValueError: ``floor`` is not below ``ceiling``, with ``brevity`` or without.
     """
 
     floor: float
     ceiling: float
+    brevity: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.floor < self.ceiling:
-            raise ValueError(f"a floor of {self.floor} is not below a ceiling of {self.ceiling}")
+        if not (self.brevity >= 0 and self.floor + self.brevity < self.ceiling):
+            above = f" and {self.brevity} above it" if self.brevity else ""
+            raise ValueError(f"a floor of {self.floor}{above} is not below a ceiling of {self.ceiling}")
+
+    def between(self, query: str, text: str) -> Calibration:
+        """The calibration for a query and a record's text; the same where the record has none."""
+        if not (self.brevity and text):
+            return self
+        rise = self.brevity / (_length(query) * _length(text)) ** 0.7
+        return Calibration(self.floor + rise, self.ceiling)
 
     def strength(self, cosine: float) -> float:
         """How much a cosine is evidence: 0 up to the floor, 1 from the ceiling on, linear between."""
@@ -52,19 +72,31 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """One query's weights and calibrations, and RRF's ``k``."""
+    """One query's weights and calibrations, RRF's ``k``, its wording and how much it means to find that."""
 
     weights: Mapping[Modality, float]
     calibrations: Mapping[Modality, Calibration]
     k: float = field(default=RRF_K)
+    wording: str = ""
+    distinctness: float = 1.0
 
-    def weight(self, modality: Modality, cosine: float) -> float:
-        """What a modality counts for evidence of this cosine, 0 or more."""
-        return self.weights[modality] * self.calibrations[modality].strength(cosine)
+    def weight(self, modality: Modality, cosine: float, text: str = "") -> float:
+        """What a modality counts for evidence of this cosine, 0 or more; ``text`` is the record's."""
+        return self.weights[modality] * self.calibrations[modality].between(self.wording, text).strength(cosine)
 
-    def evidence(self, modality: Modality, cosine: float, rank: float) -> float:
+    def evidence(self, modality: Modality, cosine: float, rank: float, text: str = "") -> float:
         """What a hit of this cosine at this rank adds to its moment's score."""
-        return reciprocal_rank_fusion({modality: rank}, {modality: self.weight(modality, cosine)}, self.k)
+        return reciprocal_rank_fusion({modality: rank}, {modality: self.weight(modality, cosine, text)}, self.k)
+
+    def lexical_evidence(self, modality: Modality, lexical: float, rank: float) -> float:
+        """What a hit of this lexical score at this rank by words adds."""
+        weight = self.weights[modality] * lexical**2 * self.distinctness
+        return reciprocal_rank_fusion({modality: rank}, {modality: weight}, self.k)
+
+
+def _length(text: str) -> int:
+    """In words; where none are set apart, six bytes are about one."""
+    return max(1, len(text.split()), len(text.encode("utf-8", "replace")) // 6)
 
 
 def reciprocal_rank_fusion(ranks: Mapping[Name, float], weights: Mapping[Name, float], k: float = RRF_K) -> float:

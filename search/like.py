@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import QueryError
 from indexer.store.base import VectorStore
-from indexer.types import Embedding, Record, Video
+from indexer.types import Embedding, Record, Space, Video
 from search.retrieval import Excerpt
 
 __all__ = ["Likeness", "find_likeness"]
@@ -24,12 +24,13 @@ class Likeness:
     """What to compare with, and the shot it comes from, which is no answer.
 
     ``frame`` is the vector ``(dim,)`` of the frame that stands for the second asked for, ``text`` the mean direction
-    of the segments said or shown at it; None where there is none.
+    of the segments said or shown at it, ``sound`` that of the sounds heard; None where there is none.
     """
 
     excerpt: Excerpt
     frame: Embedding | None
     text: Embedding | None
+    sound: Embedding | None
 
 
 def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
@@ -43,15 +44,17 @@ def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
     _check_within(video, second)
     frames = list(store.records("frames", video_id=video.id, vectors=True))
     frame = min(frames, key=lambda record: (_distance_s(record, second), record.start_s, record.id), default=None)
-    around = _segments_at(store, video, second)
-    if frame is None and not around:
+    around = _segments_at(store, "text", video, second)
+    heard = _segments_at(store, "audio", video, second)
+    if frame is None and not around and not heard:
         raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
     shown = frame is not None and _distance_s(frame, second) == 0
-    same = _of_shot(frames, frame) if shown else around or [record for record in (frame,) if record]
+    same = _of_shot(frames, frame) if shown else around or heard or [record for record in (frame,) if record]
     return Likeness(
         excerpt=_excerpt(video, same),
         frame=None if frame is None else frame.vector,
         text=_mean_direction([segment.vector for segment in around]),
+        sound=_mean_direction([sound.vector for sound in heard]),
     )
 
 
@@ -63,8 +66,8 @@ def _check_within(video: Video, second: float) -> None:
         )
 
 
-def _segments_at(store: VectorStore, video: Video, second: float) -> list[Record]:
-    segments = store.records("text", video_id=video.id, vectors=True)
+def _segments_at(store: VectorStore, space: Space, video: Video, second: float) -> list[Record]:
+    segments = store.records(space, video_id=video.id, vectors=True)
     return [
         segment
         for segment in segments

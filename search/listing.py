@@ -42,7 +42,7 @@ class Listing:
         moments = merge_runs([run for run in ranked if not self._is_listed(run)], self._videos, self._rules)
         for run in ranked:
             self._runs[run.key].append(run)
-            self._passed[run.best.modality] += 1
+            self._passed[run.best.modality] += self._fusion.weight(run.best.modality, run.cosine) > 0
         for moment in moments:
             self._by_video.setdefault(moment.video.id, []).append(moment)
         self.moments += moments

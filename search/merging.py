@@ -8,7 +8,8 @@ that overlap it, or that touch it and lie in the same shot as its best, as long 
 ``tolerance`` of that best: a static shot of thirty keyframes is one run, and a change within a long shot starts its
 own. Weaker hits that overlap a finished run belong to it without widening it. So the runs of one modality never
 overlap, and captions that each overlap the next do not glue a whole video together. A modality ranks its runs, not
-its hits: thirty keyframes of one shot take one place.
+its hits: thirty keyframes of one shot take one place. Where a query's words were found, "cosine" is here the cosine
+plus the lexical score, so that the line that holds the phrase is a run's best; but the two rankings stay apart.
 
 **Moments**: runs of several modalities in one video. The run with the most evidence that is still free leads a
 moment, and the moment has its span, the hull of the hits that widened it. Free runs of other modalities support it if
@@ -91,13 +92,23 @@ class Run:
         return self.hits[0]
 
     @property
+    def cosine(self) -> float:
+        """The best of its hits'."""
+        return max(hit.score for hit in self.hits)
+
+    @property
+    def lexical(self) -> float:
+        """The best of its hits'."""
+        return max(hit.lexical for hit in self.hits)
+
+    @property
     def key(self) -> RunKey:
         """What runs must have in common to meet: the video, the modality and whether they are about all of it."""
         return self.best.video_id, self.best.modality, self.whole
 
     def takes(self, hit: Hit, tolerance: float) -> bool:
         """Whether a hit of the same key, found later, belongs to this run."""
-        near_best = hit.score >= self.best.score - tolerance
+        near_best = hit.likeness >= self.best.likeness - tolerance
         return overlap_s(self, hit) > JITTER_S or (near_best and _continues(self, self.best, hit))
 
 
@@ -130,14 +141,19 @@ def form_runs(hits: Iterable[Hit], videos: Mapping[str, Video], rules: MergeRule
 
 
 def rank_runs(runs: Iterable[Run], fusion: Fusion, passed: Mapping[Modality, int]) -> list[Run]:
-    """The same runs with every hit's ``rank`` and ``evidence`` known; ``passed`` runs of a modality rank before."""
+    """The same runs with every hit's ``rank`` and ``evidence`` known; ``passed`` runs of a modality rank before.
+
+    ``rank`` is that by cosine. Runs without a word of the query share the last rank by words, which is worth nothing.
+    """
     by_modality: dict[Modality, list[Run]] = defaultdict(list)
     for run in runs:
         by_modality[run.best.modality].append(run)
     return [
-        _ranked(run, passed.get(modality, 0) + rank, fusion)
+        _ranked(run, passed.get(modality, 0) + rank, lexical_rank, fusion)
         for modality, group in by_modality.items()
-        for run, rank in zip(group, mean_ranks([run.best.score for run in group]), strict=True)
+        for run, rank, lexical_rank in zip(
+            group, mean_ranks([run.cosine for run in group]), mean_ranks([run.lexical for run in group]), strict=True
+        )
     ]
 
 
@@ -173,7 +189,7 @@ def _continues(run: Spanned, best: Hit, hit: Hit) -> bool:
 def _runs_of(hits: Sequence[Hit], whole: bool, rules: MergeRules) -> Iterator[Run]:
     timeline = Timeline(hits)
     free = {hit.record_id: hit for hit in hits}
-    for seed in sorted(hits, key=lambda hit: (-hit.score, hit.start_s, hit.record_id)):
+    for seed in sorted(hits, key=_likest_first):
         if seed.record_id in free:
             yield _grow(seed, timeline, free, whole, rules)
 
@@ -187,22 +203,29 @@ def _grow(seed: Hit, timeline: Timeline[Hit], free: dict[str, Hit], whole: bool,
         span = _hull([span, *joining])
     weaker = [hit for hit in timeline.near(span) if hit.record_id in free and overlap_s(span, hit) > JITTER_S]
     members += [free.pop(hit.record_id) for hit in weaker]
-    members.sort(key=lambda hit: (-hit.score, hit.start_s, hit.record_id))
+    members.sort(key=_likest_first)
     return Run(tuple(members), *span, whole=whole)
 
 
 def _widens(span: Span, seed: Hit, hit: Hit, rules: MergeRules) -> bool:
     meets = overlap_s(span, hit) > JITTER_S or _continues(span, seed, hit)
-    return meets and hit.score >= seed.score - rules.tolerance
+    return meets and hit.likeness >= seed.likeness - rules.tolerance
 
 
 def _hull(spans: Sequence[Spanned]) -> Span:
     return Span(min(span.start_s for span in spans), max(span.end_s for span in spans))
 
 
-def _ranked(run: Run, rank: float, fusion: Fusion) -> Run:
-    hits = tuple(replace(hit, rank=rank, evidence=fusion.evidence(hit.modality, hit.score, rank)) for hit in run.hits)
-    return replace(run, hits=hits)
+def _ranked(run: Run, rank: float, lexical_rank: float, fusion: Fusion) -> Run:
+    def evidence(hit: Hit) -> float:
+        by_words = fusion.lexical_evidence(hit.modality, hit.lexical, lexical_rank)
+        return fusion.evidence(hit.modality, hit.score, rank, hit.text) + by_words
+
+    return replace(run, hits=tuple(replace(hit, rank=rank, evidence=evidence(hit)) for hit in run.hits))
+
+
+def _likest_first(hit: Hit) -> tuple[float, float, str]:
+    return -hit.likeness, hit.start_s, hit.record_id
 
 
 def _moments_of(video: Video, runs: Sequence[Run], rules: MergeRules) -> Iterator[Moment]:

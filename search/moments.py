@@ -18,6 +18,10 @@ class Hit:
     ``score`` is the true cosine in [-1, 1]. ``rank`` counts from 1 within the modality; hits of one run (see
     ``search.merging``) share their run's rank, and equal runs the mean of theirs; 0 before ranking. ``evidence`` is
     what the hit is worth in its moment's score. ``time_s`` is the instant to show and ``shot`` -1 outside any shot.
+
+    ``lexical`` says in [0, 1] how far the record holds the query's very words (see ``search.lexical``; 1 is the whole
+    phrase), and ``matched`` are these words, or the phrase, as they stand in ``text``. A hit that was found by its
+    words alone may have any cosine.
     """
 
     record_id: str
@@ -31,6 +35,13 @@ class Hit:
     text: str = ""
     shot: int = -1
     evidence: float = 0.0
+    lexical: float = 0.0
+    matched: tuple[str, ...] = ()
+
+    @property
+    def likeness(self) -> float:
+        """How well the hit matches by meaning and by words, to compare hits of one modality."""
+        return self.score + self.lexical
 
     @property
     def best_first(self) -> tuple[float, float, str]:

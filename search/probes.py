@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from indexer.errors import IndexIncompatibleError, ModelError, QueryError
-from indexer.models.base import FrameEncoder, Model, TextEncoder
+from indexer.models.base import FrameEncoder, Model, SoundEncoder, TextEncoder
 from indexer.types import Embedding, Image, Modality, Space
-from search.calibration import Comparison, calibration_of
+from search.calibration import Comparison, calibration_of, shown_from
 from search.catalogue import Catalogue
 from search.fusion import Calibration
 from search.like import Likeness
+from search.modalities import how_to_add, in_words
 from search.query import Query
 from search.retrieval import Probe
 
@@ -31,6 +33,10 @@ class QueryModels(Protocol):
     @property
     def text(self) -> TextEncoder | None:
         """Puts queries into the space of the segments."""
+
+    @property
+    def sounds(self) -> SoundEncoder | None:
+        """Puts texts into the space of the sounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +63,47 @@ class ProbeMaker:
         """
         probes = tuple(self._probes(query, likeness))
         if not probes:
-            raise QueryError(
-                "This index has nothing that such a query can be compared with.",
-                hint="Ask another way, or give other kinds of evidence a weight above 0.",
-            )
+            raise _nothing_to_compare(query, self.catalogue)
         return probes
 
-    def _probes(self, query: Query, likeness: Likeness | None) -> Iterator[Probe]:
-        frames, text = self._wanted(query, "frames"), self._wanted(query, "text")
-        if likeness is not None:
-            yield from self._like_probes(likeness, frames, text)
-            return
-        if frames and query.image is not None:
-            yield self._probe("frames", self._image_vector(query.image), frames, "image-frames")
-        elif frames:
-            yield self._probe("frames", self._frames_vector(query.text), frames, "text-frames")
-        if text and query.image is None:
-            yield self._probe("text", self._text_vector(query.text), text, "text-text")
+    def seen(self, texts: Sequence[str]) -> tuple[Embedding, float]:
+        """What frames that show these texts are like: ``(n, dim)`` vectors, and the cosine from which on they show one.
 
-    def _like_probes(
-        self, likeness: Likeness, frames: frozenset[Modality], text: frozenset[Modality]
-    ) -> Iterator[Probe]:
-        if frames and likeness.frame is not None:
-            yield self._probe("frames", likeness.frame, frames, "image-frames")
-        if text and likeness.text is not None:
-            yield self._probe("text", likeness.text, text, "text-text")
+        Raises:
+            IndexIncompatibleError: the model here is not that of the index.
+            ModelError: it is missing.
+        """
+        own = self.calibrations.get("text-frames")
+        shown = shown_from(self.catalogue.fingerprint("frames")) if own is None else own.ceiling
+        return self._frames_encoder().encode_texts(texts), shown
+
+    def _probes(self, query: Query, likeness: Likeness | None) -> Iterator[Probe]:
+        if likeness is not None:
+            yield from self._like_probes(query, likeness)
+        elif query.image is not None:
+            if frames := self._wanted(query, "frames"):
+                yield self._probe("frames", self._image_vector(query.image), frames, "image-frames")
+        else:
+            yield from self._text_probes(query)
+
+    def _text_probes(self, query: Query) -> Iterator[Probe]:
+        if frames := self._wanted(query, "frames"):
+            yield self._probe("frames", self._frames_vector(query.wording), frames, "text-frames")
+        if text := self._wanted(query, "text"):
+            yield self._probe("text", self._text_vector(query.wording), text, "text-text")
+        if sounds := self._wanted(query, "audio"):
+            yield self._probe("audio", self._sound_vector(query.wording), sounds, "text-audio")
+
+    def _like_probes(self, query: Query, likeness: Likeness) -> Iterator[Probe]:
+        around: tuple[tuple[Space, Embedding | None, Comparison], ...] = (
+            ("frames", likeness.frame, "image-frames"),
+            ("text", likeness.text, "text-text"),
+            ("audio", likeness.sound, "audio-audio"),
+        )
+        for space, vector, comparison in around:
+            wanted = self._wanted(query, space)
+            if wanted and vector is not None:
+                yield self._probe(space, vector, wanted, comparison)
 
     def _wanted(self, query: Query, space: Space) -> frozenset[Modality]:
         return frozenset(name for name in self.catalogue.modalities(space) if query.weight(name) > 0)
@@ -89,10 +111,11 @@ class ProbeMaker:
     def _probe(self, space: Space, vector: Embedding, modalities: frozenset[Modality], comparison: Comparison) -> Probe:
         if not np.isfinite(vector).all():
             raise ModelError(f"The {space} model gave no usable vector for this query.", hint="Word it differently.")
-        calibration = self.calibrations.get(comparison)
-        return Probe(
-            space, vector, modalities, calibration or calibration_of(self.catalogue.fingerprint(space), comparison)
-        )
+        return Probe(space, vector, modalities, self._calibration(space, comparison))
+
+    def _calibration(self, space: Space, comparison: Comparison) -> Calibration:
+        own = self.calibrations.get(comparison)
+        return own or calibration_of(self.catalogue.fingerprint(space), comparison)
 
     def _frames_vector(self, text: str) -> Embedding:
         return _only(self._frames_encoder().encode_texts([text]))
@@ -107,6 +130,13 @@ class ProbeMaker:
         self._check_same("text", encoder)
         return _only(encoder.encode_queries([text]))
 
+    def _sound_vector(self, text: str) -> Embedding:
+        encoder = self.models().sounds
+        if encoder is None:
+            raise _no_model("audio")
+        self._check_same("audio", encoder)
+        return _only(encoder.encode_texts([text]))
+
     def _frames_encoder(self) -> FrameEncoder:
         encoder = self.models().frames
         if encoder is None:
@@ -114,13 +144,13 @@ class ProbeMaker:
         self._check_same("frames", encoder)
         return encoder
 
-    def _check_same(self, role: Space, encoder: Model) -> None:
+    def _check_same(self, space: Space, encoder: Model) -> None:
         """Vectors of two models must never be compared."""
-        expected = self.catalogue.fingerprint(role)
+        expected = self.catalogue.fingerprint(space)
         if expected is not None and encoder.fingerprint != expected:
             raise IndexIncompatibleError(
-                f"The index was made with the {role} model {expected.family}:{expected.name} ({expected.digest}), "
-                f"and the one here is {encoder.fingerprint.family}:{encoder.fingerprint.name} "
+                f"The index was made with the {_MODEL_OF[space]} model {expected.family}:{expected.name} "
+                f"({expected.digest}), and the one here is {encoder.fingerprint.family}:{encoder.fingerprint.name} "
                 f"({encoder.fingerprint.digest}).",
                 hint="Bring back that model, or index again into a new folder: sceneseek index FOLDER --index DIR.",
             )
@@ -131,8 +161,22 @@ def _only(vectors: Embedding) -> Embedding:
     return vector
 
 
-def _no_model(role: Space) -> ModelError:
+_MODEL_OF: Mapping[Space, str] = MappingProxyType({"frames": "frames", "text": "text", "audio": "sounds"})
+
+
+def _no_model(space: Space) -> ModelError:
     return ModelError(
-        f"The index has {role} records, and there is no {role} model to search them with.",
+        f"The index has {space} records, and there is no {_MODEL_OF[space]} model to search them with.",
         hint="Search with the profile that the index was made with.",
+    )
+
+
+def _nothing_to_compare(query: Query, catalogue: Catalogue) -> QueryError:
+    """What was asked for and is not in the index, if that is why."""
+    absent = [name for name, weight in query.weights.items() if weight > 0 and not catalogue.counts.get(name)]
+    if query.wording and absent:
+        return QueryError(f"This index has no {in_words(absent)} to search.", hint=how_to_add(absent[0]))
+    return QueryError(
+        "This index has nothing that such a query can be compared with.",
+        hint="Ask another way, or give other kinds of evidence a weight above 0.",
     )

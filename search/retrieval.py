@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from indexer.errors import IndexDamagedError
 from indexer.store.base import VectorStore
 from indexer.types import Embedding, Modality, Record, Space
 from search.fusion import Calibration
+from search.lexical import LexicalMatch, spoken_span
 from search.merging import overlap_s
 from search.moments import Hit
 
-__all__ = ["Descent", "Excerpt", "Probe", "Scope", "exact_cosines"]
+__all__ = ["Descent", "Excerpt", "Found", "Probe", "Scope", "exact_cosines", "hit_of"]
 
 # Chroma's filter takes time in proportion to the ids named: 90 ms for 400 of them over 20,000 records.
 MAX_IDS_PASSED = 100
@@ -29,6 +31,13 @@ class Probe:
     vector: Embedding
     modalities: frozenset[Modality]
     calibration: Calibration
+
+
+class Found(NamedTuple):
+    """A record and its cosine with what is looked for."""
+
+    record: Record
+    cosine: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +68,17 @@ class Scope:
         """The ids the store is to filter by, None if it is cheaper to sort out what it finds."""
         return self.video_ids if self.narrowed and len(self.video_ids) <= MAX_IDS_PASSED else None
 
-    def accepts(self, hit: Hit) -> bool:
-        """Whether a hit is wanted."""
-        return hit.video_id in self.video_ids and not self._leaves_out(hit)
+    def accepts(self, record: Record) -> bool:
+        """Whether a record is wanted."""
+        return record.video_id in self.video_ids and not self._leaves_out(record)
 
     def besides(self, video_ids: Collection[str]) -> Scope:
         """The same without some videos."""
         return replace(self, video_ids=self.video_ids.difference(video_ids), narrowed=True)
 
-    def _leaves_out(self, hit: Hit) -> bool:
+    def _leaves_out(self, record: Record) -> bool:
         without = self.without
-        return without is not None and hit.video_id == without.video_id and overlap_s(hit, without) > 0
+        return without is not None and record.video_id == without.video_id and overlap_s(record, without) > 0
 
 
 class Descent:
@@ -89,25 +98,30 @@ class Descent:
         self._passed_modalities = None if probe.modalities == all_modalities else probe.modalities
         self.exhausted = False
 
-    def next_level(self, scope: Scope) -> list[Hit]:
-        """The next hits, best first; none once ``exhausted``.
+    def next_level(self, scope: Scope) -> list[Found]:
+        """The next records above the floor, best first; none once ``exhausted``.
 
         Raises:
             IndexDamagedError: a stored vector is no direction (NaN or infinite).
         """
-        fresh: list[Hit] = []
+        fresh: list[Found] = []
         while not self.exhausted and not self._is_level(fresh):
             fresh = self._fetch(scope)
             self._limit *= 2
-        self._seen.update(hit.record_id for hit in fresh)
+        self.pass_over(one.record.id for one in fresh)
         self._wanted *= 2
         return fresh
 
-    def _is_level(self, hits: Sequence[Hit]) -> bool:
-        places = {(hit.video_id, hit.modality, hit.shot if hit.shot >= 0 else hit.record_id) for hit in hits}
-        return len(hits) >= self._wanted and 5 * len(places) >= self._wanted
+    def pass_over(self, record_ids: Iterable[str]) -> None:
+        """Do not find these records again."""
+        self._seen.update(record_ids)
 
-    def _fetch(self, scope: Scope) -> list[Hit]:
+    def _is_level(self, found: Sequence[Found]) -> bool:
+        records = [one.record for one in found]
+        places = {(one.video_id, one.modality, one.shot if one.shot >= 0 else one.id) for one in records}
+        return len(found) >= self._wanted and 5 * len(places) >= self._wanted
+
+    def _fetch(self, scope: Scope) -> list[Found]:
         probe = self._probe
         records = self._store.nearest(
             probe.space,
@@ -118,16 +132,16 @@ class Descent:
         )
         scores = exact_cosines(records, probe.vector)
         self.exhausted = len(records) < self._limit or bool(scores.min() <= probe.calibration.floor)
-        hits = [_hit(record, float(score)) for record, score in zip(records, scores, strict=True)]
-        return sorted((hit for hit in hits if self._is_new(hit, scope)), key=lambda hit: (-hit.score, hit.record_id))
+        found = [Found(record, float(score)) for record, score in zip(records, scores, strict=True)]
+        return sorted((one for one in found if self._is_new(one, scope)), key=lambda one: (-one.cosine, one.record.id))
 
-    def _is_new(self, hit: Hit, scope: Scope) -> bool:
-        evident = hit.score > self._probe.calibration.floor
+    def _is_new(self, found: Found, scope: Scope) -> bool:
+        record, cosine = found
         return (
-            evident
-            and hit.modality in self._probe.modalities
-            and hit.record_id not in self._seen
-            and scope.accepts(hit)
+            cosine > self._probe.calibration.floor
+            and record.modality in self._probe.modalities
+            and record.id not in self._seen
+            and scope.accepts(record)
         )
 
 
@@ -152,15 +166,29 @@ def exact_cosines(records: Sequence[Record], vector: Embedding) -> NDArray[np.fl
     return np.clip(cosines, -1.0, 1.0)
 
 
-def _hit(record: Record, score: float) -> Hit:
-    return Hit(
+def hit_of(record: Record, cosine: float, match: LexicalMatch | None = None) -> Hit:
+    """A record as a hit; where most of the query is said in it together, the hit is as long as these words."""
+    hit = Hit(
         record_id=record.id,
         video_id=record.video_id,
         modality=record.modality,
         start_s=record.start_s,
         end_s=record.end_s,
         time_s=record.time_s,
-        score=score,
+        score=cosine,
         text=record.text,
         shot=record.shot,
     )
+    return hit if match is None else _narrowed(replace(hit, lexical=match.score, matched=match.matched), record, match)
+
+
+_MOST = 0.5
+
+
+def _narrowed(hit: Hit, record: Record, match: LexicalMatch) -> Hit:
+    span = spoken_span(record.words, match.sequence) if match.sequence_share >= _MOST else None
+    if span is None:
+        return hit
+    start_s = min(max(span[0], record.start_s), record.end_s)
+    end_s = min(max(span[1], start_s), record.end_s)
+    return replace(hit, start_s=start_s, end_s=end_s, time_s=start_s)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from indexer.folding import squeezed
 from indexer.models.base import Fingerprint
 from indexer.types import Embedding, Modality, Record, Space, Video
 
-__all__ = ["Commit", "CommitState", "Location", "Manifest", "ModalityState", "VectorStore"]
+__all__ = ["Commit", "CommitState", "Location", "Manifest", "ModalityState", "VectorStore", "searched_text"]
 
 CommitState: TypeAlias = Literal["pending", "committed", "failed"]
 
@@ -133,6 +134,23 @@ class VectorStore(Protocol):
         The database may be approximate; the caller computes the exact cosine from the vectors it gets.
         """
 
+    def containing(
+        self,
+        space: Space,
+        words: Collection[str],
+        limit: int | None,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+        vectors: bool = True,
+    ) -> list[Record]:
+        """At most ``limit`` records of a space (None: all) whose text has at least one of the words in it, in no
+        particular order; ``vector`` is empty where it is not asked for.
+
+        Case, accents, spaces and punctuation do not matter, neither in the words (which may be phrases) nor in the
+        text, and a word may be part of a longer one: see ``searched_text``. A word without letters is in no text.
+        """
+
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
         """Every record of a space, or of one video in it, in no particular order; ``vector`` is empty unless asked
         for.
@@ -149,3 +167,11 @@ class VectorStore(Protocol):
 
     def close(self) -> None:
         """Let go of the database; further calls raise. Does nothing the second time."""
+
+
+def searched_text(record: Record) -> str:
+    """What of a record ``VectorStore.containing`` looks at: its squeezed text and the squeezed names of what was seen,
+    one to a line, so that no word runs from one into the next.
+    """
+    names = {squeezed(sighting.label) for sighting in record.sightings}
+    return "\n".join([squeezed(record.text), *sorted(names)])

@@ -3,6 +3,9 @@
 Four collections per index name: ``NAME-frames``, ``NAME-text`` and ``NAME-audio`` hold records, ``NAME-videos`` the
 commits. The manifest is the metadata of ``NAME-videos``.
 
+A record's document is not its text but ``searched_text`` of it, which Chroma's full-text index (of three letters at a
+time, case and accents told apart) then finds in any spelling; the text itself is metadata (``indexer.store.rows``).
+
 An open Chroma client keeps answering from the vectors it had loaded while another process writes, so a store that
 reads is opened anew once the database file has changed (``refresh``).
 """
@@ -33,8 +36,10 @@ from indexer.errors import (
     SceneseekError,
     StoreError,
 )
-from indexer.store.base import Commit, Manifest
+from indexer.folding import squeezed
+from indexer.store.base import Commit, Manifest, searched_text
 from indexer.store.codec import decode_commit, decode_manifest, encode_commit, encode_manifest
+from indexer.store.rows import facts_of, read_rows, storable
 from indexer.types import Embedding, Modality, Record, Space
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ __all__ = ["ChromaStore"]
 
 DATABASE_FILE = "chroma.sqlite3"
 _PAGE = 2000
+# Each page searches the texts anew, so they are larger; SQLite takes no more than 32,766 rows at a time.
+_PAGE_OF_FOUND = 10_000
 # What SQLite and Chroma say, what it means, and what to do.
 _TROUBLES = (
     ("disk is full", "The disk of the index is full", "Make room and run it again; nothing is lost."),
@@ -107,7 +114,7 @@ class ChromaStore:
         """See ``VectorStore``."""
         found: dict[str, Commit] = {}
         opened = self._database
-        for page in _pages(opened, opened.videos, None, ["documents"]):
+        for page in _pages(opened, opened.videos, (None, None), ["documents"]):
             found |= {key: decode_commit(text) for key, text in zip(page["ids"], page["documents"], strict=True)}
         return found
 
@@ -118,9 +125,7 @@ class ChromaStore:
             self._database.videos.upsert(
                 ids=[video.id],
                 embeddings=_placeholder(video.id),
-                metadatas=[
-                    {"state": commit.state, "path": _storable(str(video.path)), "label": _storable(video.label)}
-                ],
+                metadatas=[{"state": commit.state, "path": storable(str(video.path)), "label": storable(video.label)}],
                 documents=[encode_commit(commit)],
             )
 
@@ -153,6 +158,8 @@ class ChromaStore:
         modalities: Collection[Modality] | None = None,
     ) -> list[Record]:
         """See ``VectorStore``."""
+        if _is_nothing(video_ids, modalities):
+            return []
         opened = self._database  # held, so that a refresh by another thread does not close it under this query
         with _chroma_errors():
             answer = opened.spaces[space].query(
@@ -162,15 +169,34 @@ class ChromaStore:
                 include=["embeddings", "metadatas", "documents"],
             )
         page = cast("dict[str, Any]", answer)
-        return _to_records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")})
+        return _records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")})
+
+    def containing(
+        self,
+        space: Space,
+        words: Collection[str],
+        limit: int | None,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+        vectors: bool = True,
+    ) -> list[Record]:
+        """See ``VectorStore``. Measured over 50,000 records: about 25 ms for each word, 50 ms for a common one."""
+        sought = sorted({squeezed(word) for word in words} - {""})
+        if not sought or _is_nothing(video_ids, modalities):
+            return []
+        opened = self._database
+        conditions = _where(video_ids, modalities), _holding(sought)
+        pages = _pages(opened, opened.spaces[space], conditions, _included(vectors), limit)
+        return [record for page in pages for record in _records(page)]
 
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
         """See ``VectorStore``."""
-        include = ["metadatas", "documents"] + (["embeddings"] if vectors else [])
+        include = _included(vectors)
         condition = _where(None if video_id is None else [video_id], None)
         opened = self._database
-        for page in _pages(opened, opened.spaces[space], condition, include):
-            yield from _to_records(page)
+        for page in _pages(opened, opened.spaces[space], (condition, None), include):
+            yield from _records(page)
 
     def count(self, space: Space) -> int:
         """See ``VectorStore``."""
@@ -268,22 +294,35 @@ class ChromaStore:
             collection.upsert(
                 ids=[record.id for record in records],
                 embeddings=np.stack([record.vector for record in records]),
-                metadatas=[_facts(record) for record in records],
-                documents=[_storable(record.text) for record in records],
+                metadatas=[facts_of(record) for record in records],
+                documents=[searched_text(record) for record in records],
             )
 
 
 def _pages(
-    opened: _Opened, collection: ChromaCollection, condition: dict[str, object] | None, include: Sequence[str]
+    opened: _Opened,
+    collection: ChromaCollection,
+    conditions: tuple[dict[str, object] | None, dict[str, object] | None],
+    include: Sequence[str],
+    limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """A collection's rows; ``opened`` is held as long as they are read, so that no refresh closes it meanwhile."""
-    for offset in itertools.count(0, _PAGE):
+    """A collection's rows (``conditions``: on their facts, on their documents), at most ``limit`` of them.
+
+    ``opened`` is held as long as they are read, so that no refresh closes it meanwhile.
+    """
+    size = _PAGE if conditions[1] is None else _PAGE_OF_FOUND
+    for offset in itertools.count(0, size):
+        wanted = size if limit is None else min(size, limit - offset)
         with _chroma_errors():
             page = collection.get(
-                where=cast("Any", condition), limit=_PAGE, offset=offset, include=cast("Any", list(include))
+                where=cast("Any", conditions[0]),
+                where_document=cast("Any", conditions[1]),
+                limit=wanted,
+                offset=offset,
+                include=cast("Any", list(include)),
             )
         yield cast("dict[str, Any]", page)
-        if len(page["ids"]) < _PAGE:
+        if len(page["ids"]) < size or offset + size == limit:
             del opened
             return
 
@@ -306,29 +345,24 @@ def _placeholder(video_id: str) -> Embedding:
     return np.array([[1.0 + first, 1.0 + second]], dtype=np.float32)
 
 
-def _storable(text: str) -> str:
-    """Text the database can hold: lone surrogates (undecodable bytes of a file name) become visible escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _records(page: dict[str, Any]) -> list[Record]:
+    with _chroma_errors():
+        return read_rows(page)
 
 
-def _facts(record: Record) -> dict[str, str | int | float]:
-    return {
-        "video_id": record.video_id,
-        "modality": record.modality,
-        "start_s": float(record.start_s),
-        "end_s": float(record.end_s),
-        "time_s": float(record.time_s),
-        "shot": int(record.shot),
-    }
+def _included(vectors: bool) -> list[str]:
+    return ["metadatas", "documents"] + (["embeddings"] if vectors else [])
 
 
-def _to_records(page: dict[str, Any]) -> list[Record]:
-    vectors = page.get("embeddings")
-    nothing = np.empty(0, dtype=np.float32)
-    return [
-        Record(id=key, vector=nothing if vectors is None else vectors[row].astype(np.float32), text=text or "", **facts)
-        for row, (key, facts, text) in enumerate(zip(page["ids"], page["metadatas"], page["documents"], strict=True))
-    ]
+def _holding(words: Sequence[str]) -> dict[str, object]:
+    """Chroma takes no choice of one."""
+    choices: list[dict[str, object]] = [{"$contains": word} for word in words]
+    return {"$or": choices} if len(choices) > 1 else choices[0]
+
+
+def _is_nothing(*choices: Collection[str] | None) -> bool:
+    """Whether one of the choices leaves nothing; Chroma takes no empty list."""
+    return any(choice is not None and not choice for choice in choices)
 
 
 def _where(video_ids: Collection[str] | None, modalities: Collection[Modality] | None) -> dict[str, object] | None:

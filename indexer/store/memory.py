@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from indexer.errors import IndexDamagedError
-from indexer.store.base import Commit, Manifest
+from indexer.folding import squeezed
+from indexer.store.base import Commit, Manifest, searched_text
 from indexer.types import Embedding, Modality, Record, Space
 
 __all__ = ["MemoryStore"]
@@ -79,14 +80,29 @@ class MemoryStore:
     ) -> list[Record]:
         """See ``VectorStore``; exact, ties broken by record id."""
         self._check_open()
-        allowed = [
-            record
-            for record in self._records[space].values()
-            if (video_ids is None or record.video_id in video_ids)
-            and (modalities is None or record.modality in modalities)
-        ]
+        allowed = self._allowed(space, video_ids, modalities)
         ranked = sorted(allowed, key=lambda record: (-float(record.vector @ vector), record.id))
         return ranked[:limit]
+
+    def containing(
+        self,
+        space: Space,
+        words: Collection[str],
+        limit: int | None,
+        *,
+        video_ids: Collection[str] | None = None,
+        modalities: Collection[Modality] | None = None,
+        vectors: bool = True,
+    ) -> list[Record]:
+        """See ``VectorStore``; in the order in which they were inserted."""
+        self._check_open()
+        sought = {squeezed(word) for word in words} - {""}
+        found = [
+            record if vectors else replace(record, vector=_NO_VECTOR)
+            for record in self._allowed(space, video_ids, modalities)
+            if any(word in searched_text(record) for word in sought)
+        ]
+        return found[:limit]
 
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
         """See ``VectorStore``."""
@@ -112,6 +128,16 @@ class MemoryStore:
     def close(self) -> None:
         """See ``VectorStore``."""
         self._closed = True
+
+    def _allowed(
+        self, space: Space, video_ids: Collection[str] | None, modalities: Collection[Modality] | None
+    ) -> list[Record]:
+        return [
+            record
+            for record in self._records[space].values()
+            if (video_ids is None or record.video_id in video_ids)
+            and (modalities is None or record.modality in modalities)
+        ]
 
     def _check_open(self) -> None:
         if self._closed:

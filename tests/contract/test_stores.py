@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from indexer.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError
 from indexer.models.base import Fingerprint
@@ -22,7 +24,7 @@ from indexer.store.base import Commit, Location, Manifest, ModalityState, Vector
 from indexer.store.chroma import ChromaStore
 from indexer.store.lock import writing
 from indexer.store.memory import MemoryStore
-from indexer.types import Modality, Record, Video
+from indexer.types import Cue, Modality, Record, Sighting, Video
 
 DIM = 16
 
@@ -154,6 +156,128 @@ def test_a_record_survives(store: VectorStore) -> None:
     assert _fields(replace(found, vector=blank)) == _fields(replace(given, vector=blank))
 
 
+WORDS = (Cue(1.0, 1.4, "Ask"), Cue(1.4, 1.75, 'not\n"wh\u00e4t" \U0001f600'), Cue(2.0, 2.0, "\udcff"))
+SIGHTINGS = (Sighting(1.5, "traffic light", 9, 0.75, (0.1, 0.2, 0.3, 1.0)), Sighting(1.5, "bus", 5, 0.5, (0, 0, 1, 1)))
+
+
+@pytest.mark.parametrize("text", ["2 buses, 1 Traffic Light", "", "\u266a", "\u304c\u3099 \n 100% \\ 'x' \"y\""])
+def test_a_record_keeps_its_text_its_words_and_what_was_seen(store: VectorStore, text: str) -> None:
+    given_ = replace(records("v1", 1, modality="speech")[0], text=text, words=WORDS, sightings=SIGHTINGS)
+    store.upsert([given_])
+    [found] = store.records("text", video_id="v1")
+    [near] = store.nearest("text", given_.vector, 1)
+    for one in (found, near):
+        assert (one.text, one.words, one.sightings) == (text, WORDS, SIGHTINGS)
+
+
+def test_a_record_that_is_replaced_keeps_nothing_of_what_it_was(store: VectorStore) -> None:
+    [plain] = records("v1", 1, modality="speech")
+    store.upsert([replace(plain, words=WORDS, sightings=SIGHTINGS)])
+    store.upsert([replace(plain, text="")])
+    [found] = store.records("text")
+    assert (found.text, found.words, found.sightings) == ("", (), ())
+    assert store.containing("text", ["text", "bus"], 10) == []
+
+
+def spoken(video_id: str, *texts: str, modality: Modality = "speech") -> list[Record]:
+    return [
+        replace(one, text=text)
+        for one, text in zip(records(video_id, len(texts), modality=modality), texts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "holding"),
+    [
+        ("our passion", ["withour passion", "With our PASSION!"]),
+        ("HANDS", ["the work of our hands"]),
+        ("\u00e9lan", ["\u00c9LAN vital", "elan"]),
+        ("elan", ["\u00c9LAN vital", "elan"]),
+        ("of", ["the work of our hands"]),
+        ("k", ["the work of our hands"]),
+        ("\u732b", ["\u9ed2\u3044\u732b\u304c"]),
+        ("\u3044\u732b", ["\u9ed2\u3044\u732b\u304c"]),
+        ("100%", ["100% a_b"]),
+        ("a_b", ["100% a_b"]),
+        ("ab", ["100% a_b"]),
+        ("%", []),
+        ("", []),
+        ("zebra", []),
+    ],
+)
+def test_words_are_found_in_any_spelling(store: VectorStore, word: str, holding: list[str]) -> None:
+    texts = ("withour passion", "With our PASSION!", "the work of our hands", "\u00c9LAN vital", "elan")
+    store.upsert(spoken("v1", *texts, "\u9ed2\u3044\u732b\u304c", "100% a_b", "\u2026", ""))
+    assert [one.text for one in sorted(store.containing("text", [word], None), key=by_id)] == holding
+
+
+def by_id(record: Record) -> str:
+    return record.id
+
+
+def test_any_of_the_words_will_do_in_the_videos_and_modalities_asked_for(store: VectorStore) -> None:
+    for video_id in ("v1", "v2"):
+        for modality in ("speech", "ocr"):
+            store.upsert(spoken(video_id, "red car", "blue sky", "green tree", modality=modality))
+    store.upsert(spoken("v1", "red saxophone", modality="sounds"))
+    found = store.containing("text", ["red", "Sky"], None, video_ids={"v2"}, modalities={"ocr"})
+    assert sorted((one.video_id, one.modality, one.text) for one in found) == [
+        ("v2", "ocr", "blue sky"),
+        ("v2", "ocr", "red car"),
+    ]
+    assert len(store.containing("text", ["red", "sky"], None)) == 8
+    assert len(store.containing("text", ["red", "sky"], 3)) == 3
+    assert [one.text for one in store.containing("audio", ["red"], None)] == ["red saxophone"]
+    assert store.containing("text", ["red"], None, video_ids=set()) == []
+
+
+def test_what_is_found_by_words_has_its_vector_if_it_is_asked_for(store: VectorStore) -> None:
+    [one] = spoken("v1", "red car")
+    store.upsert([one])
+    np.testing.assert_allclose(store.containing("text", ["car"], 5)[0].vector, one.vector, rtol=1e-6)
+    assert store.containing("text", ["car"], 5, vectors=False)[0].vector.size == 0
+
+
+def test_objects_are_found_by_what_each_of_them_is(store: VectorStore) -> None:
+    [one] = spoken("v1", "3 sheep, 2 knives", modality="objects")
+    store.upsert([replace(one, sightings=SIGHTINGS)])
+    for word, number in (("bus", 1), ("Traffic light", 1), ("knives", 1), ("lightbus", 0), ("knivesbus", 0)):
+        assert len(store.containing("text", [word], 5)) == number
+
+
+ANY_TEXT = st.text(
+    st.one_of(
+        st.sampled_from("abcABC \u00e4\u0308\u00df\u0130\u01c4'-_%*\"\\.\u200b"),
+        st.sampled_from("\u732b\u304c\u3099\u30ac\u597d\ud55c\uad6d\u1112\u1161\u11ab\u0e01\u0e31\u0928\u093f"),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ANY_TEXT, min_size=1, max_size=5), st.lists(ANY_TEXT, max_size=3), st.data())
+def test_the_lookup_by_words_equals_a_scan(
+    make_store: Callable[[], VectorStore], texts: list[str], words: list[str], data: st.DataObject
+) -> None:
+    piece = data.draw(st.sampled_from(texts))
+    start = data.draw(st.integers(0, len(piece)))
+    words = [*words, piece[start : start + 4]]
+    store, oracle = made(make_store), MemoryStore()
+    store.delete_records("v1")
+    for one in (store, oracle):
+        one.upsert(spoken("v1", *texts))
+    found = [{record.id for record in one.containing("text", words, None)} for one in (store, oracle)]
+    assert found[0] == found[1]
+
+
+def made(make_store: Callable[[], VectorStore]) -> VectorStore:
+    """One and the same store for all the examples of a test."""
+    if not hasattr(make_store, "store"):
+        make_store.store = make_store()  # type: ignore[attr-defined]
+    return make_store.store  # type: ignore[attr-defined,no-any-return]
+
+
 def _fields(record: Record) -> tuple[object, ...]:
     return tuple(getattr(record, name) for name in Record.__slots__ if name != "vector")
 
@@ -200,6 +324,7 @@ def test_nearest_keeps_to_the_videos_and_modalities_asked_for(store: VectorStore
     found = store.nearest("text", vectors(1)[0], 100, video_ids={"v1", "v3"}, modalities={"ocr"})
     assert {(r.video_id, r.modality) for r in found} == {("v1", "ocr"), ("v3", "ocr")}
     assert len(found) == 40
+    assert store.nearest("text", vectors(1)[0], 100, video_ids=()) == []
 
 
 def test_one_video_can_be_read_alone(store: VectorStore) -> None:
@@ -241,6 +366,27 @@ def test_a_damaged_database_is_an_error_of_ours(tmp_path: Path) -> None:
         ChromaStore(tmp_path)
 
 
+def test_records_of_an_older_index_are_read_as_they_were(tmp_path: Path) -> None:
+    """There the document was the text."""
+    import chromadb
+
+    with_text, without = records("v1", 2, modality="speech")
+    ChromaStore(tmp_path, create=True).close()
+    client = chromadb.PersistentClient(tmp_path)
+    facts = {"video_id": "v1", "modality": "speech", "start_s": 0.0, "end_s": 1.0, "time_s": 0.5, "shot": -1}
+    client.get_collection("sceneseek-text", embedding_function=None).upsert(
+        ids=[with_text.id, without.id],
+        embeddings=np.stack([with_text.vector, without.vector]),
+        metadatas=[facts, facts],
+        documents=["Ask not, what\nyour country", ""],
+    )
+    client.close()
+    store = ChromaStore(tmp_path)
+    assert [one.text for one in sorted(store.records("text"), key=by_id)] == ["Ask not, what\nyour country", ""]
+    assert store.nearest("text", with_text.vector, 1)[0].text == "Ask not, what\nyour country"
+    assert [one.text for one in store.containing("text", ["country"], 5)] == ["Ask not, what\nyour country"]
+
+
 def test_vectors_of_another_dimension_are_refused(tmp_path: Path) -> None:
     store = ChromaStore(tmp_path, create=True)
     store.upsert(records("v1", 2))
@@ -253,6 +399,14 @@ def test_more_records_than_a_page_are_all_read(tmp_path: Path) -> None:
     store = ChromaStore(tmp_path, create=True)
     store.upsert(records("v1", 4500))
     assert len({record.id for record in store.records("frames")}) == 4500
+
+
+def test_what_is_found_by_words_is_read_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.store.chroma._PAGE_OF_FOUND", 100)
+    store = ChromaStore(tmp_path, create=True)
+    store.upsert(records("v1", 300))
+    for limit, found in ((None, 300), (299, 299), (200, 200), (100, 100), (7, 7)):
+        assert len({record.id for record in store.containing("frames", ["text"], limit)}) == found
 
 
 WRITER = """

@@ -12,7 +12,10 @@ import numpy as np
 
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Location, ModalityState, VectorStore
+from indexer.store.memory import MemoryStore
 from indexer.types import Embedding, Facet, Image, Modality, Record, Video
+from search.engine import Ranking, SearchEngine, SearchOptions
+from search.fusion import Calibration
 
 DIM = 4096
 
@@ -59,6 +62,7 @@ class BagOfWords:
 class Models:
     frames: BagOfWords | None
     text: BagOfWords | None
+    sounds: BagOfWords | None = None
 
 
 def video(video_id: str, duration_s: float = 30.0, *, label: str = "", path: str = "", **facets: Facet) -> Video:
@@ -103,3 +107,23 @@ def put(store: VectorStore, one: Video, records: Sequence[Record], state: str = 
             modalities={name: ModalityState("bag-of-words", count) for name, count in counts.items()},
         )
     )
+
+
+OPTIONS = SearchOptions(
+    calibrations={
+        "text-frames": Calibration(0.0, 0.5),
+        "image-frames": Calibration(0.0, 1.0),
+        "text-text": Calibration(0.25, 0.7),
+        "text-audio": Calibration(0.25, 0.7),
+        "audio-audio": Calibration(0.2, 1.0),
+    }
+)
+
+
+def engine_of(store: MemoryStore, options: SearchOptions = OPTIONS) -> SearchEngine:
+    words = BagOfWords()
+    return SearchEngine(store, lambda: Models(words, words, words), options=options)
+
+
+def found(ranking: Ranking) -> list[tuple[str, float]]:
+    return [(moment.video.id, moment.start_s) for moment in ranking.moments]

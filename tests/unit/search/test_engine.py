@@ -18,18 +18,20 @@ from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
 from indexer.thumbnails import ThumbnailFolder
 from indexer.types import Embedding, Modality, Record, Space
-from search.engine import Ranking, SearchEngine, SearchOptions
+from search.engine import SearchEngine
 from search.filters import Filters, parse_condition
-from search.fusion import Calibration
 from search.query import Query
-from tests.unit.search.library import BagOfWords, Models, picture_of, put, record, shots, video
-
-OPTIONS = SearchOptions(
-    calibrations={
-        "text-frames": Calibration(0.0, 0.5),
-        "image-frames": Calibration(0.0, 1.0),
-        "text-text": Calibration(0.25, 0.7),
-    }
+from tests.unit.search.library import (
+    OPTIONS,
+    BagOfWords,
+    Models,
+    engine_of,
+    found,
+    picture_of,
+    put,
+    record,
+    shots,
+    video,
 )
 
 
@@ -74,15 +76,6 @@ def store() -> CountingStore:
     return store
 
 
-def engine_of(store: MemoryStore, options: SearchOptions = OPTIONS) -> SearchEngine:
-    words = BagOfWords()
-    return SearchEngine(store, lambda: Models(words, words), options=options)
-
-
-def found(ranking: Ranking) -> list[tuple[str, float]]:
-    return [(moment.video.id, moment.start_s) for moment in ranking.moments]
-
-
 def test_what_only_pictures_show_is_led_by_frames(store: CountingStore) -> None:
     ranking = engine_of(store).search("a big cat")
     best = ranking.moments[0]
@@ -109,7 +102,8 @@ def test_what_is_both_seen_and_said_is_fused(store: CountingStore) -> None:
     assert (best.video.id, best.start_s) == ("cook", 12)
     assert best.modalities == ("subtitle", "frames")
     assert best.best_hit("frames").score == pytest.approx(soup)
-    assert best.score == pytest.approx(1.0 / (60 + 1) + (soup / 0.5) / (60 + 2))
+    by_meaning, by_words = 1.0 / (60 + 1), 1.0 / (60 + 1)
+    assert best.score == pytest.approx(by_meaning + by_words + (soup / 0.5) / (60 + 2))
     assert rest > 0.7
 
 
@@ -150,6 +144,33 @@ def test_it_says_what_was_searched_and_what_is_missing(store: CountingStore) -> 
     assert ranking.searched == ("frames", "subtitle")
     assert ranking.missing == ("ocr",)
     assert ranking.took_s > 0
+
+
+def test_facts_found_by_indexing_are_filtered_by_like_others(store: CountingStore) -> None:
+    described = {"language": "en", "cuts": 3, "loudness": -23.5, "speech_ratio": 0.25, "resolution": "640x360"}
+    own = replace(video("own", camera="GoPro"), descriptors=described)
+    put(store, own, shots("own", ["a cat"]))
+    engine = engine_of(store)
+    for condition in (
+        "language:en",
+        "cuts>=3",
+        "loudness>-24",
+        "speech_ratio<=0.25",
+        "resolution:640x360",
+        "camera:gopro",
+    ):
+        assert found(engine.search(f"cat {condition}")) == [("own", 0)]
+    assert engine.search("cat cuts<3").total == 0
+    with pytest.raises(QueryError, match="frame_rate of no video"):
+        engine.search("cat frame_rate>20")
+
+
+def test_sounds_around_a_moment_are_compared_too(store: CountingStore) -> None:
+    for key, tags in (("jazz", "Saxophone Music"), ("band", "Saxophone Music Drum"), ("talk", "Speech")):
+        put(store, video(key), [record(key, "sounds", 0, 10, tags)])
+    ranking = engine_of(store).search(Query(like=("jazz", 3.0)))
+    assert ranking.searched == ("sounds",)
+    assert found(ranking) == [("band", 0)]
 
 
 def test_a_weight_counts_and_zero_leaves_out(store: CountingStore) -> None:
@@ -464,6 +485,9 @@ def test_the_database_answers_like_the_store_in_memory(store: CountingStore, tmp
             Query("sailing home", weights={"subtitle": 0}),
             Query("a the an", filters=Filters(labels=("food", "sport")), group_by_video=True),
             Query(like=("cook", 3.0)),
+            Query("soup must rest", phrases=("must rest",)),
+            Query("a the an", without=("onions",), weights={"frames": 0.5}),
+            Query(without=("waves",)),
         ]
         with ThreadPoolExecutor(4) as pool:
             rankings = list(pool.map(chroma.search, queries))

@@ -116,6 +116,24 @@ def test_equal_moments_are_ordered_by_cosine_and_then_by_id() -> None:
     assert [moment.hits[0].rank for moment in merge(twins)] == [1.5, 1.5]
 
 
+def test_the_line_that_holds_the_words_leads_its_run_and_the_words_have_ranks_of_their_own() -> None:
+    near = hit(0, 4, 0.6, "subtitle")
+    phrase = replace(hit(2, 6, 0.5, "subtitle"), lexical=1.0)
+    elsewhere = replace(hit(0, 5, 0.3, "subtitle", key="b"), lexical=0.5)
+    best, other = merge([near, phrase, elsewhere])
+    assert (best.start_s, best.end_s) == (2, 6)
+    assert best.hits[0].record_id == phrase.record_id
+    assert best.score == pytest.approx(0.5 / (60 + 1) + 1.0**2 / (60 + 1))
+    assert other.score == pytest.approx(0.3 / (60 + 2) + 0.5**2 / (60 + 2))
+
+
+def test_what_is_found_by_words_below_the_floor_takes_no_rank_from_deeper_levels() -> None:
+    listing = Listing(VIDEOS, FUSION, RULES)
+    listing.add([hit(0, 5, 0.5, "ocr"), replace(hit(10, 15, -0.1, "ocr"), lexical=1.0)])
+    listing.add([hit(20, 25, 0.2, "ocr")])
+    assert [moment.score for moment in listing.moments] == pytest.approx([1 / (60 + 1), 0.5 / (60 + 1), 0.2 / (60 + 2)])
+
+
 HITS = st.lists(
     st.builds(
         lambda key, modality, start, length, score, shot: hit(

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.errors import QueryError
 from search.filters import matches_path
-from search.query import FacetCondition, Filters, Query, parse_condition
+from search.query import FacetCondition, Filters, Query, is_visible, parse_condition
 from tests.unit.search.library import video
 
 PICTURE = np.zeros((2, 3, 3), np.uint8)
@@ -18,6 +18,9 @@ PICTURE = np.zeros((2, 3, 3), np.uint8)
     [
         ({}, "empty"),
         ({"text": " \n"}, "empty"),
+        ({"text": "\u200b\u3164\u0301"}, "empty"),
+        ({"text": "cat", "without": ("!",)}, "no letters"),
+        ({"phrases": ("\u2026",)}, "no letters"),
         ({"text": "cat", "image": PICTURE}, "several"),
         ({"text": "cat", "like": ("a.mp4", 1.0)}, "several"),
         ({"image": PICTURE.astype(float)}, "picture"),
@@ -105,6 +108,25 @@ FACTS = video("v", 59.5, label="Éléphants", year="1999", take=7, indoor=True, 
 )
 def test_facts_compare_as_numbers_where_they_are_and_as_folded_text_elsewhere(condition: str, holds: bool) -> None:
     assert Filters(facets=(parse_condition(condition),)).accepts(FACTS) is holds
+
+
+def test_paths_can_be_left_out() -> None:
+    assert not Filters(not_paths=("films/",)).accepts(FACTS)
+    assert not Filters(paths=("films/",), not_paths=("v.*",)).accepts(FACTS)
+    assert Filters(not_paths=("other/",)).accepts(FACTS)
+    assert Filters(not_paths=("other/",))
+
+
+def test_filters_are_joined() -> None:
+    one, other = Filters(("a",), ("p",), (parse_condition("take>1"),), ("q",)), Filters(("b",), not_paths=("r",))
+    assert one.joined(other) == Filters(("a", "b"), ("p",), one.facets, ("q", "r"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_shown"), [("a", True), ("\u732b", True), ("\U0001f600", True), ("?", True), (" \t\u200d", False)]
+)
+def test_what_can_be_seen(text: str, is_shown: bool) -> None:
+    assert is_visible(text) is is_shown
 
 
 def test_condition_values_may_be_typed() -> None:
