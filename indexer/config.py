@@ -27,6 +27,7 @@ __all__ = [
     "SearchSettings",
     "Settings",
     "ShotSettings",
+    "SpeechSettings",
     "Value",
     "config_text",
     "load_settings",
@@ -103,8 +104,26 @@ class ModelSettings:
     )
     frames: str = _setting("", 'Instead of the profile\'s picture model: "open_clip:NAME" or "open_clip:/folder".')
     text: str = _setting("", 'Instead of the profile\'s text model: "sentence:NAME" or "sentence:/folder".')
+    speech: str = _setting(
+        "",
+        'What listens to speech: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" for a new index '
+        "without. Empty, here and below: the profile's.",
+    )
+    ocr: str = _setting("", 'What reads on-screen text: "rapidocr:embedded", or "off".')
+    sounds: str = _setting(
+        "", 'What knows sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".'
+    )
+    objects: str = _setting("", 'What finds objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".')
+    captions: str = _setting("", 'What describes keyframes in a sentence: "blip:NAME", "blip:/folder", or "off".')
     device: str = _setting("auto", "Where models run.", ("auto", "cpu", "cuda", "mps"))
     batch_size: int = _setting(4, "How many pictures are encoded at once; on a GPU, 32 or more is faster.")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSettings:
+    """[speech]: when speech is recognised."""
+
+    always: bool = _setting(False, "Whether to listen also to videos that have subtitles.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +132,7 @@ class SearchSettings:
 
     top_k: int = _setting(10, "How many moments a search shows.")
     weights: Mapping[str, float] = _setting(
-        {"frames": 1.0, "subtitle": 1.0, "description": 1.0},
+        dict.fromkeys(SPACE_OF_MODALITY, 1.0),
         "How much each kind of evidence counts; 0 leaves it out.",
     )
 
@@ -126,6 +145,7 @@ class Settings:
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     shots: ShotSettings = field(default_factory=ShotSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
 
 
@@ -176,6 +196,7 @@ def _section_type(name: str) -> type:
         "corpus": CorpusSettings,
         "shots": ShotSettings,
         "models": ModelSettings,
+        "speech": SpeechSettings,
         "search": SearchSettings,
     }
     return sections[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import IO, Literal, TypeAlias
 
 from indexer.store.base import Commit, VectorStore
@@ -37,6 +38,7 @@ def video_rows(store: VectorStore) -> Iterator[Row]:
             "shots": commit.shots,
             "records": {name: state.count for name, state in commit.modalities.items()},
             "facets": dict(video.facets),
+            "descriptors": dict(video.descriptors),
             "copies": [str(place.path) for place in commit.locations[1:]],
             "corrupt_packets": commit.corrupt_packets,
             "failure": commit.failure,
@@ -61,6 +63,8 @@ def moment_rows(store: VectorStore) -> Iterator[Row]:
                     "time_s": round(record.time_s, 3),
                     "shot": record.shot,
                     "text": record.text,
+                    "words": [[round(word.start_s, 3), round(word.end_s, 3), word.text] for word in record.words],
+                    "sightings": [asdict(seen) for seen in record.sightings],
                 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.plan import UNREAD_PREFIX
+from indexer.plan import SUBTITLED, UNREAD_PREFIX
 from indexer.store.base import Commit, Manifest, VectorStore
 from indexer.types import SPACE_OF_MODALITY, Modality, Space
 
@@ -113,8 +113,11 @@ def _commit_problems(
 
 def _is_made_by(manifest: Manifest, modality: Modality, fingerprint: str) -> bool:
     """Whether the fingerprint begins with that of the manifest's model for the modality's space."""
-    role = SPACE_OF_MODALITY[modality]
-    return role not in manifest.models or fingerprint.startswith(manifest.models[role][1].digest)
+    space = SPACE_OF_MODALITY[modality]
+    role = "sounds" if space == "audio" else space
+    if role not in manifest.models or fingerprint == SUBTITLED:
+        return True
+    return fingerprint.startswith(manifest.models[role][1].digest)
 
 
 def _orphans(commits: Mapping[str, Commit], counted: Counter[tuple[str, Modality]]) -> Iterator[Problem]:

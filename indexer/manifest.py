@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from indexer.config import CorpusSettings, ModelSettings, ShotSettings
 from indexer.corpus.find import Corpus
 from indexer.errors import IndexDamagedError, IndexIncompatibleError
-from indexer.models.base import Fingerprint
-from indexer.models.profiles import AUTO, PROFILES, Models, Profile, Role, build_models, choose_profile, parse_choice
+from indexer.models.base import OPTIONAL_ROLES, Fingerprint, Models, OptionalRole, Role
+from indexer.models.build import build_models
+from indexer.models.profiles import (
+    AUTO,
+    DEFAULT_CHOICES,
+    OFF,
+    PROFILES,
+    ModelChoice,
+    choose_profile,
+    parse_choice,
+)
 from indexer.shots.select import Sampling
 from indexer.store.base import Manifest
 
-__all__ = ["found_index", "models_of", "new_manifest", "outermost", "remembering", "sampling_of"]
+__all__ = [
+    "ALL_ROLES",
+    "RoleChanges",
+    "changed_manifest",
+    "choices_of",
+    "found_index",
+    "models_of",
+    "new_manifest",
+    "outermost",
+    "remembering",
+    "sampling_of",
+]
 
-_ROLES: tuple[Role, ...] = get_args(Role)
+_REQUIRED: tuple[Role, ...] = ("frames", "text")
+ALL_ROLES: tuple[Role, ...] = (*_REQUIRED, *OPTIONAL_ROLES)
 
 
-def new_manifest(settings: ModelSettings, sampling: Sampling) -> tuple[Manifest, Models, str]:
+@dataclass(frozen=True, slots=True)
+class RoleChanges:
+    """The roles that a run takes into the index, or makes anew with another model, and those that it takes out."""
+
+    add: tuple[OptionalRole, ...] = ()
+    without: tuple[OptionalRole, ...] = ()
+
+
+def new_manifest(
+    settings: ModelSettings, sampling: Sampling, changes: RoleChanges = RoleChanges()
+) -> tuple[Manifest, Models, str]:
     """The manifest of an index about to be made, its models, and in a sentence why these.
 
     Raises:
@@ -29,44 +59,121 @@ def new_manifest(settings: ModelSettings, sampling: Sampling) -> tuple[Manifest,
         WeightsMissingError: a model is not here and cannot be fetched.
     """
     decision = choose_profile(settings.profile)
-    frames, text = settings.frames or str(decision.profile.frames), settings.text or str(decision.profile.text)
-    models = build_models(decision.profile, device=settings.device, frames=settings.frames, text=settings.text)
-    prints = models.fingerprints
-    specs = {"frames": (frames, prints["frames"]), "text": (text, prints["text"])}
+    choices = _chosen(decision.profile.choices, settings, changes)
+    models = build_models(choices, device=settings.device)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = Manifest(decision.profile.name, specs, now, sampling=asdict(sampling))
+    manifest = Manifest(decision.profile.name, _described(choices, models), now, sampling=asdict(sampling))
     return manifest, models, decision.reason
 
 
-def models_of(manifest: Manifest, *, device: str = "auto") -> Models:
-    """The models an index was made with, once they are shown to be the same.
+def changed_manifest(manifest: Manifest, settings: ModelSettings, changes: RoleChanges) -> tuple[Manifest, Models]:
+    """The manifest with roles taken in or out, and the models; those that stay are shown to be the same as before.
+
+    Raises:
+        ConfigError: the settings name no model.
+        IndexIncompatibleError: a model here gives other vectors than the index holds.
+        WeightsMissingError: a model is not here and cannot be fetched.
+    """
+    kept = {role: choice for role, choice in choices_of(manifest).items() if role not in changes.without}
+    profile = PROFILES[manifest.profile].choices if manifest.profile in PROFILES else {}
+    choices = kept | _additions(changes, settings, {**profile, **kept})
+    models = build_models(choices, device=settings.device)
+    for role, choice in choices.items():
+        if kept.get(role) == choice and role not in changes.add:
+            _check_same(role, manifest.models[role], models.by_role[role].fingerprint)
+    return replace(manifest, models=_described(choices, models)), models
+
+
+def models_of(manifest: Manifest, *, device: str = "auto", roles: Collection[Role] = ALL_ROLES) -> Models:
+    """The models an index was made with. Those of pictures and texts are shown to be the same.
+
+    Args:
+        manifest: The index's.
+        device: Where they run.
+        roles: Which of them to build; ``frames`` and ``text`` in any case.
 
     Raises:
         IndexIncompatibleError: a model here gives other vectors than the index holds.
         WeightsMissingError: a model is not here and cannot be fetched.
     """
-    chosen = {role: parse_choice(role, spec) for role, (spec, _) in manifest.models.items() if role in _ROLES}
-    if set(chosen) != set(_ROLES):
-        raise IndexDamagedError("The index does not name its models.", hint="Index into a new folder.")
-    models = build_models(Profile(manifest.profile, **chosen), device=device)
-    for role, now in models.fingerprints.items():
-        _check_same(role, manifest.models[role], now)
+    wanted = {*roles, *_REQUIRED}
+    models = build_models(
+        {role: choice for role, choice in choices_of(manifest).items() if role in wanted}, device=device
+    )
+    for role in _REQUIRED:
+        _check_same(role, manifest.models[role], models.by_role[role].fingerprint)
     return models
 
 
-def found_index(manifest: Manifest, asked: ModelSettings) -> None:
+def choices_of(manifest: Manifest) -> dict[Role, ModelChoice]:
+    """The choices that the manifest's models are.
+
+    Raises:
+        IndexDamagedError: it does not name a model for pictures and texts.
+        ConfigError: it names a model that this version does not know.
+    """
+    choices: dict[Role, ModelChoice] = {
+        role: parse_choice(role, manifest.models[role][0]) for role in ALL_ROLES if role in manifest.models
+    }
+    if not choices.keys() >= set(_REQUIRED):
+        raise IndexDamagedError("The index does not name its models.", hint="Index into a new folder.")
+    return choices
+
+
+def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges = RoleChanges()) -> None:
     """Check that what was asked for is what the index is made with; ``auto`` and nothing ask for nothing.
 
     Raises:
         IndexIncompatibleError: it is not.
     """
     if asked.profile not in (AUTO, manifest.profile):
-        wanted = {"frames": str(PROFILES[asked.profile].frames), "text": str(PROFILES[asked.profile].text)}
-        if any(manifest.models[role][0] != spec for role, spec in wanted.items()):
+        wanted = choose_profile(asked.profile).profile.choices
+        if any(manifest.models[role][0] != str(wanted[role]) for role in _REQUIRED):
             raise _other_models(f"the profile '{manifest.profile}'", f"'{asked.profile}'")
-    for role, spec in (("frames", asked.frames), ("text", asked.text)):
-        if spec and spec != manifest.models[role][0]:
-            raise _other_models(manifest.models[role][0], spec)
+    for role in ALL_ROLES:
+        spec = getattr(asked, role)
+        if spec not in ("", OFF) and role in manifest.models and role not in changes.add:
+            _check_spec(role, manifest.models[role][0], spec)
+
+
+def _check_spec(role: Role, before: str, asked: str) -> None:
+    if before == asked:
+        return
+    if role in _REQUIRED:
+        raise _other_models(before, asked)
+    raise IndexIncompatibleError(
+        f"The index was made with {before}, and {asked} was asked for.",
+        hint=f"To make the {role} of all videos anew with it: sceneseek index --add {role}",
+    )
+
+
+def _chosen(
+    profile: Mapping[Role, ModelChoice], settings: ModelSettings, changes: RoleChanges
+) -> dict[Role, ModelChoice]:
+    """The profile's models, those that the settings or the changes put in their place, and those that are added."""
+    choices = dict(profile)
+    for role in ALL_ROLES:
+        spec = getattr(settings, role)
+        if role in changes.without or (spec == OFF and role not in changes.add):
+            choices.pop(role, None)
+        elif spec not in ("", OFF):
+            choices[role] = parse_choice(role, spec)
+    return choices | _additions(changes, settings, choices)
+
+
+def _additions(
+    changes: RoleChanges, settings: ModelSettings, known: Mapping[Role, ModelChoice]
+) -> dict[Role, ModelChoice]:
+    """What is to fill the added roles: what the settings say, else what is known, else a default."""
+    specs = {role: getattr(settings, role) for role in changes.add}
+    return {
+        role: parse_choice(role, spec) if spec not in ("", OFF) else known.get(role, DEFAULT_CHOICES[role])
+        for role, spec in specs.items()
+    }
+
+
+def _described(choices: Mapping[Role, ModelChoice], models: Models) -> dict[str, tuple[str, Fingerprint]]:
+    return {role: (str(choices[role]), model.fingerprint) for role, model in models.by_role.items()}
 
 
 def sampling_of(settings: ShotSettings) -> Sampling:

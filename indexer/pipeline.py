@@ -6,7 +6,6 @@ held, their new records, the complete commit. A run that is cut off anywhere lea
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,25 @@ from typing import TypeAlias
 
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Labels
-from indexer.errors import SceneseekError
-from indexer.models.base import FrameEncoder, TextEncoder
+from indexer.encoding import Encoded, encode_events
+from indexer.models.base import Models
 from indexer.overlap import ahead
-from indexer.plan import Plan, make_plan, swept
-from indexer.reading import Began, Failed, Finished, KeyframeBatch, ReadEvent, Reading, SameContent, read_jobs
+from indexer.plan import SUBTITLED, TOLD, Plan, make_plan, swept
+from indexer.reading import (
+    Audible,
+    Began,
+    Failed,
+    Finished,
+    KeyframeBatch,
+    ReadEvent,
+    Reading,
+    SameContent,
+    TextFrames,
+    read_jobs,
+)
 from indexer.store.base import Commit, CommitState, Location, ModalityState, VectorStore
 from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Keyframe, Modality, Record, Segment, Video
+from indexer.types import Modality, Video
 
 __all__ = ["IndexReport", "Indexer", "Progress", "ProgressReport", "index_corpus"]
 
@@ -42,8 +52,7 @@ class Indexer:
     """
 
     store: VectorStore
-    frames: FrameEncoder
-    text: TextEncoder
+    models: Models
     thumbnails: ThumbnailFolder | None
     reading: Reading
     before_encoding: Callable[[], None] = _do_nothing
@@ -85,14 +94,6 @@ class IndexReport:
     media_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """Records ready to be written, with the pictures they were made of."""
-
-    records: Sequence[Record]
-    keyframes: Sequence[Keyframe]
-
-
 def index_corpus(
     corpus: Corpus,
     labels: Labels,
@@ -109,82 +110,17 @@ def index_corpus(
         StoreError: the index cannot be written.
     """
     commits = indexer.store.commits()
-    plan = make_plan(corpus, labels, commits, indexer.reading.wanted, retry_failed=retry_failed)
+    reading = indexer.reading
+    plan = make_plan(
+        corpus, labels, commits, reading.wanted, retry_failed=retry_failed, speech_always=reading.speech_always
+    )
     run = _Run(indexer, commits, plan, report_progress)
     run.clear_leftovers()
+    run.drop_unwanted()
     run.read_encode_write()
     run.sweep(corpus, sweep_empty_roots)
     run.report.unreadable = corpus.unreadable
     return run.report
-
-
-def _encoded(events: Iterator[ReadEvent], indexer: Indexer) -> Iterator[tuple[ReadEvent, _Encoded | None]]:
-    """The second stage: keyframes and segments become records. A video whose content no model can take has failed."""
-    indexer.before_encoding()
-    began: Began | None = None
-    number = 0
-    for event in events:
-        if isinstance(event, Began):
-            began, number = event, 0
-        elif began is None and isinstance(event, KeyframeBatch | Finished):
-            continue  # the rest of a video that has failed
-        try:
-            made = _records_of(event, indexer, number)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            if began is None or isinstance(error, SceneseekError):
-                raise
-            logging.getLogger(__name__).exception("Cannot encode %s", began.video.path)
-            yield Failed(began.job, began.video, f"cannot be encoded ({type(error).__name__}: {error})"), None
-            began = None
-            continue
-        number += len(made.records) if made else 0
-        yield event, made
-
-
-def _records_of(event: ReadEvent, indexer: Indexer, first: int) -> _Encoded | None:
-    match event:
-        case KeyframeBatch(keyframes=keyframes):
-            return _Encoded(_frame_records(keyframes, indexer.frames, first), keyframes)
-        case Finished(segments=segments):
-            return _Encoded(_segment_records(segments, indexer.text), ())
-        case _:
-            return None
-
-
-def _frame_records(keyframes: Sequence[Keyframe], encoder: FrameEncoder, first: int) -> list[Record]:
-    vectors = encoder.encode_images([keyframe.image for keyframe in keyframes])
-    return [
-        Record(
-            id=f"{keyframe.video_id}/frames/{first + row:06d}",
-            video_id=keyframe.video_id,
-            modality="frames",
-            start_s=keyframe.start_s,
-            end_s=keyframe.end_s,
-            time_s=keyframe.time_s,
-            vector=vectors[row],
-            shot=keyframe.shot,
-        )
-        for row, keyframe in enumerate(keyframes)
-    ]
-
-
-def _segment_records(segments: Sequence[Segment], encoder: TextEncoder) -> list[Record]:
-    if not segments:
-        return []
-    vectors = encoder.encode_documents([segment.text for segment in segments])
-    return [
-        Record(
-            id=f"{segment.video_id}/{segment.kind}/{row:06d}",
-            video_id=segment.video_id,
-            modality=segment.kind,
-            start_s=segment.start_s,
-            end_s=segment.end_s,
-            time_s=segment.start_s,
-            vector=vectors[row],
-            text=segment.text,
-        )
-        for row, segment in enumerate(segments)
-    ]
 
 
 class _Run:
@@ -204,21 +140,37 @@ class _Run:
         self._done = 0
         self._kept: Commit | None = None
         self._counts: dict[Modality, int] = {}
+        self._began: Began | None = None
+        self._passed = 0.0
 
     def clear_leftovers(self) -> None:
         """Delete what a run that was cut off has left half-done."""
         for video_id in self._plan.leftovers:
             self._forget(video_id)
 
+    def drop_unwanted(self) -> None:
+        """Delete the modalities that the index is to do without; a cut half-way leaves them for the next run."""
+        wanted = self._indexer.reading.wanted.keys()
+        for video_id in self._plan.unwanted:
+            commit = self._commits.get(video_id)
+            if commit is not None:
+                self._indexer.store.delete_records(video_id, commit.modalities.keys() - wanted)
+                kept = {name: state for name, state in commit.modalities.items() if name in wanted}
+                self._commit(replace(commit, modalities=kept))
+
     def read_encode_write(self) -> None:
         """The three stages, each a bounded number of pieces ahead of the next."""
-        self._tell(None, 0.0)
+        self._tell(None)
         reading = read_jobs(self._plan.jobs, dict(self._commits), self._indexer.reading)
         events = ahead(reading, _BATCHES_AHEAD)
-        encoded = ahead(_encoded(events, self._indexer), _BATCHES_AHEAD)
+        encoded = ahead(self._encoded(events), _BATCHES_AHEAD)
         with closing(encoded), closing(events):  # the first stage is closed first: the second may be waiting for it
             for event, made in encoded:
                 self._write(event, made)
+
+    def _encoded(self, events: Iterator[ReadEvent]) -> Iterator[tuple[ReadEvent, Encoded]]:
+        self._indexer.before_encoding()
+        yield from encode_events(events, self._indexer.models, self._tell_heard)
 
     def sweep(self, corpus: Corpus, sweep_empty_roots: bool) -> None:
         """Give up the files that have gone, and the videos that no file holds any more."""
@@ -230,13 +182,17 @@ class _Run:
                 if commit.video.path not in self._paths():
                     self.report.removed.append(commit.video.path)
 
-    def _write(self, event: ReadEvent, made: _Encoded | None) -> None:
+    def _write(self, event: ReadEvent, made: Encoded) -> None:
         match event:
             case Began():
                 self._begin(event)
             case KeyframeBatch(video=video, keyframes=keyframes):
                 self._write_records(made)
-                self._tell(video, keyframes[-1].time_s)
+                self._tell_seen(video, keyframes[-1].time_s)
+            case TextFrames(video=video, frames=frames):
+                self._tell_seen(video, frames[-1].time_s)
+            case Audible():
+                self._write_records(made)
             case Finished():
                 self._write_records(made)
                 self._finish(event)
@@ -249,6 +205,7 @@ class _Run:
                 self._count(event.job.found.size)
 
     def _begin(self, event: Began) -> None:
+        self._began, self._passed = event, 0.0
         before = self._commits.get(event.video.id)
         self._kept = before if before is not None and before.state == "committed" else None
         self._counts = dict.fromkeys(event.modalities, 0)
@@ -261,9 +218,7 @@ class _Run:
         if "frames" in event.modalities and self._indexer.thumbnails:
             self._indexer.thumbnails.delete(event.video.id)
 
-    def _write_records(self, made: _Encoded | None) -> None:
-        if made is None:
-            return
+    def _write_records(self, made: Encoded) -> None:
         records = [record for record in made.records if record.modality in self._counts]
         self._indexer.store.upsert(records)
         for record in records:
@@ -273,17 +228,19 @@ class _Run:
                 self._indexer.thumbnails.save(keyframe.video_id, keyframe.time_s, keyframe.image)
 
     def _finish(self, event: Finished) -> None:
-        wanted = self._indexer.reading.wanted
-        made = {name: ModalityState(wanted[name], count) for name, count in self._counts.items()}
+        made = {name: ModalityState(self._fingerprint(name), count) for name, count in self._counts.items()}
         before = self._kept
         fresh = _new_commit(event.video, event.job.found, "committed", self._commits[event.video.id])
-        if before is not None and set(made) == {"frames"}:  # the texts are still those of the first location
-            fresh = _spoken_for(fresh, before)
+        retold = before is None or not TOLD.isdisjoint(made)
+        if before is not None:
+            fresh = replace(fresh, video=_still_described(fresh.video, before.video))
+            if not retold:  # the texts are still those of the first location
+                fresh = _spoken_for(fresh, before)
         self._commit(
             replace(
                 fresh,
                 modalities={**(before.modalities if before else {}), **made},
-                sidecars=before.sidecars if before is not None and set(made) == {"frames"} else event.job.stamp,
+                sidecars=event.job.stamp if before is None or retold else before.sidecars,
                 shots=len(event.shots) if "frames" in made else (before.shots if before else 0),
                 corrupt_packets=event.corrupt_packets,
                 warnings=event.warnings,
@@ -293,11 +250,16 @@ class _Run:
         self.report.warnings += [(event.video.path, warning) for warning in event.warnings]
         self._account(event.video, made)
 
+    def _fingerprint(self, modality: Modality) -> str:
+        if modality == "speech" and self._began is not None and self._began.subtitled:
+            return SUBTITLED
+        return self._indexer.reading.wanted[modality]
+
     def _account(self, video: Video, made: dict[Modality, ModalityState]) -> None:
         frames = made["frames"].count if "frames" in made else 0
         self.report.frames += frames
         self.report.segments += sum(state.count for state in made.values()) - frames
-        self.report.media_s += video.duration_s if "frames" in made else 0.0
+        self.report.media_s += video.duration_s if self._began and self._began.passes else 0.0
 
     def _relocate(self, event: SameContent) -> None:
         """The content is known: note where it lies now. The file it was known from may be gone."""
@@ -348,19 +310,30 @@ class _Run:
     def _count(self, size: int) -> None:
         self._done += 1
         self._bytes_done += size
-        self._tell(None, 0.0)
+        self._tell(None)
 
-    def _tell(self, video: Video | None, time_s: float) -> None:
+    def _tell_seen(self, video: Video, time_s: float) -> None:
+        seen = min(1.0, time_s / video.duration_s) if video.duration_s else 0.0
+        self._passed = max(self._passed, seen)
+        self._tell(video)
+
+    def _tell_heard(self, video: Video, passes_heard: float) -> None:
+        """Called by the second stage: listening may give nothing to write for a long time."""
+        if self._began is not None and self._began.video.id == video.id:
+            self._passed = self._began.passes - self._began.sound_passes + passes_heard
+            self._tell(video)
+
+    def _tell(self, video: Video | None) -> None:
         if self._report_progress is None:
             return
-        share = min(1.0, time_s / video.duration_s) if video and video.duration_s else 0.0
+        share = min(1.0, self._passed / max(1, self._began.passes)) if video and self._began else 0.0
         self._report_progress(
             Progress(
                 videos_done=self._done,
                 videos_total=len(self._plan.jobs),
                 bytes_done=self._bytes_done + round(share * (video.size if video else 0)),
                 bytes_total=self._bytes_total,
-                media_s=self.report.media_s + time_s,
+                media_s=self.report.media_s + share * (video.duration_s if video else 0.0),
                 frames=self.report.frames,
                 failed=len(self.report.failed),
                 current=video.path if video else None,
@@ -373,6 +346,11 @@ def _new_commit(video: Video, found: Found, state: CommitState, before: Commit |
     place = _location(found)
     others = _elsewhere(before.locations, place) if before else ()
     return Commit(video=video, state=state, locations=(place, *others), indexed_at=now)
+
+
+def _still_described(video: Video, before: Video) -> Video:
+    """The video with what was found about the same content before, as far as it was not found anew."""
+    return replace(video, descriptors={**before.descriptors, **video.descriptors})
 
 
 def _spoken_for(fresh: Commit, before: Commit) -> Commit:

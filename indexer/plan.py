@@ -12,8 +12,22 @@ from indexer.corpus.labels import Annotation, Labels
 from indexer.store.base import Commit, Location
 from indexer.types import Modality
 
-__all__ = ["UNREAD_PREFIX", "Job", "Plan", "facts_stamp", "make_plan", "stale_modalities", "swept"]
+__all__ = [
+    "SUBTITLED",
+    "TOLD",
+    "UNREAD_PREFIX",
+    "Job",
+    "Plan",
+    "facts_stamp",
+    "make_plan",
+    "stale_modalities",
+    "swept",
+]
 
+# What is written about a video beside it or inside it.
+TOLD: frozenset[Modality] = frozenset({"subtitle", "description"})
+# The fingerprint of speech that nobody listened to, because subtitles say it.
+SUBTITLED = "subtitled"
 # The id of a file whose content could not be read is made of its path, with this in front.
 UNREAD_PREFIX = "unread-"
 
@@ -30,12 +44,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``unchanged`` need nothing; ``failed_before`` failed, have not changed since and are not tried again."""
+    """``unchanged`` need nothing; ``failed_before`` failed, have not changed since and are not tried again.
+
+    ``unwanted`` are the ids of videos that hold modalities which the index is to do without.
+    """
 
     jobs: tuple[Job, ...] = ()
     unchanged: tuple[Commit, ...] = ()
     failed_before: tuple[Commit, ...] = ()
     leftovers: tuple[str, ...] = field(default=())
+    unwanted: tuple[str, ...] = field(default=())
 
 
 def make_plan(
@@ -45,12 +63,17 @@ def make_plan(
     wanted: Mapping[Modality, str],
     *,
     retry_failed: bool = False,
+    speech_always: bool = False,
 ) -> Plan:
     """Compare what is on disk with what the index holds.
 
     Args:
+        corpus: The files there are.
+        labels: What is known of them.
+        commits: What the index holds, by video id.
         wanted: The fingerprint that each modality must have been made with.
         retry_failed: Whether to try again what failed and has not changed.
+        speech_always: Whether to listen also to videos that have subtitles.
     """
     by_place = {
         (place.path, place.size, place.mtime_ns): commit for commit in commits.values() for place in commit.locations
@@ -66,13 +89,14 @@ def make_plan(
             jobs.append(job)
         elif known.state == "failed":
             failed[known.video.id] = known
-        elif stale_modalities(known, job, wanted):
+        elif stale_modalities(known, job, wanted, speech_always=speech_always):
             jobs.append(replace(job, known=known))
         else:
             unchanged[known.video.id] = known
     jobs.sort(key=lambda job: job.known is None or job.known.locations[0].path != job.found.path)
     leftovers = tuple(sorted(key for key, commit in commits.items() if commit.state == "pending"))
-    return Plan(tuple(jobs), tuple(unchanged.values()), tuple(failed.values()), leftovers)
+    unwanted = tuple(sorted(key for key, commit in commits.items() if not commit.modalities.keys() <= wanted.keys()))
+    return Plan(tuple(jobs), tuple(unchanged.values()), tuple(failed.values()), leftovers, unwanted)
 
 
 def facts_stamp(found: Found, annotation: Annotation) -> str:
@@ -81,7 +105,9 @@ def facts_stamp(found: Found, annotation: Annotation) -> str:
     return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
-def stale_modalities(known: Commit, job: Job, wanted: Mapping[Modality, str]) -> tuple[Modality, ...]:
+def stale_modalities(
+    known: Commit, job: Job, wanted: Mapping[Modality, str], *, speech_always: bool = False
+) -> tuple[Modality, ...]:
     """The modalities that were made otherwise than now wanted, or from sidecars that have changed since.
 
     Of several copies only the first one's sidecars count, as long as it is there.
@@ -89,13 +115,16 @@ def stale_modalities(known: Commit, job: Job, wanted: Mapping[Modality, str]) ->
     first = known.locations[0]
     speaks = first.path == job.found.path or not is_as_seen(first)
     facts_changed = speaks and known.sidecars != job.stamp
-    return tuple(
-        modality
-        for modality, fingerprint in wanted.items()
-        if modality not in known.modalities
-        or known.modalities[modality].fingerprint != fingerprint
-        or (facts_changed and modality != "frames")
-    )
+
+    def is_stale(modality: Modality) -> bool:
+        state = known.modalities.get(modality)
+        if state is None:
+            return True
+        if state.fingerprint == SUBTITLED:
+            return speech_always or facts_changed
+        return state.fingerprint != wanted[modality] or (facts_changed and modality in TOLD)
+
+    return tuple(modality for modality in wanted if is_stale(modality))
 
 
 def swept(

@@ -1,46 +1,79 @@
-"""The first stage of indexing: opens each file once and turns it into keyframes and segments."""
+"""The first stage of indexing: decodes each file's pictures once, and says what is to be read and heard in it."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 from indexer.corpus.find import content_id
+from indexer.descriptors import describe_picture, describe_shots, with_descriptors
 from indexer.errors import MediaError
-from indexer.media.decode import FrameReader
+from indexer.media.decode import Frame, FrameReader
 from indexer.media.probe import MediaFacts, probe
+from indexer.ocr import TextFrame, TextWatch
 from indexer.plan import UNREAD_PREFIX, Job, stale_modalities
 from indexer.shots.select import Sampling, make_sampler
 from indexer.store.base import Commit
 from indexer.texts import VideoTexts, read_video_texts
 from indexer.types import Keyframe, Modality, Segment, Shot, Video
 
-__all__ = ["Began", "Failed", "Finished", "KeyframeBatch", "ReadEvent", "Reading", "SameContent", "read_jobs"]
+__all__ = [
+    "OF_KEYFRAMES",
+    "Audible",
+    "Began",
+    "Failed",
+    "Finished",
+    "KeyframeBatch",
+    "ReadEvent",
+    "Reading",
+    "SameContent",
+    "TextFrames",
+    "read_jobs",
+]
+
+OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions"})
+_OF_PICTURES = OF_KEYFRAMES | {"ocr"}
+_OF_SOUND: frozenset[Modality] = frozenset({"speech", "sounds"})
+# They tell their keyframes as they go. Others look at the whole video first, and the frames with text would pile up in
+# memory meanwhile; so these get a pass of their own.
+_PROMPT_STRATEGIES = ("shots", "codec")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: which frames, how large, how many at a time, and what every modality must be made with."""
+    """How files are read: which frames, how large, how many at a time, and what every modality must be made with.
+
+    ``speech_always`` asks to listen also to videos that have subtitles.
+    """
 
     sampling: Sampling
     wanted: Mapping[Modality, str]
     max_side: int = 1280
     batch_size: int = 4
+    speech_always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A video's ``modalities`` are about to follow; what the index holds of them is out of date."""
+    """A video's ``modalities`` are about to follow; what the index holds of them is out of date.
+
+    ``passes`` says how often the video is gone through from start to end, for its pictures and for its sound, and
+    ``sound_passes`` how many of these are for its sound; 0 if only what is written about it is read.
+    ``subtitled`` says that speech is not listened to, because subtitles say it.
+    """
 
     job: Job
     video: Video
     modalities: tuple[Modality, ...]
+    passes: int = 0
+    sound_passes: int = 0
+    subtitled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +82,22 @@ class KeyframeBatch:
 
     video: Video
     keyframes: Sequence[Keyframe]
+
+
+@dataclass(frozen=True, slots=True)
+class TextFrames:
+    """Some frames of the video that began last in which there may be text to read."""
+
+    video: Video
+    frames: Sequence[TextFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Audible:
+    """The video that began last has sound, and this is what is to be heard in it; loudness in any case."""
+
+    video: Video
+    modalities: frozenset[Modality]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +129,7 @@ class Failed:
     reason: str
 
 
-ReadEvent: TypeAlias = Began | KeyframeBatch | Finished | SameContent | Failed
+ReadEvent: TypeAlias = Began | KeyframeBatch | TextFrames | Audible | Finished | SameContent | Failed
 
 
 def read_jobs(jobs: Sequence[Job], commits: Mapping[str, Commit], reading: Reading) -> Iterator[ReadEvent]:
@@ -109,7 +158,7 @@ def read_jobs(jobs: Sequence[Job], commits: Mapping[str, Commit], reading: Readi
 
 def _read(job: Job, video_id: str, known: Commit | None, reading: Reading) -> Iterator[ReadEvent]:
     is_known = known is not None and known.state == "committed"
-    stale = stale_modalities(known, job, reading.wanted) if known and is_known else tuple(reading.wanted)
+    stale = _stale(known, job, reading) if known and is_known else tuple(reading.wanted)
     if not stale:
         yield SameContent(job, video_id)
         return
@@ -125,6 +174,10 @@ def _read(job: Job, video_id: str, known: Commit | None, reading: Reading) -> It
         yield Failed(job, blank, f"made the program stumble ({type(error).__name__}: {error})")
 
 
+def _stale(known: Commit, job: Job, reading: Reading) -> tuple[Modality, ...]:
+    return stale_modalities(known, job, reading.wanted, speech_always=reading.speech_always)
+
+
 def _read_modalities(
     job: Job, blank: Video, stale: tuple[Modality, ...], known: Commit | None, reading: Reading
 ) -> Iterator[ReadEvent]:
@@ -133,39 +186,94 @@ def _read_modalities(
     video = _described(blank, media, texts)
     if known is not None and "frames" not in stale:
         video = replace(video, duration_s=known.video.duration_s)
-    yield Began(job, video, stale)
-    if "frames" not in stale or not media.has_picture:
-        yield _finished(job, video, texts, (), known.corrupt_packets if known else 0)
-        return
-    yield from _read_frames(job, video, texts, reading)
-
-
-def _read_frames(job: Job, video: Video, texts: VideoTexts, reading: Reading) -> Iterator[ReadEvent]:
-    sampler = make_sampler(reading.sampling, video.id, video.duration_s)
-    only = reading.sampling.wants_codec_keyframes_only
-    with FrameReader(job.found.path, keyframes_only=only, max_side=reading.max_side) as reader:
-        keyframes = sampler.keyframes(reader)
-        while batch := list(islice(keyframes, reading.batch_size)):
-            yield KeyframeBatch(video, batch)
-        corrupt = reader.corrupt_packets
-    shots = sampler.shots
-    if shots and shots[-1].end_s > video.duration_s:
-        video = replace(video, duration_s=shots[-1].end_s)
+    seen = {name for name in stale if media.has_picture and name in _OF_PICTURES}
+    subtitled = "speech" in stale and bool(texts.cues) and not reading.speech_always
+    heard = frozenset(name for name in stale if name in _OF_SOUND and not (subtitled and name == "speech"))
+    listens = media.has_audio and bool(heard or "frames" in stale)
+    sound_passes = listens + (listens and "sounds" in heard)
+    yield Began(job, video, stale, bool(seen) + sound_passes, sound_passes, subtitled)
+    shots: tuple[Shot, ...] = ()
+    corrupt = known.corrupt_packets if known else 0
+    if seen:
+        looking = _Look(job.found.path, video, seen, reading)
+        yield from looking.events()
+        video, corrupt = looking.video, looking.corrupt_packets
+        shots = looking.shots if "frames" in seen else ()
+    if listens:
+        yield Audible(video, heard)
     yield _finished(job, video, texts, shots, corrupt)
+
+
+class _Look:
+    """One pass over a video's pictures; afterwards it knows the shots, the true duration and the damage."""
+
+    def __init__(self, path: Path, video: Video, seen: Collection[Modality], reading: Reading) -> None:
+        self.video = video
+        self.shots: tuple[Shot, ...] = ()
+        self.corrupt_packets = 0
+        self._path = path
+        self._reading = reading
+        self._wants_keyframes = not OF_KEYFRAMES.isdisjoint(seen)
+        self._watch = TextWatch(video.id) if "ocr" in seen else None
+
+    def events(self) -> Iterator[KeyframeBatch | TextFrames]:
+        """Keyframes and frames with text, as soon as they are known."""
+        watch = self._watch
+        if self._wants_keyframes:
+            interleaved = watch if self._reading.sampling.strategy in _PROMPT_STRATEGIES else None
+            yield from self._pass(interleaved, self._keyframes)
+            if watch and not interleaved:
+                yield from self._pass(watch, self._texts_alone)
+        else:
+            yield from self._pass(watch, self._texts_alone)
+        if watch:
+            watch.finish(self.video.duration_s)
+            yield from self._texts()
+
+    def _pass(
+        self,
+        watch: TextWatch | None,
+        events_of: Callable[[Iterable[Frame]], Iterator[KeyframeBatch | TextFrames]],
+    ) -> Iterator[KeyframeBatch | TextFrames]:
+        only = self._reading.sampling.wants_codec_keyframes_only
+        with FrameReader(self._path, keyframes_only=only, max_side=self._reading.max_side) as reader:
+            yield from events_of(watch.watch(reader) if watch else reader)
+            self.corrupt_packets = reader.corrupt_packets
+
+    def _keyframes(self, frames: Iterable[Frame]) -> Iterator[KeyframeBatch | TextFrames]:
+        sampler = make_sampler(self._reading.sampling, self.video.id, self.video.duration_s)
+        keyframes = sampler.keyframes(frames)
+        while batch := list(islice(keyframes, self._reading.batch_size)):
+            yield KeyframeBatch(self.video, batch)
+            yield from self._texts()
+        self._learn(sampler.shots)
+
+    def _learn(self, shots: tuple[Shot, ...]) -> None:
+        """Videos may last longer than their container says."""
+        self.shots = shots
+        if shots and shots[-1].end_s > self.video.duration_s:
+            self.video = replace(self.video, duration_s=shots[-1].end_s)
+        if self._reading.sampling.strategy == "shots":
+            self.video = with_descriptors(self.video, describe_shots(len(shots), self.video.duration_s))
+
+    def _texts_alone(self, frames: Iterable[Frame]) -> Iterator[TextFrames]:
+        for _ in frames:
+            yield from self._texts()
+
+    def _texts(self) -> Iterator[TextFrames]:
+        if self._watch and (found := self._watch.take()):
+            yield TextFrames(self.video, found)
 
 
 def _finished(job: Job, video: Video, texts: VideoTexts, shots: Sequence[Shot], corrupt: int) -> Finished:
     warnings = [*texts.warnings]
     if corrupt:
         warnings.append(f"{corrupt} damaged packets were skipped.")
-    segments = texts.segments(video.id, video.duration_s)
-    if not video.has_picture and not segments:
-        warnings.append("It has no picture and no text, so only its facts can be found.")
-    return Finished(job, video, segments, shots, corrupt, tuple(warnings))
+    return Finished(job, video, texts.segments(video.id, video.duration_s), shots, corrupt, tuple(warnings))
 
 
 def _described(blank: Video, media: MediaFacts, texts: VideoTexts) -> Video:
-    return replace(
+    video = replace(
         blank,
         duration_s=media.duration_s,
         frame_rate=media.frame_rate,
@@ -177,6 +285,7 @@ def _described(blank: Video, media: MediaFacts, texts: VideoTexts) -> Video:
         label=texts.label,
         facets=texts.facets,
     )
+    return with_descriptors(video, describe_picture(video))
 
 
 def _unread(job: Job, video_id: str) -> Video:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from indexer.config import CorpusSettings, LoadedSettings, Settings
 from indexer.corpus.find import Corpus, find_corpus
 from indexer.corpus.labels import Labels, read_labels
+from indexer.encoding import ENCODING_VERSIONS
 from indexer.errors import UsageError
-from indexer.manifest import found_index, models_of, new_manifest, outermost, remembering, sampling_of
+from indexer.manifest import (
+    RoleChanges,
+    changed_manifest,
+    found_index,
+    new_manifest,
+    outermost,
+    remembering,
+    sampling_of,
+)
+from indexer.models.base import OPTIONAL_ROLES, Models
 from indexer.models.devices import leave_room_for_decoding
-from indexer.models.profiles import Models
 from indexer.pipeline import Indexer, IndexReport, ProgressReport, index_corpus
-from indexer.reading import Reading
+from indexer.reading import OF_KEYFRAMES, Reading
 from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
@@ -34,6 +43,7 @@ class RunOptions:
 
     retry_failed: bool = False
     sweep_empty_roots: bool = False
+    changes: RoleChanges = field(default_factory=RoleChanges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ def run_indexing(
     with writing(index):
         store = open_store(index, name=settings.index.name, url=settings.index.url, create=True)
         try:
-            manifest, models, reason = _settle(store, loaded)
+            manifest, models, reason = _settle(store, loaded, options.changes)
             sampling, choosing = _as_before(manifest, loaded)
             corpus, labels = _look_around(_roots(paths, manifest), manifest, choosing, index)
             manifest = remembering(manifest, corpus, sampling, choosing, forget_missing=options.sweep_empty_roots)
@@ -95,12 +105,13 @@ def _check_paths(paths: Sequence[Path]) -> None:
         raise UsageError(f"There is no {' and no '.join(missing)}.", hint="Name a folder of videos, or a video.")
 
 
-def _settle(store: VectorStore, loaded: LoadedSettings) -> tuple[Manifest, Models, str]:
+def _settle(store: VectorStore, loaded: LoadedSettings, changes: RoleChanges) -> tuple[Manifest, Models, str]:
+    settings = loaded.settings.models
     manifest = store.read_manifest()
     if manifest is None:
-        return new_manifest(loaded.settings.models, sampling_of(loaded.settings.shots))
-    found_index(manifest, loaded.settings.models)
-    return manifest, models_of(manifest, device=loaded.settings.models.device), ""
+        return new_manifest(settings, sampling_of(loaded.settings.shots), changes)
+    found_index(manifest, settings, changes)
+    return *changed_manifest(manifest, settings, changes), ""
 
 
 def _as_before(manifest: Manifest, loaded: LoadedSettings) -> tuple[Sampling, CorpusSettings]:
@@ -146,14 +157,30 @@ def _look_around(
 
 
 def _indexer(store: VectorStore, models: Models, sampling: Sampling, settings: Settings) -> Indexer:
-    reading = Reading(sampling, _wanted(models, sampling), settings.shots.max_side, settings.models.batch_size)
+    reading = Reading(
+        sampling,
+        _wanted(models, sampling),
+        settings.shots.max_side,
+        settings.models.batch_size,
+        settings.speech.always,
+    )
     thumbnails = ThumbnailFolder(Path(settings.index.path), settings.index.name)
-    return Indexer(store, models.frames, models.text, thumbnails, reading, leave_room_for_decoding)
+    return Indexer(store, models, thumbnails, reading, leave_room_for_decoding)
 
 
 def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:
-    """Every modality's fingerprint: its model's, and for frames how they were chosen."""
+    """Every modality's fingerprint: that of the space it lives in, what made its text, and how frames were chosen."""
     chosen = hashlib.blake2b(json.dumps(asdict(sampling), sort_keys=True).encode(), digest_size=4).hexdigest()
-    prints = models.fingerprints
-    text = prints["text"].digest
-    return {"frames": f"{prints['frames'].digest}+{chosen}", "subtitle": text, "description": text}
+    digests = {role: fingerprint.digest for role, fingerprint in models.fingerprints.items()}
+    text = digests["text"]
+    parts: dict[Modality, tuple[str, ...]] = {
+        "frames": (digests["frames"], chosen),
+        "subtitle": (text,),
+        "description": (text,),
+    }
+    for role in OPTIONAL_ROLES:
+        if role in digests:
+            space = () if role == "sounds" else (text,)
+            sampled = (chosen,) if role in OF_KEYFRAMES else ()
+            parts[role] = (*space, digests[role], ENCODING_VERSIONS[role], *sampled)
+    return {modality: "+".join(names) for modality, names in parts.items()}

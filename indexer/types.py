@@ -1,8 +1,8 @@
 """The vocabulary: what the parts of the project say to each other.
 
 Times are seconds from a video's first frame (``_s``); intervals are half-open ``[start_s, end_s)``.
-Images are uint8 ``(H, W, 3)`` RGB. Embeddings are float32 and L2-normalised, so that a dot product is a
-true cosine in [-1, 1]; a higher score is always better.
+Images are uint8 ``(H, W, 3)`` RGB; sound is float32 samples, nominally in [-1, 1]. Embeddings are float32 and
+L2-normalised, so that a dot product is a true cosine in [-1, 1]; a higher score is always better.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ __all__ = [
     "Keyframe",
     "Modality",
     "Record",
+    "Samples",
     "Segment",
     "SegmentKind",
     "Shot",
+    "Sighting",
     "Space",
     "Video",
 ]
@@ -37,8 +39,9 @@ __all__ = [
 Image: TypeAlias = NDArray[np.uint8]
 Embedding: TypeAlias = NDArray[np.float32]
 Facet: TypeAlias = str | int | float | bool
-SegmentKind: TypeAlias = Literal["subtitle", "speech", "ocr", "description", "objects", "sounds"]
-Modality: TypeAlias = Literal["frames", "subtitle", "speech", "ocr", "description", "objects", "sounds"]
+Samples: TypeAlias = NDArray[np.float32]
+SegmentKind: TypeAlias = Literal["subtitle", "speech", "ocr", "description", "captions", "objects", "sounds"]
+Modality: TypeAlias = Literal["frames", "subtitle", "speech", "ocr", "description", "captions", "objects", "sounds"]
 Space: TypeAlias = Literal["frames", "text", "audio"]
 
 SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
@@ -49,6 +52,7 @@ SPACE_OF_MODALITY: Mapping[Modality, Space] = MappingProxyType(
         "speech": "text",
         "ocr": "text",
         "description": "text",
+        "captions": "text",
         "objects": "text",
         "sounds": "audio",
     }
@@ -66,7 +70,8 @@ class Video:
 
     ``id`` is the 128-bit BLAKE2b of the content in hexadecimal: a renamed file is the same video.
     ``width`` and ``height`` are as displayed (rotation and pixel aspect applied), 0 without a picture;
-    ``frame_rate`` is the stream's average, None without a picture. ``facets`` are free facts to filter by.
+    ``frame_rate`` is the stream's average, None without a picture. ``facets`` are free facts to filter by,
+    ``descriptors`` those that ``indexer.descriptors`` has found by itself.
     """
 
     id: str
@@ -82,6 +87,7 @@ class Video:
     description: str = ""
     label: str = ""
     facets: Mapping[str, Facet] = field(default_factory=dict)
+    descriptors: Mapping[str, Facet] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -138,14 +144,35 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """One object seen in the keyframe at ``time_s``.
+
+    ``label`` is the class's name and ``class_index`` its number in the detector; ``confidence`` is in [0, 1];
+    ``box`` is left, top, right, bottom as shares of the picture's width and height, in [0, 1].
+    """
+
+    time_s: float
+    label: str
+    class_index: int
+    confidence: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A timed piece of text about a video."""
+    """A timed piece of text about a video.
+
+    ``words`` are the words of a speech segment with their own times, as far as they are known; ``sightings`` what an
+    objects segment counts.
+    """
 
     video_id: str
     start_s: float
     end_s: float
     text: str
     kind: SegmentKind
+    words: tuple[Cue, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         _check_interval(self.start_s, self.end_s)
@@ -158,7 +185,8 @@ class Record:
     """What the database holds: one vector, the span it stands for, and its text.
 
     ``time_s`` is the instant to show (a keyframe's own time, a segment's start). ``shot`` is the shot's
-    index, -1 where the record belongs to none. ``vector`` is ``(dim,)`` float32, L2-normalised.
+    index, -1 where the record belongs to none. ``vector`` is ``(dim,)`` float32, L2-normalised. ``words`` and
+    ``sightings`` are those of the segment it was made of.
     """
 
     id: str
@@ -170,6 +198,8 @@ class Record:
     vector: Embedding
     text: str = ""
     shot: int = -1
+    words: tuple[Cue, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         _check_interval(self.start_s, self.end_s)

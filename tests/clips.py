@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.media.write import AudioTrack, ClipOptions, write_clip
-from indexer.types import Cue, Image
+from indexer.types import Cue, Image, Samples
 
 RED, GREEN, BLUE = (210, 40, 40), (40, 180, 60), (40, 60, 200)
 YELLOW, WHITE, BLACK = (220, 210, 40), (235, 235, 235), (0, 0, 0)
@@ -29,12 +29,14 @@ def clip(
     shot_s: float = 1.0,
     seed: int = 0,
     subtitles: Sequence[Cue] = (),
-    audio: bool = False,
+    audio: bool | Samples = False,
 ) -> Path:
-    """A clip with one shot per colour."""
+    """A clip with one shot per colour; ``audio`` is a steady tone, or samples at 16 kHz."""
     rate = 12
     path.parent.mkdir(parents=True, exist_ok=True)
-    sound = AudioTrack(_tone(shot_s * len(colours)), 16000) if audio else None
+    sound = None
+    if audio is not False:
+        sound = AudioTrack(tone(shot_s * len(colours)) if audio is True else audio, 16_000)
     options = ClipOptions(rate=Fraction(rate), preset="ultrafast", subtitles=tuple(subtitles), audio=sound)
     write_clip(path, _pictures(colours, round(shot_s * rate), seed), options=options)
     return path
@@ -47,5 +49,6 @@ def _pictures(colours: Sequence[tuple[int, int, int]], frames: int, seed: int) -
             yield np.roll(picture, number % 3, axis=1)
 
 
-def _tone(duration_s: float) -> np.ndarray:
-    return (0.2 * np.sin(2 * np.pi * 440 * np.arange(round(duration_s * 16000)) / 16000)).astype(np.float32)
+def tone(duration_s: float, hertz: float = 440.0) -> Samples:
+    """A steady tone at 16 kHz; silence for 0 Hz."""
+    return (0.2 * np.sin(2 * np.pi * hertz * np.arange(round(duration_s * 16000)) / 16000)).astype(np.float32)

@@ -8,13 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from indexer.types import Embedding, Image
+from indexer.types import Cue, Embedding, Image, Samples
 
-__all__ = ["Fingerprint", "FrameEncoder", "Model", "TextEncoder"]
+__all__ = [
+    "OPTIONAL_ROLES",
+    "Captioner",
+    "Detection",
+    "Fingerprint",
+    "FrameEncoder",
+    "Line",
+    "Model",
+    "Models",
+    "ObjectDetector",
+    "OptionalRole",
+    "Role",
+    "SoundBatch",
+    "SoundEncoder",
+    "SpeechRecognizer",
+    "Tag",
+    "TextEncoder",
+    "TextReader",
+    "Utterance",
+]
+
+OptionalRole: TypeAlias = Literal["speech", "ocr", "sounds", "objects", "captions"]
+"""What an index may do without; each makes the modality of the same name."""
+Role: TypeAlias = Literal["frames", "text"] | OptionalRole
+OPTIONAL_ROLES: tuple[OptionalRole, ...] = get_args(OptionalRole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +102,152 @@ class TextEncoder(Model, Protocol):
 
     def encode_queries(self, texts: Sequence[str]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Something said without a pause. ``words`` carry their own times; ``language`` is an ISO 639-1 code or empty.
+
+    Times are seconds from the first sample that the recogniser was given.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Cue, ...] = ()
+    language: str = ""
+
+
+@runtime_checkable
+class SpeechRecognizer(Model, Protocol):
+    """What is said."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    def transcribe(self, windows: Iterable[Samples]) -> Iterator[Utterance]:
+        """The utterances of a sound, in time order, each as soon as it is known.
+
+        Args:
+            windows: The sound as consecutive pieces ``(n,)`` of any length, one channel at ``sample_rate``. They are
+                pulled as they are needed, and memory does not grow with their number.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text in a picture.
+
+    ``box`` is left, top, right, bottom as shares of the picture's width and height; ``confidence`` is in [0, 1].
+    """
+
+    text: str
+    box: tuple[float, float, float, float]
+    confidence: float
+
+
+@runtime_checkable
+class TextReader(Model, Protocol):
+    """What is written."""
+
+    def read(self, image: Image) -> list[Line]:
+        """The lines in a picture, from top to bottom; none for a picture without text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A class of sounds with its score in [0, 1]."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBatch:
+    """What a sound encoder makes of ``n`` windows.
+
+    ``vectors`` is ``(n, dim)`` float32, L2-normalised; ``tags`` are each window's classes, best first, empty for a
+    model that knows no classes.
+    """
+
+    vectors: Embedding
+    tags: tuple[tuple[Tag, ...], ...]
+
+
+@runtime_checkable
+class SoundEncoder(Model, Protocol):
+    """Sounds and the texts that describe them, in one space."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    @property
+    def window_s(self) -> float:
+        """How much sound one vector stands for, in seconds."""
+
+    def encode_audio(self, windows: Sequence[Samples]) -> SoundBatch:
+        """Encode windows of ``window_s`` seconds, one channel at ``sample_rate``; a shorter one is padded."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Embedding:
+        """``(n, dim)`` float32, L2-normalised, in the space of the sounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """An object in a picture; the fields as in ``indexer.types.Sighting``."""
+
+    label: str
+    class_index: int
+    confidence: float
+    box: tuple[float, float, float, float]
+
+
+@runtime_checkable
+class ObjectDetector(Model, Protocol):
+    """Which objects are where."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of all classes, by their number."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """The objects in each picture, most confident first."""
+
+
+@runtime_checkable
+class Captioner(Model, Protocol):
+    """A sentence about a picture."""
+
+    def describe(self, images: Sequence[Image]) -> list[str]:
+        """One sentence for each picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of an index, each loading its weights when it is first used; None for a role it does without."""
+
+    frames: FrameEncoder
+    text: TextEncoder
+    speech: SpeechRecognizer | None = None
+    ocr: TextReader | None = None
+    sounds: SoundEncoder | None = None
+    objects: ObjectDetector | None = None
+    captions: Captioner | None = None
+
+    @property
+    def by_role(self) -> Mapping[Role, Model]:
+        """The models there are."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {role: model for role, model in named.items() if model is not None}  # type: ignore[misc]
+
+    @property
+    def fingerprints(self) -> dict[Role, Fingerprint]:
+        """Each role's fingerprint."""
+        return {role: model.fingerprint for role, model in self.by_role.items()}
+
+    def unload(self) -> None:
+        """Give all memory back."""
+        for model in self.by_role.values():
+            model.unload()

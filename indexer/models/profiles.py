@@ -1,50 +1,67 @@
 """Which model fills which role. Importing this is cheap: no model library is loaded before a model is used.
 
-===========  ================================================  =============================================
-profile      frames                                            text
-===========  ================================================  =============================================
-embedded     EfficientNet-Lite0's concepts (from packages)     all-MiniLM-L6-v2 (from a package)
-standard     OpenCLIP ViT-B-32, OpenAI's weights               all-mpnet-base-v2
-best         OpenCLIP ViT-L-16 SigLIP 2, 256 pixels            snowflake-arctic-embed-l-v2.0 (multilingual)
-auto         ``standard`` where every weight is cached or can be downloaded, else ``embedded``
-===========  ================================================  =============================================
+========  =============================  ===================================  =====================================
+role      embedded                       standard                             best
+========  =============================  ===================================  =====================================
+frames    EfficientNet-Lite0's concepts  OpenCLIP ViT-B-32, OpenAI's weights  OpenCLIP ViT-L-16 SigLIP 2, 256 pixels
+text      all-MiniLM-L6-v2               all-mpnet-base-v2                    snowflake-arctic-embed-l-v2.0
+speech    pocketsphinx, US English       Whisper small                        Whisper large-v3-turbo
+ocr       RapidOCR                       RapidOCR                             RapidOCR
+sounds    none                           CLAP HTSAT unfused                   CLAP larger, music and speech
+objects   none                           YOLO11n, where ultralytics is        YOLO11x, where ultralytics is
+captions  none                           none                                 none
+========  =============================  ===================================  =====================================
+
+Everything of ``embedded`` comes with the installed packages. ``auto`` is ``standard`` where every weight is cached or
+can be downloaded, else ``embedded``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from indexer.errors import ConfigError
-from indexer.models.base import Fingerprint, FrameEncoder, TextEncoder
+from indexer.models.base import OptionalRole, Role
 from indexer.models.weights import HubFile, cached_path, can_download, offline
 
 __all__ = [
     "AUTO",
+    "DEFAULT_CHOICES",
+    "EMBEDDED",
     "FAMILIES_OF_ROLE",
+    "OFF",
     "PROFILES",
     "Family",
     "ModelChoice",
-    "Models",
     "Profile",
     "ProfileDecision",
-    "Role",
-    "build_models",
     "choose_profile",
     "missing_files",
     "parse_choice",
 ]
 
-Family: TypeAlias = Literal["concepts", "open_clip", "sentence"]
-Role: TypeAlias = Literal["frames", "text"]
+Family: TypeAlias = Literal[
+    "concepts", "open_clip", "sentence", "pocketsphinx", "whisper", "rapidocr", "yamnet", "clap", "yolo", "blip"
+]
 FAMILIES_OF_ROLE: Mapping[Role, tuple[Family, ...]] = MappingProxyType(
-    {"frames": ("concepts", "open_clip"), "text": ("sentence",)}
+    {
+        "frames": ("concepts", "open_clip"),
+        "text": ("sentence",),
+        "speech": ("pocketsphinx", "whisper"),
+        "ocr": ("rapidocr",),
+        "sounds": ("yamnet", "clap"),
+        "objects": ("yolo",),
+        "captions": ("blip",),
+    }
 )
 AUTO = "auto"
 EMBEDDED = "embedded"
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ class ModelChoice:
 
     Args:
         family: The module beside this one that loads it.
-        name: ``embedded``, a name on the Hub, or a folder.
+        name: ``embedded``, a name on the Hub, or a file or folder.
         files: What must be cached or downloadable for it to work, one repository file each.
     """
 
@@ -67,16 +84,23 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A model for every role."""
+    """A model for every role that it fills; ``frames`` and ``text`` are always among them."""
 
     name: str
-    frames: ModelChoice
-    text: ModelChoice
+    choices: Mapping[Role, ModelChoice]
 
     @property
     def files(self) -> tuple[HubFile, ...]:
         """Every file that the profile needs from the Hub."""
-        return self.frames.files + self.text.files
+        return tuple(file for choice in self.choices.values() for file in choice.files)
+
+    def with_choice(self, role: Role, choice: ModelChoice) -> Profile:
+        """The same with another model for one role."""
+        return replace(self, choices={**self.choices, role: choice})
+
+    def without(self, role: OptionalRole) -> Profile:
+        """The same without a role."""
+        return replace(self, choices={name: choice for name, choice in self.choices.items() if name != role})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,66 +111,95 @@ class ProfileDecision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The models of an index, each loading its weights when it is first used."""
-
-    frames: FrameEncoder
-    text: TextEncoder
-
-    @property
-    def fingerprints(self) -> dict[str, Fingerprint]:
-        """Each role's fingerprint."""
-        return {"frames": self.frames.fingerprint, "text": self.text.fingerprint}
-
-    def unload(self) -> None:
-        """Give all memory back."""
-        self.frames.unload()
-        self.text.unload()
-
-
-def _hub_files(repo: str, *names: str) -> tuple[HubFile, ...]:
-    return tuple(HubFile(repo, name) for name in names)
+def _hub(family: Family, name: str, repo: str, *files: str) -> ModelChoice:
+    return ModelChoice(family, name, tuple(HubFile(repo, file) for file in files))
 
 
 _SENTENCE_FILES = ("modules.json", "config.json", "tokenizer.json", "model.safetensors")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+_WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+_PROCESSOR_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors")
+
+_RAPIDOCR = ModelChoice("rapidocr", EMBEDDED)
+_CLAP = _hub("clap", "laion/clap-htsat-unfused", "laion/clap-htsat-unfused", *_PROCESSOR_FILES)
+_YOLO = _hub("yolo", "Ultralytics/YOLO11/yolo11n.pt", "Ultralytics/YOLO11", "yolo11n.pt")
+_BLIP = ModelChoice("blip", "Salesforce/blip-image-captioning-base")
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
-        EMBEDDED: Profile(EMBEDDED, frames=ModelChoice("concepts", EMBEDDED), text=ModelChoice("sentence", EMBEDDED)),
+        EMBEDDED: Profile(
+            EMBEDDED,
+            {
+                "frames": ModelChoice("concepts", EMBEDDED),
+                "text": ModelChoice("sentence", EMBEDDED),
+                "speech": ModelChoice("pocketsphinx", EMBEDDED),
+                "ocr": _RAPIDOCR,
+            },
+        ),
         "standard": Profile(
             "standard",
-            frames=ModelChoice(
-                "open_clip",
-                "ViT-B-32/openai",
-                _hub_files("timm/vit_base_patch32_clip_224.openai", "open_clip_model.safetensors"),
-            ),
-            text=ModelChoice(
-                "sentence",
-                "sentence-transformers/all-mpnet-base-v2",
-                _hub_files("sentence-transformers/all-mpnet-base-v2", *_SENTENCE_FILES),
-            ),
+            {
+                "frames": _hub(
+                    "open_clip",
+                    "ViT-B-32/openai",
+                    "timm/vit_base_patch32_clip_224.openai",
+                    "open_clip_model.safetensors",
+                ),
+                "text": _hub(
+                    "sentence",
+                    "sentence-transformers/all-mpnet-base-v2",
+                    "sentence-transformers/all-mpnet-base-v2",
+                    *_SENTENCE_FILES,
+                ),
+                "speech": _hub("whisper", "small", "Systran/faster-whisper-small", *_WHISPER_FILES),
+                "ocr": _RAPIDOCR,
+                "sounds": _CLAP,
+                "objects": _YOLO,
+            },
         ),
         "best": Profile(
             "best",
-            frames=ModelChoice(
-                "open_clip",
-                "ViT-L-16-SigLIP2-256/webli",
-                _hub_files("timm/ViT-L-16-SigLIP2-256", "open_clip_model.safetensors", *_TOKENIZER_FILES),
-            ),
-            text=ModelChoice(
-                "sentence",
-                "Snowflake/snowflake-arctic-embed-l-v2.0",
-                _hub_files("Snowflake/snowflake-arctic-embed-l-v2.0", *_SENTENCE_FILES),
-            ),
+            {
+                "frames": _hub(
+                    "open_clip",
+                    "ViT-L-16-SigLIP2-256/webli",
+                    "timm/ViT-L-16-SigLIP2-256",
+                    "open_clip_model.safetensors",
+                    *_TOKENIZER_FILES,
+                ),
+                "text": _hub(
+                    "sentence",
+                    "Snowflake/snowflake-arctic-embed-l-v2.0",
+                    "Snowflake/snowflake-arctic-embed-l-v2.0",
+                    *_SENTENCE_FILES,
+                ),
+                "speech": _hub(
+                    "whisper", "large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_WHISPER_FILES
+                ),
+                "ocr": _RAPIDOCR,
+                "sounds": _hub("clap", "laion/larger_clap_general", "laion/larger_clap_general", *_PROCESSOR_FILES),
+                "objects": _hub("yolo", "Ultralytics/YOLO11/yolo11x.pt", "Ultralytics/YOLO11", "yolo11x.pt"),
+            },
         ),
     }
 )
 
+DEFAULT_CHOICES: Mapping[OptionalRole, ModelChoice] = MappingProxyType(
+    {
+        "speech": PROFILES[EMBEDDED].choices["speech"],
+        "ocr": _RAPIDOCR,
+        "sounds": ModelChoice("yamnet", "thelou1s/yamnet"),
+        "objects": _YOLO,
+        "captions": _BLIP,
+    }
+)
+"""What a role is filled with when it is asked for and neither the settings nor the profile say with what."""
+
 
 def choose_profile(name: str) -> ProfileDecision:
     """The profile of that name; for ``auto``, the best one that this machine can have, decided within 5 seconds.
+
+    Objects are left out where the package that finds them is not installed.
 
     Raises:
         ConfigError: there is no such profile.
@@ -156,11 +209,15 @@ def choose_profile(name: str) -> ProfileDecision:
     if name not in PROFILES:
         names = ", ".join([AUTO, *PROFILES])
         raise ConfigError(f"There is no profile '{name}'.", hint=f"Use one of: {names}.")
-    return ProfileDecision(PROFILES[name], f"The profile '{name}' was asked for.")
+    return ProfileDecision(_installed(PROFILES[name]), f"The profile '{name}' was asked for.")
+
+
+def _installed(profile: Profile) -> Profile:
+    return profile if "objects" not in profile.choices or find_spec("ultralytics") else profile.without("objects")
 
 
 def _decide() -> ProfileDecision:
-    standard, embedded = PROFILES["standard"], PROFILES[EMBEDDED]
+    standard, embedded = _installed(PROFILES["standard"]), PROFILES[EMBEDDED]
     absent = missing_files(standard)
     if not absent:
         return ProfileDecision(standard, "Every model of the profile 'standard' is on this machine.")
@@ -195,67 +252,3 @@ def parse_choice(role: Role, text: str) -> ModelChoice:
             hint=f"Write FAMILY:NAME or FAMILY:FOLDER, with the family one of: {', '.join(families)}.",
         )
     return ModelChoice(family, str(Path(name).expanduser()) if name.startswith("~") else name.strip())
-
-
-def build_models(
-    profile: Profile,
-    *,
-    device: str = "auto",
-    frames: str = "",
-    text: str = "",
-    cache_folder: Path | None = None,
-) -> Models:
-    """The models of a profile, not yet loaded.
-
-    Args:
-        profile: From ``choose_profile``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        frames: A model to use in place of the profile's for frames, as ``parse_choice`` reads it.
-        text: The same for text.
-        cache_folder: Where derived vectors are kept; the user's cache folder by default.
-
-    Raises:
-        ConfigError: an override names no model.
-        ModelError: this machine lacks the device (for devices other than ``auto`` and ``cpu``).
-    """
-    chosen = replace(
-        profile,
-        frames=parse_choice("frames", frames) if frames else profile.frames,
-        text=parse_choice("text", text) if text else profile.text,
-    )
-    _check_device(device)
-    text_encoder = _text_encoder(chosen.text, device)
-    return Models(_frame_encoder(chosen.frames, text_encoder, device, cache_folder or _cache_folder()), text_encoder)
-
-
-def _check_device(device: str) -> None:
-    """Ask PyTorch only where the answer can be no: importing it takes seconds."""
-    from indexer.models.devices import resolve_device
-
-    if device not in ("auto", "cpu"):
-        resolve_device(device)
-
-
-def _text_encoder(choice: ModelChoice, device: str) -> TextEncoder:
-    from indexer.models import sentence
-
-    name = sentence.EMBEDDED if choice.name == EMBEDDED else choice.name
-    return sentence.SentenceEncoder(name, device=device)
-
-
-def _frame_encoder(choice: ModelChoice, text: TextEncoder, device: str, cache_folder: Path) -> FrameEncoder:
-    if choice.family == "open_clip":
-        from indexer.models.open_clip import OpenClipEncoder
-
-        return OpenClipEncoder(choice.name, device=device)
-    if choice.name != EMBEDDED:
-        raise ConfigError(f"The family 'concepts' has no model '{choice.name}'.", hint="Write concepts:embedded.")
-    from indexer.models.concepts import ConceptsEncoder
-
-    return ConceptsEncoder(text, device=device, cache_folder=cache_folder)
-
-
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("sceneseek", appauthor=False)

@@ -115,7 +115,8 @@ def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
         f"The model file '{file.name}' of '{file.repo}' is not on this machine"
         f"{f' and cannot be fetched now ({reason})' if reason else ''}.",
         hint=f"Fetch it with: {file.command}. Without a network: copy the model's folder from a machine that has it, "
-        "and in config.toml set models.frames to 'open_clip:/that/folder', or models.text to 'sentence:/that/folder'.",
+        "and name it in config.toml, as in models.frames = 'open_clip:/that/folder' or models.speech = "
+        "'whisper:/that/folder'.",
     )
 
 
@@ -196,6 +197,8 @@ def loading(path: Path) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
+    if lines and "weights_only" in str(error):  # PyTorch goes on to advise running what is in the file
+        return "it holds more than numbers."
     return lines[0][:300] if lines else type(error).__name__
 
 

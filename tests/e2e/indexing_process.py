@@ -8,6 +8,7 @@ from pathlib import Path
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
 from indexer.media.probe import looks_like_media
+from indexer.models.base import Models
 from indexer.pipeline import Indexer, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
@@ -31,7 +32,7 @@ def main(films: Path, index: Path) -> None:
     with writing(index):
         store = open_store(index, create=True)
         corpus = find_corpus([films], looks_like_media=looks_like_media)
-        indexer = Indexer(store, frames, text, ThumbnailFolder(index), reading)
+        indexer = Indexer(store, Models(frames, text), ThumbnailFolder(index), reading)
         index_corpus(corpus, Labels(), indexer, report_progress=tell)
         store.close()
 

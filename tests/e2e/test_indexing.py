@@ -15,6 +15,7 @@ from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import read_labels
 from indexer.inspect import inspect_index, verify_index
 from indexer.media.probe import looks_like_media
+from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
@@ -47,7 +48,7 @@ class Library:
         chosen = f"{self.frames.fingerprint.digest}+{hash(self.sampling)}"
         text = self.text.fingerprint.digest
         reading = Reading(self.sampling, {"frames": chosen, "subtitle": text, "description": text}, batch_size=2)
-        indexer = Indexer(self.store, self.frames, self.text, self.thumbnails, reading)
+        indexer = Indexer(self.store, Models(self.frames, self.text), self.thumbnails, reading)
         labels = read_labels("auto", corpus.roots)
         return index_corpus(corpus, labels, indexer, report_progress=self.progress.append, **options)
 

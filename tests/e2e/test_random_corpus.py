@@ -21,6 +21,7 @@ from indexer.corpus.find import Corpus, content_id, find_corpus
 from indexer.corpus.labels import read_labels
 from indexer.inspect import verify_index
 from indexer.media.probe import looks_like_media
+from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
@@ -96,7 +97,9 @@ class World:
             "subtitle": words.fingerprint.digest,
             "description": words.fingerprint.digest,
         }
-        indexer = Indexer(store, ColourEncoder(), words, thumbnails, Reading(self.sampling, wanted, batch_size=1))
+        indexer = Indexer(
+            store, Models(ColourEncoder(), words), thumbnails, Reading(self.sampling, wanted, batch_size=1)
+        )
         return index_corpus(corpus, read_labels("auto", corpus.roots), indexer)
 
     def corpus(self) -> Corpus:
@@ -236,7 +239,7 @@ def afresh(world: World, path: Path) -> tuple[Commit, list[Span]]:
     only = replace(corpus, files=tuple(found for found in corpus.files if found.path == path))
     words = WordEncoder()
     reading = Reading(world.sampling, {"frames": "x", "subtitle": "x", "description": "x"}, batch_size=1)
-    indexer = Indexer(store, ColourEncoder(), words, None, reading)
+    indexer = Indexer(store, Models(ColourEncoder(), words), None, reading)
     index_corpus(only, read_labels("auto", corpus.roots), indexer)
     (commit,) = store.commits().values()
     return commit, spans(store, commit.video.id)

@@ -15,12 +15,17 @@ import indexer.errors
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("indexer", "search", "ui")
 HOMES = {
+    "ai_edge_litert": "indexer/models/yamnet.py",
     "av": "indexer/media/",
     "chromadb": "indexer/store/chroma.py",
+    "ctranslate2": "indexer/models/whisper.py",
+    "faster_whisper": "indexer/models/",
     "filelock": "indexer/store/lock.py",
     "jinja2": "ui/html_page.py",
     "open_clip": "indexer/models/open_clip.py",
+    "pocketsphinx": "indexer/models/pocketsphinx.py",
     "pysubs2": "indexer/media/subtitles.py",
+    "rapidocr_onnxruntime": "indexer/models/ocr.py",
     "rich": "ui/",
     "scenedetect": "indexer/shots/detect.py",
     "sentence_transformers": "indexer/models/sentence.py",
@@ -29,8 +34,21 @@ HOMES = {
     "torch": "indexer/models/",
     "transformers": "indexer/models/",
     "typer": "ui/cli.py",
+    "ultralytics": "indexer/models/",
 }
-HEAVY = ("av", "chromadb", "cv2", "open_clip", "scenedetect", "sentence_transformers", "sklearn", "timm", "torch")
+HEAVY = (
+    "av",
+    "chromadb",
+    "ctranslate2",
+    "cv2",
+    "onnxruntime",
+    "open_clip",
+    "scenedetect",
+    "sentence_transformers",
+    "sklearn",
+    "timm",
+    "torch",
+)
 
 
 def sources() -> Iterator[Path]:

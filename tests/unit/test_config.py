@@ -8,6 +8,7 @@ import pytest
 
 from indexer.config import Settings, config_text, load_settings, setting_names
 from indexer.errors import ConfigError
+from indexer.types import SPACE_OF_MODALITY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,7 +92,7 @@ def test_an_unknown_variable_is_named() -> None:
         ("SCENESEEK_CORPUS_FOLLOW_LINKS", "no", False),
         ("SCENESEEK_CORPUS_FOLLOW_LINKS", "TRUE", True),
         ("SCENESEEK_CORPUS_EXCLUDE", "*.tmp, old/*", ("*.tmp", "old/*")),
-        ("SCENESEEK_SEARCH_WEIGHTS", "subtitle=2", {"frames": 1.0, "subtitle": 2.0, "description": 1.0}),
+        ("SCENESEEK_SEARCH_WEIGHTS", "subtitle=2", {**dict.fromkeys(SPACE_OF_MODALITY, 1.0), "subtitle": 2.0}),
     ],
 )
 def test_the_environment_is_read_in_the_type_of_the_setting(variable: str, text: str, value: object) -> None:

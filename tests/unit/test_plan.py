@@ -10,7 +10,7 @@ import pytest
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Annotation, Labels
 from indexer.corpus.sidecars import Sidecars
-from indexer.plan import UNREAD_PREFIX, facts_stamp, make_plan, swept
+from indexer.plan import SUBTITLED, UNREAD_PREFIX, facts_stamp, make_plan, stale_modalities, swept
 from indexer.store.base import Commit, CommitState, Location, ModalityState
 from indexer.types import Modality, Video
 
@@ -30,9 +30,9 @@ def commit(video_id: str, *names: str, state: CommitState = "committed", size: i
     return Commit(video, state, places, modalities if state == "committed" else {}, stamp)
 
 
-def plan(files: list[Found], commits: list[Commit], **options: bool):
+def plan(files: list[Found], commits: list[Commit], *, wanted: dict[Modality, str] = WANTED, **options: bool):
     corpus = Corpus(tuple(files), (ROOT,))
-    return make_plan(corpus, Labels(), {known.video.id: known for known in commits}, WANTED, **options)
+    return make_plan(corpus, Labels(), {known.video.id: known for known in commits}, wanted, **options)
 
 
 def test_a_new_file_is_a_job_and_a_known_one_is_not() -> None:
@@ -56,6 +56,39 @@ def test_other_models_or_sidecars_are_a_job_for_the_known_video() -> None:
     ):
         (job,) = plan([found("a")], [stale]).jobs
         assert job.known is stale
+
+
+def test_a_modality_that_is_new_to_the_index_is_the_only_one_to_make() -> None:
+    known = commit("1", "a")
+    (job,) = plan([found("a")], [known], wanted={**WANTED, "speech": "t1+s1"}).jobs
+    assert stale_modalities(known, job, {**WANTED, "speech": "t1+s1"}) == ("speech",)
+
+
+def test_what_is_written_beside_a_video_does_not_make_what_is_seen_or_heard_anew() -> None:
+    wanted: dict[Modality, str] = {**WANTED, "speech": "t1+s1", "ocr": "t1+o1"}
+    heard = {"speech": ModalityState("t1+s1", 3), "ocr": ModalityState("t1+o1", 2)}
+    known = replace(commit("1", "a"), sidecars="other")
+    known = replace(known, modalities={**known.modalities, **heard})
+    (job,) = plan([found("a")], [known], wanted=wanted).jobs
+    assert stale_modalities(known, job, wanted) == ("subtitle", "description")
+
+
+def test_speech_that_subtitles_say_is_heard_only_if_asked_for_or_if_they_change() -> None:
+    wanted: dict[Modality, str] = {**WANTED, "speech": "t1+s1"}
+    known = commit("1", "a")
+    known = replace(known, modalities={**known.modalities, "speech": ModalityState(SUBTITLED, 0)})
+    assert plan([found("a")], [known], wanted=wanted).jobs == ()
+    (job,) = plan([found("a")], [known], wanted=wanted, speech_always=True).jobs
+    assert stale_modalities(known, job, wanted, speech_always=True) == ("speech",)
+    changed = replace(known, sidecars="other")
+    assert "speech" in stale_modalities(changed, job, wanted)
+
+
+def test_what_the_index_is_to_do_without_is_named() -> None:
+    known = commit("1", "a")
+    spoken = replace(known, modalities={**known.modalities, "speech": ModalityState("s1", 1)})
+    assert plan([found("a")], [spoken]).unwanted == ("1",)
+    assert plan([found("a")], [known]).unwanted == ()
 
 
 def test_a_failure_is_tried_again_only_when_asked_or_when_the_file_could_not_be_read() -> None:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from indexer.errors import ConfigError, ModelError
+from indexer.models.build import build_models
 from indexer.models.devices import fast_dtype, resolve_device
-from indexer.models.profiles import PROFILES, build_models
+from indexer.models.profiles import PROFILES
 
 
 def test_cpu_is_always_there() -> None:
@@ -28,7 +29,7 @@ def test_an_absent_device_is_said_at_once(device: str) -> None:
     if there:
         pytest.skip(f"this machine has {device}")
     with pytest.raises(ModelError, match=f"'{device}'.*--device auto"):
-        build_models(PROFILES["embedded"], device=device)
+        build_models(PROFILES["embedded"].choices, device=device)
 
 
 def test_bfloat16_only_where_the_processor_computes_in_it() -> None:

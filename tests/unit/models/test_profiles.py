@@ -8,18 +8,28 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import ConfigError, WeightsMissingError
-from indexer.models.profiles import PROFILES, build_models, choose_profile, missing_files, parse_choice
+from indexer.models.build import build_models
+from indexer.models.profiles import (
+    DEFAULT_CHOICES,
+    FAMILIES_OF_ROLE,
+    PROFILES,
+    ModelChoice,
+    choose_profile,
+    missing_files,
+    parse_choice,
+)
 from tests.unit.models.tiny import save_in_hub_cache
 
 
 def test_importing_and_choosing_load_no_model_library() -> None:
     code = (
         "import sys\n"
-        "from indexer.models.profiles import PROFILES, build_models, choose_profile\n"
-        "models = build_models(PROFILES['embedded'])\n"
-        "models.text.fingerprint, models.frames.fingerprint\n"
+        "from indexer.models.build import build_models\n"
+        "from indexer.models.profiles import PROFILES, choose_profile\n"
+        "assert len(build_models(PROFILES['embedded'].choices).fingerprints) == 4\n"
         "choose_profile('standard')\n"
-        "print({'torch', 'transformers', 'timm', 'open_clip', 'sentence_transformers'} & set(sys.modules))"
+        "heavy = {'torch', 'transformers', 'timm', 'open_clip', 'sentence_transformers', 'onnxruntime'}\n"
+        "print((heavy | {'ctranslate2', 'pocketsphinx'}) & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
@@ -77,9 +87,11 @@ def test_a_choice_that_is_none_says_how_to_write_one(role: str, text: str) -> No
 
 def test_overrides_replace_one_role_each(clip_folder: Path, sentence_folder: Path) -> None:
     embedded = PROFILES["embedded"]
-    plain = build_models(embedded).fingerprints
-    frames = build_models(embedded, frames=f"open_clip:{clip_folder}").fingerprints
-    text = build_models(embedded, text=f"sentence:{sentence_folder}").fingerprints
+    clip = parse_choice("frames", f"open_clip:{clip_folder}")
+    sentence = parse_choice("text", f"sentence:{sentence_folder}")
+    plain = build_models(embedded.choices).fingerprints
+    frames = build_models(embedded.with_choice("frames", clip).choices).fingerprints
+    text = build_models(embedded.with_choice("text", sentence).choices).fingerprints
     assert frames["frames"].family == "open_clip"
     assert frames["text"] == plain["text"]
     assert text["text"].name == sentence_folder.name
@@ -90,11 +102,23 @@ def test_overrides_replace_one_role_each(clip_folder: Path, sentence_folder: Pat
 
 def test_concepts_have_one_model() -> None:
     with pytest.raises(ConfigError, match="concepts:embedded"):
-        build_models(PROFILES["embedded"], frames="concepts:other")
+        build_models(PROFILES["embedded"].with_choice("frames", ModelChoice("concepts", "other")).choices)
 
 
 def test_models_that_are_not_here_are_missed_when_used_not_when_built(hub_cache: Path) -> None:
-    models = build_models(PROFILES["standard"], device="cpu")
+    models = build_models(PROFILES["standard"].choices, device="cpu")
     for use in (lambda: models.text.encode_queries(["x"]), lambda: models.frames.encode_texts(["x"])):
         with pytest.raises(WeightsMissingError, match="hf download"):
             use()
+
+
+def test_every_profile_names_families_that_can_fill_the_role() -> None:
+    for profile in PROFILES.values():
+        assert {"frames", "text", "speech", "ocr"} <= set(profile.choices)
+        for role, choice in profile.choices.items():
+            assert parse_choice(role, str(choice)).family == choice.family
+
+
+def test_what_a_role_is_filled_with_by_default_can_fill_it() -> None:
+    for role, choice in DEFAULT_CHOICES.items():
+        assert choice.family in FAMILIES_OF_ROLE[role]

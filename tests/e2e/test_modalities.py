@@ -1,0 +1,223 @@
+"""Speech, sounds, objects and captions beside pictures and texts: made together, added later, left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import indexer.reading
+from indexer.corpus.find import find_corpus
+from indexer.corpus.labels import Labels
+from indexer.media.probe import looks_like_media
+from indexer.models.base import Models
+from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
+from indexer.reading import Reading
+from indexer.shots.select import Sampling
+from indexer.store.memory import MemoryStore
+from indexer.types import Cue, Modality, Record, Space
+from tests.clips import BLUE, GREEN, RED, clip, tone
+from tests.encoders import ColourCaptioner, ColourDetector, ColourEncoder, LoudRecognizer, PitchEncoder, WordEncoder
+
+WRITTEN: tuple[Modality, ...] = ("frames", "subtitle", "description")
+SOUND = np.concatenate([tone(1), tone(1, 0), tone(1, 3000)])
+
+
+class Library:
+    """A folder of clips and an index of what is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "films"
+        self.root.mkdir()
+        self.store = MemoryStore()
+        self.frames = ColourEncoder()
+        self.speech = LoudRecognizer()
+        self.progress: list[Progress] = []
+
+    def run(self, *modalities: Modality, always: bool = False, version: str = "1") -> IndexReport:
+        models = Models(
+            self.frames, WordEncoder(), self.speech, None, PitchEncoder(), ColourDetector(), ColourCaptioner()
+        )
+        wanted = dict.fromkeys((*WRITTEN, *modalities), version)
+        reading = Reading(Sampling(), wanted, batch_size=2, speech_always=always)
+        corpus = find_corpus([self.root], looks_like_media=looks_like_media)
+        indexer = Indexer(self.store, models, None, reading)
+        return index_corpus(corpus, Labels(), indexer, report_progress=self.progress.append)
+
+    def records(self, modality: Modality) -> list[Record]:
+        spaces: Sequence[Space] = ("frames", "text", "audio")
+        found = [record for space in spaces for record in self.store.records(space) if record.modality == modality]
+        return sorted(found, key=lambda record: (record.video_id, record.start_s))
+
+    def count(self, modality: Modality) -> int:
+        (commit,) = self.store.commits().values()
+        return commit.modalities[modality].count
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    made = Library(tmp_path)
+    clip(made.root / "film.mp4", [RED, GREEN, BLUE], audio=SOUND)
+    return made
+
+
+def test_everything_is_made_in_one_run(library: Library) -> None:
+    report = library.run("speech", "sounds", "objects", "captions")
+    assert [path.name for path in report.indexed] == ["film.mp4"]
+    (spoken,) = library.records("speech")
+    assert spoken.text == "loud 0 loud 2"
+    assert [(word.start_s, word.text) for word in spoken.words] == [(0, "loud"), (0.5, "0"), (2, "loud"), (2.5, "2")]
+    assert [record.text for record in library.records("captions")] == [
+        "a red picture",
+        "a green picture",
+        "a blue picture",
+    ]
+    objects = library.records("objects")
+    assert [record.text for record in objects] == ["1 red", "1 green", "1 blue"]
+    assert [record.start_s for record in objects] == pytest.approx([0.0, 1.0, 2.0], abs=0.1)
+    assert objects[0].sightings[0].label == "red"
+    low, high = (
+        next(record for record in library.records("sounds") if record.text == name) for name in ("low", "high")
+    )
+    assert low.start_s == 0
+    assert high.start_s >= 2
+    assert all(
+        library.count(name) == len(library.records(name)) for name in ("speech", "sounds", "objects", "captions")
+    )
+
+
+def test_what_watching_and_listening_found_are_facts_of_the_video(library: Library) -> None:
+    library.run("speech")
+    (commit,) = library.store.commits().values()
+    found = commit.video.descriptors
+    assert (found["cuts"], found["cuts_per_minute"]) == (2, 40.0)
+    assert (found["resolution"], found["frame_rate"]) == ("160x96", 12.0)
+    assert found["language"] == "en"
+    assert found["speech_ratio"] == pytest.approx(2 / 3, abs=0.01)
+    # A sine of amplitude 0.2 from two speakers has a power of 2 * 0.2**2 / 2, which is -14 dB, high tones up to 4 dB
+    # more for the ear; the silence between is left out.
+    assert -15 < float(found["loudness"]) < -10
+
+
+@pytest.mark.parametrize("added", ["speech", "sounds"])
+def test_what_is_added_later_is_made_alone_and_no_picture_is_decoded_again(
+    library: Library, added: Modality, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip(library.root / "other.mp4", [BLUE], audio=SOUND)
+    library.run()
+    pictures = library.frames.images_seen
+    before = {record.id: record.vector for record in library.records("frames")}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr(indexer.reading, "FrameReader", refuse)
+    report = library.run(added)
+    assert len(report.updated) == 2
+    assert not report.failed
+    assert library.frames.images_seen == pictures
+    assert {record.id: record.vector for record in library.records("frames")} == before
+    assert {record.video_id for record in library.records(added)} == set(library.store.commits())
+    assert library.run(added).unchanged == 2
+
+
+def test_objects_added_later_leave_the_pictures_vectors_alone(library: Library) -> None:
+    library.run()
+    seen = library.frames.images_seen
+    library.run("objects", "captions")
+    assert library.frames.images_seen == seen
+    assert len(library.records("objects")) == len(library.records("captions")) == 3
+
+
+def test_an_addition_that_was_cut_off_goes_on_where_it_stopped(library: Library) -> None:
+    for number in range(3):
+        clip(library.root / f"more {number}.mp4", [RED], seed=10 + number, audio=SOUND)
+    library.run()
+
+    class Interrupted(LoudRecognizer):
+        def transcribe(self, windows):
+            if self.seconds_heard >= 6:
+                raise KeyboardInterrupt
+            return super().transcribe(windows)
+
+    library.speech = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        library.run("speech")
+    done = {record.video_id for record in library.records("speech")}
+    assert 0 < len(done) < 4
+    library.speech = LoudRecognizer()
+    library.run("speech")
+    assert library.speech.seconds_heard == 3 * (4 - len(done))
+    assert len({record.video_id for record in library.records("speech")}) == 4
+
+
+def test_what_the_index_is_to_do_without_is_dropped(library: Library) -> None:
+    library.run("speech", "objects")
+    assert library.run("objects").unchanged == 1
+    assert library.records("speech") == []
+    assert len(library.records("objects")) == 3
+    (commit,) = library.store.commits().values()
+    assert set(commit.modalities) == {*WRITTEN, "objects"}
+
+
+def test_subtitles_are_not_listened_to_unless_asked_for(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    clip(library.root / "film.mp4", [RED, GREEN, BLUE], audio=SOUND, subtitles=[Cue(0.2, 0.9, "The kettle sings.")])
+    library.run("speech")
+    assert library.speech.seconds_heard == 0
+    assert (library.count("subtitle"), library.count("speech")) == (1, 0)
+    assert library.run("speech").unchanged == 1
+    library.run("speech", always=True)
+    assert library.speech.seconds_heard == 3
+    assert (library.count("subtitle"), library.count("speech")) == (1, 1)
+    assert library.run("speech", always=True).unchanged == 1
+
+
+def test_subtitles_that_go_away_are_replaced_by_listening(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    film = clip(library.root / "film.mp4", [RED, GREEN, BLUE], audio=SOUND)
+    subtitles = film.with_suffix(".srt")
+    subtitles.write_text("1\n00:00:00,200 --> 00:00:00,900\nThe kettle sings.\n")
+    library.run("speech")
+    assert (library.count("subtitle"), library.count("speech")) == (1, 0)
+    subtitles.unlink()
+    library.run("speech")
+    assert (library.count("subtitle"), library.count("speech")) == (0, 1)
+
+
+def test_another_model_for_speech_makes_speech_anew_and_nothing_else(library: Library) -> None:
+    library.run("speech")
+    seen, heard = library.frames.images_seen, library.speech.seconds_heard
+    models = {
+        name: state.fingerprint for name, state in next(iter(library.store.commits().values())).modalities.items()
+    }
+    assert models["speech"] == "1"
+    (key,) = library.store.commits()
+    commit = library.store.commits()[key]
+    aged = {**commit.modalities, "speech": replace(commit.modalities["speech"], fingerprint="0")}
+    library.store.write_commit(replace(commit, modalities=aged))
+    library.run("speech")
+    assert library.frames.images_seen == seen
+    assert library.speech.seconds_heard == 2 * heard
+    assert len(library.records("speech")) == 1
+
+
+def test_sound_alone_is_indexed(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    clip(library.root / "film.m4a", [], audio=SOUND)
+    report = library.run("speech", "sounds")
+    assert not report.warnings
+    assert library.count("speech") == 1
+
+
+def test_the_bar_moves_while_a_video_is_listened_to_and_ends_full(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    clip(library.root / "film.mp4", [RED, GREEN, BLUE], shot_s=14.0, audio=True)
+    library.run("speech", "sounds")
+    shares = [progress.bytes_done / progress.bytes_total for progress in library.progress]
+    assert shares == sorted(shares)
+    assert any(0.5 < share < 1 for share in shares)
+    assert shares[-1] == 1.0
