@@ -74,6 +74,19 @@ def index_command(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave such files out; may be repeated.")
     ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add", metavar="KIND", help="Also find speech, ocr, sounds, objects or captions, in all videos."
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="KIND", help="Do without one of these; drops what there is."),
+    ] = None,
+    speech_always: Annotated[
+        bool | None, typer.Option("--speech-always/--no-speech-always", help="Listen also where there are subtitles.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Believe an empty folder: remove its videos from the index.")
@@ -93,14 +106,22 @@ def index_command(
         "shots.count": count,
         "corpus.labels": labels,
         "corpus.exclude": tuple(exclude) if exclude else None,
+        "speech.always": speech_always,
     }
-    request = IndexRequest(tuple(paths or ()), retry_failed, prune, as_json, quiet)
+    request = IndexRequest(
+        tuple(paths or ()), retry_failed, prune, tuple(add or ()), tuple(without or ()), as_json, quiet
+    )
     raise typer.Exit(index_videos(Context.load(config, index, flags), request))
 
 
 @app.command("search")
 def search_command(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What you remember, in your own words.")] = "",
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT", help='In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2.'
+        ),
+    ] = "",
     index: Index = None,
     top_k: Annotated[
         int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. (default: 10)")
@@ -119,7 +140,7 @@ def search_command(
         typer.Option("--weight", metavar="KIND=NUMBER", help="How much a kind of evidence counts: 'subtitle=2'."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="KIND", help="Only frames, subtitle or description.")
+        list[str] | None, typer.Option("--only", metavar="KIND", help="Only this kind: frames, speech, ocr ...")
     ] = None,
     by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
     image: Annotated[
@@ -152,6 +173,31 @@ def search_command(
     )
     flags: Flags = {"search.top_k": top_k, "models.device": device}
     search_moments(Context.load(config, index, flags), request)
+
+
+@app.command("list")
+def list_command(
+    index: Index = None,
+    label: Annotated[list[str] | None, typer.Option("--label", help="Only videos with this label.")] = None,
+    path: Annotated[
+        list[str] | None, typer.Option("--path", metavar="GLOB", help="Only files that match, as 'holiday/*'.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="Only such videos: 'language=en', 'cuts>10'."),
+    ] = None,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="FACT", help="As duration, or -loudness for the largest first.")
+    ] = "path",
+    most: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many. (0: all)")] = 0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """The indexed videos and what is known about them."""
+    from ui.commands.listing import ListRequest, list_videos
+
+    request = ListRequest(tuple(label or ()), tuple(path or ()), tuple(where or ()), sort, most, as_json)
+    list_videos(Context.load(config, index), request)
 
 
 @app.command("status")

@@ -19,19 +19,29 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from indexer.errors import UsageError
+from ui.highlight import pieces
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Evidence", "MomentCard", "format_span", "format_time", "render_search_page", "write_search_page"]
+__all__ = [
+    "MODALITY_NAMES",
+    "Evidence",
+    "MomentCard",
+    "format_span",
+    "format_time",
+    "render_search_page",
+    "write_search_page",
+]
 
-_MODALITY_NAMES: Mapping[str, str] = MappingProxyType(
+MODALITY_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "frames": "Picture",
         "subtitle": "Subtitles",
         "speech": "Speech",
         "ocr": "Text on screen",
         "description": "Description",
+        "captions": "Caption",
         "objects": "Objects",
         "sounds": "Sound",
     }
@@ -44,11 +54,16 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a moment was found: one modality, its true cosine in [-1, 1], and the text that matched, if any."""
+    """Why a moment was found: one modality, its true cosine in [-1, 1], and the text that matched, if any.
+
+    ``words`` says in [0, 1] how far the text holds the query's very words, and ``matched`` which they are.
+    """
 
     modality: str
     cosine: float
     text: str = ""
+    words: float = 0.0
+    matched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not -1.0001 <= self.cosine <= 1.0001:
@@ -57,7 +72,12 @@ class Evidence:
     @property
     def name(self) -> str:
         """The modality in a reader's words."""
-        return _MODALITY_NAMES.get(self.modality, self.modality)
+        return MODALITY_NAMES.get(self.modality, self.modality)
+
+    @property
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The text in parts, each with whether it is one of the words found."""
+        return pieces(self.text, self.matched)
 
     @property
     def percent(self) -> int:

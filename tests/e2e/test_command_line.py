@@ -269,9 +269,93 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 
 
 def test_a_kind_of_evidence_that_is_not_there_is_named_only_when_asked_for(run: Run, demo: Demo) -> None:
-    asked = run("search", "a big cat", "--index", demo.index, "--weight", "speech=2")
-    assert "Not in this index: speech" in asked.stderr
+    for asked in (("a big cat", "--weight", "sounds=2"), ("a big cat weight:sounds=2",)):
+        said = run("search", *asked, "--index", demo.index).stderr
+        assert "Not in this index: sounds" in said
+        assert "sceneseek index --add sounds" in said
     assert "Not in this index" not in run("search", "a big cat", "--index", demo.index).stderr
+
+
+def test_what_is_said_is_found_at_its_second(run: Run, demo: Demo) -> None:
+    best = found(run, demo, '"never do it for free"')[0]
+    assert best["path"].endswith("memo.mp4")
+    assert 1.0 < best["start_s"] < 3.1
+    (hit,) = [hit for hit in best["hits"] if hit["modality"] == "speech"]
+    assert (hit["words"], hit["matched"]) == (1.0, ["never do it for free"])
+
+
+def test_what_is_written_in_the_picture_is_found_though_its_spaces_are_lost(run: Run, demo: Demo) -> None:
+    best = found(run, demo, "thanks for watching")[0]
+    assert best["path"].endswith("credits.mp4")
+    assert best["start_s"] == pytest.approx(2, abs=0.6)
+
+
+def test_the_words_found_stand_out_on_the_terminal_and_on_the_page(run: Run, demo: Demo, tmp_path: Path) -> None:
+    shown = run("search", "the ferry left without anyone", "--index", demo.index).stdout
+    assert "subtitle" in shown
+    assert "words 100%" in shown
+    run("search", "the ferry left without anyone", "--index", demo.index, "--html", tmp_path / "found.html")
+    assert "<mark>the ferry left without anyone</mark>" in (tmp_path / "found.html").read_text()
+
+
+def test_conditions_within_the_text_do_what_the_flags_do(run: Run, demo: Demo) -> None:
+    assert {moment["label"] for moment in found(run, demo, "a face label:film")} == {"film"}
+    assert found(run, demo, "a big cat duration<9") == found(run, demo, "a big cat", "--where", "duration<9")
+    assert all(moment["label"] != "film" for moment in found(run, demo, "a face -label:film", "-k", 50))
+    modalities = {hit["modality"] for moment in found(run, demo, "ferry only:subtitle") for hit in moment["hits"]}
+    assert modalities == {"subtitle"}
+
+
+def test_conditions_alone_list_what_meets_them(run: Run, demo: Demo) -> None:
+    assert {moment["label"] for moment in found(run, demo, "label:film")} == {"film"}
+    assert "frames 0.00" not in run("search", "label:film", "--index", demo.index).stdout
+
+
+def test_videos_are_listed_sorted_and_filtered_by_what_was_found_out(run: Run, demo: Demo) -> None:
+    def listed(*options: str) -> list[dict]:
+        return json.loads(run("list", *options, "--index", demo.index, "--json").stdout)
+
+    loudness = [video["loudness"] for video in listed("--sort", "-loudness") if "loudness" in video]
+    assert loudness == sorted(loudness, reverse=True)
+    assert len(loudness) > 3
+    assert {Path(video["path"]).name for video in listed("--where", "language=en")} == {"memo.mp4", "listener.mp4"}
+    assert "memo.mp4" in run("list", "--index", demo.index, "--sort", "duration").stdout
+    wrong = run("list", "--index", demo.index, "--sort", "loud")
+    assert (wrong.returncode, "loudness" in wrong.stderr) == (2, True)
+
+
+def test_a_modality_is_dropped_and_added_again_by_name(run: Run, demo: Demo, tmp_path: Path) -> None:
+    import shutil
+
+    index = shutil.copytree(demo.index, tmp_path / "index")
+    before = records(run, index)
+    assert "10 updated" not in run("index", "--index", index, "--without", "speech").stdout
+    without = records(run, index)
+    assert "speech" not in without
+    assert without["frames"] == before["frames"]
+    assert run("index", "--index", index, "--add", "speech").returncode == 0
+    assert records(run, index) == before
+    assert "10 unchanged" in run("index", "--index", index).stdout
+    assert run("verify", "--index", index).returncode == 0
+
+
+def records(run: Run, index: Path) -> dict[str, int]:
+    return json.loads(run("status", "--index", index, "--json").stdout)["records"]
+
+
+def test_an_unknown_kind_to_add_is_a_wrong_command(run: Run, demo: Demo) -> None:
+    done = run("index", "--index", demo.index, "--add", "smells")
+    assert done.returncode == 2
+    assert "speech, ocr, sounds, objects, captions" in done.stderr
+
+
+def test_a_model_that_is_not_here_is_said_before_anything_is_changed(run: Run, demo: Demo) -> None:
+    done = run(
+        "index", "--index", demo.index, "--add", "sounds", SCENESEEK_MODELS_SOUNDS="yamnet:/nowhere/yamnet.tflite"
+    )
+    assert done.returncode == 1
+    assert "/nowhere/yamnet.tflite" in done.stderr
+    assert run("verify", "--index", demo.index).returncode == 0
 
 
 def test_a_deep_grey_or_transparent_picture_is_not_cut_off(run: Run, demo: Demo, tmp_path: Path) -> None:

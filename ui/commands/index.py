@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.errors import UsageError
 from ui.console import answer_console, plain, print_json, side_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from indexer.models.base import OptionalRole
     from indexer.pipeline import IndexReport, Progress, ProgressReport
     from indexer.run import RunStart
     from ui.context import Context
@@ -30,6 +32,8 @@ class IndexRequest:
     paths: tuple[Path, ...] = ()
     retry_failed: bool = False
     prune: bool = False
+    add: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     as_json: bool = False
     quiet: bool = False
 
@@ -40,10 +44,12 @@ def index_videos(context: Context, request: IndexRequest) -> int:
     Raises:
         SceneseekError: the run could not be made at all.
     """
+    from indexer.manifest import RoleChanges
     from indexer.run import RunOptions, run_indexing
 
     side = side_console()
-    options = RunOptions(request.retry_failed, request.prune)
+    changes = RoleChanges(_roles("--add", request.add), _roles("--without", request.without))
+    options = RunOptions(request.retry_failed, request.prune, changes)
     with _progress(side, silent=request.quiet or not side.is_terminal) as report_progress:
         report = run_indexing(
             request.paths,
@@ -57,6 +63,21 @@ def index_videos(context: Context, request: IndexRequest) -> int:
     else:
         _print_report(answer_console(), report, context)
     return SOME_FAILED if report.failed or report.failed_before or report.unreadable else 0
+
+
+def _roles(flag: str, names: tuple[str, ...]) -> tuple[OptionalRole, ...]:
+    """The roles that a flag names, one or several at a time, separated by commas.
+
+    Raises:
+        UsageError: there is no such role.
+    """
+    from indexer.models.base import OPTIONAL_ROLES
+
+    asked = [name.strip().casefold() for text in names for name in text.split(",") if name.strip()]
+    for name in asked:
+        if name not in OPTIONAL_ROLES:
+            raise UsageError(f"{flag} does not know '{name}'.", hint=f"There are: {', '.join(OPTIONAL_ROLES)}.")
+    return tuple(role for role in OPTIONAL_ROLES if role in asked)
 
 
 @contextmanager

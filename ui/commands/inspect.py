@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ui.console import answer_console, plain, print_json, side_console
+from ui.html_page import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -161,7 +162,7 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
     table.add_row("Index", plain(context.settings.index.url or context.index_folder.resolve()))
     table.add_row("Videos", f"{status.videos} ({_duration(status.media_s)}, {status.shots} shots)")
     for modality, count in status.records.items():
-        table.add_row(modality.capitalize(), str(count))
+        table.add_row(MODALITY_NAMES[modality], str(count))
     if status.labels:
         table.add_row("Labels", plain(_labels(status)))
     if status.manifest is not None:
@@ -175,9 +176,13 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
 def _add_models(table: Table, manifest: Manifest) -> None:
     table.add_row("Profile", manifest.profile)
     for role, (spec, fingerprint) in manifest.models.items():
-        table.add_row(f"  {role}", f"{plain(spec)} ({fingerprint.dim} numbers a vector, {fingerprint.digest})")
+        table.add_row(f"  {role}", f"{plain(spec)} ({_dimension(fingerprint.dim)}{fingerprint.digest})")
     table.add_row("Keyframes", plain(manifest.sampling.get("strategy", "shots")))
     table.add_row("Folders", "\n".join(plain(root) for root in manifest.roots))
+
+
+def _dimension(numbers: int) -> str:
+    return f"{numbers} numbers a vector, " if numbers else ""
 
 
 def _print_troubles(console: Console, status: IndexStatus) -> None:

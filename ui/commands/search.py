@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ui.console import answer_console, plain, print_json, side_console
+from ui.highlight import excerpt, pieces
 from ui.html_page import Evidence, MomentCard, format_span, write_search_page
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from indexer.types import Image, Modality
     from search.engine import Ranking
     from search.moments import Hit, Moment
-    from search.query import Filters, Query
+    from search.query import Filters
     from ui.context import Context
 
 __all__ = ["SearchRequest", "print_moments", "search_moments"]
 
 _LONGEST_TEXT = 200
+_LONGEST_ON_PAGE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,11 @@ def search_moments(context: Context, request: SearchRequest) -> None:
     if request.html is not None and request.as_json:
         raise UsageError("--html and --json were both asked for.", hint="Use one of them.")
     settings = context.settings
-    query = _query(context, request)
+    given = _given(context, request)
     with SearchEngine.open(
         context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
     ) as engine:
-        ranking = engine.search(query)
+        ranking = engine.search(engine.parse(request.text).query(**given))
     question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
     if request.html is not None:
         write_search_page(request.html, "sceneseek", question, _cards(ranking))
@@ -83,15 +85,26 @@ def print_moments(console: Console, ranking: Ranking) -> None:
         more = f"  [dim]+{others} more in this video[/]" if others else ""
         console.print(f"{rank:3}  {when}  [bold]{plain(_name(moment))}[/]{label}{more}", soft_wrap=True)
         console.print(f"     [dim]{plain(_short_path(moment.video.path))}[/]", soft_wrap=True)
-        console.print(f"     {'  '.join(_reason(hit) for hit in _best_hits(moment))}", soft_wrap=True)
+        reasons = "  ".join(_reason(hit, is_ranked=bool(ranking.searched)) for hit in _best_hits(moment))
+        if reasons:
+            console.print(f"     {reasons}", soft_wrap=True)
 
 
-def _query(context: Context, request: SearchRequest) -> Query:
-    from search.query import Query
+class _Given(TypedDict):
+    """What a query takes besides its text."""
 
+    image: Image | None
+    like: tuple[str, float] | None
+    filters: Filters
+    weights: Mapping[Modality, float]
+    top_k: int
+    offset: int
+    group_by_video: bool
+
+
+def _given(context: Context, request: SearchRequest) -> _Given:
     top_k = context.settings.search.top_k
-    return Query(
-        text=request.text,
+    return _Given(
         image=_picture(request.image) if request.image else None,
         like=_moment_named(request.like) if request.like else None,
         filters=_filters(request),
@@ -109,20 +122,34 @@ def _filters(request: SearchRequest) -> Filters:
 
 
 def _weights(settings: Mapping[str, float], request: SearchRequest) -> Mapping[Modality, float]:
-    from indexer.errors import QueryError
+    """The settings' weights, those of the command instead, and nothing but what ``--only`` names."""
     from indexer.types import SPACE_OF_MODALITY
 
-    weights = dict(settings)
-    for text in request.weights:
-        name, _, number = text.partition("=")
-        try:
-            weights[name.strip()] = float(number)
-        except ValueError as error:
-            raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
-    if request.only:
-        others = [name for name in SPACE_OF_MODALITY if name not in request.only]
-        weights = {name: weights.get(name) or 1.0 for name in request.only} | dict.fromkeys(others, 0.0)
-    return cast("Mapping[Modality, float]", weights)
+    weights = {name: settings.get(name, 1.0) for name in SPACE_OF_MODALITY}
+    weights.update(_weight(text) for text in request.weights)
+    only = _only(request)
+    if only:
+        weights = {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()}
+    return weights
+
+
+def _weight(text: str) -> tuple[Modality, float]:
+    from indexer.errors import QueryError
+    from search.modalities import modality_named
+
+    name, _, number = text.partition("=")
+    try:
+        return modality_named(name.strip()), float(number)
+    except ValueError as error:
+        if isinstance(error, QueryError):
+            raise
+        raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
+
+
+def _only(request: SearchRequest) -> set[Modality]:
+    from search.modalities import modality_named
+
+    return {modality_named(name.strip()) for text in request.only for name in text.split(",") if name.strip()}
 
 
 def _picture(path: Path) -> Image:
@@ -175,16 +202,23 @@ def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) ->
         console.print("Nothing found." if request.page == 1 else "There are no more moments.")
         console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
     print_moments(console, ranking)
-    missing = [name for name in ranking.missing if name in _asked_for(request)]
-    if missing:
-        side_console().print(f"[yellow]Not in this index:[/] {', '.join(missing)}.")
+    for modality in ranking.missing:
+        if modality in _asked_for(ranking, request):
+            _say_missing(modality)
     if ranking.has_more:
         console.print(f"[dim]More with --page {request.page + 1}.[/]")
 
 
-def _asked_for(request: SearchRequest) -> set[str]:
-    """The kinds of evidence that the command itself named."""
-    return {*request.only, *(weight.partition("=")[0].strip() for weight in request.weights)}
+def _say_missing(modality: Modality) -> None:
+    from search.modalities import PLAIN_NAMES, how_to_add
+
+    side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[modality]}. {how_to_add(modality)}")
+
+
+def _asked_for(ranking: Ranking, request: SearchRequest) -> set[Modality]:
+    """The kinds of evidence that the command or the text itself named."""
+    typed = {name for name in ranking.missing if re.search(rf"(only|weight):\S*{name}", request.text.casefold())}
+    return typed | _only(request) | {_weight(text)[0] for text in request.weights}
 
 
 def _name(moment: Moment) -> str:
@@ -203,13 +237,19 @@ def _best_hits(moment: Moment) -> list[Hit]:
     return [hit for hit in (moment.best_hit(modality) for modality in moment.modalities) if hit is not None]
 
 
-def _reason(hit: Hit) -> str:
-    text = f" “{plain(_shortened(hit.text))}”" if hit.text else ""
-    return f"[green]{hit.modality}[/] {hit.score:.2f}{text}"
+def _reason(hit: Hit, *, is_ranked: bool) -> str:
+    """Why a hit is there; where nothing was asked for but conditions, only what it says."""
+    if not is_ranked:
+        return f"[green]{hit.modality}[/]{_quotation(hit)}" if hit.text else ""
+    words = f" words {hit.lexical:.0%}" if hit.lexical else ""
+    return f"[green]{hit.modality}[/] {hit.score:.2f}{words}{_quotation(hit)}"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1].rstrip() + "…"
+def _quotation(hit: Hit) -> str:
+    if not hit.text:
+        return ""
+    shown = pieces(excerpt(hit.text, hit.matched, _LONGEST_TEXT), hit.matched)
+    return f" “{''.join(f'[bold]{plain(part)}[/]' if found else plain(part) for part, found in shown)}”"
 
 
 def _as_json(ranking: Ranking, question: str) -> dict[str, Any]:
@@ -242,6 +282,8 @@ def _moment_as_json(rank: int, moment: Moment) -> dict[str, Any]:
             {
                 "modality": hit.modality,
                 "cosine": round(hit.score, 6),
+                "words": round(hit.lexical, 6),
+                "matched": hit.matched,
                 "rank": hit.rank,
                 "start_s": round(hit.start_s, 3),
                 "end_s": round(hit.end_s, 3),
@@ -269,9 +311,14 @@ def _card(rank: int, moment: Moment) -> MomentCard:
         end_s=moment.end_s,
         time_s=moment.time_s,
         score=moment.score,
-        evidence=tuple(Evidence(hit.modality, hit.score, hit.text) for hit in _best_hits(moment)),
+        evidence=tuple(_evidence(hit) for hit in _best_hits(moment)),
         thumbnail=_thumbnail(moment.thumbnail),
     )
+
+
+def _evidence(hit: Hit) -> Evidence:
+    text = excerpt(hit.text, hit.matched, _LONGEST_ON_PAGE)
+    return Evidence(hit.modality, hit.score, text, hit.lexical, hit.matched)
 
 
 def _thumbnail(path: Path | None) -> bytes | None:
