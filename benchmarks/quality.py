@@ -1,7 +1,9 @@
-"""Known-item search on real clips: hit@1 and hit@3 by video and by moment. ``python -m benchmarks.quality [MEDIA]``.
+"""Known-item search and recognition on real clips. ``python -m benchmarks.quality [MEDIA] [--sounds MODEL]``.
 
 MEDIA is a folder of clips with a ``queries.csv`` (query, file, start_s, end_s). A moment counts if it is of the right
-file and starts inside the window, a second of slack on either side.
+file and starts inside the window, a second of slack on either side. ``on_screen_text.csv`` beside this file holds
+further queries for what is written in two of the clips. Speech is measured by its word error rate on ``jfk.flac``,
+sounds by the tags of one clip of speech and one of a saxophone.
 """
 
 from __future__ import annotations
@@ -9,18 +11,33 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
+import jiwer
+import numpy as np
+
 from indexer.config import load_settings
+from indexer.media.audio import read_audio
+from indexer.media.write import AudioTrack, ClipOptions, write_clip
 from indexer.run import run_indexing
+from indexer.store import open_store
+from indexer.store.base import VectorStore
 from search.engine import SearchEngine
 from search.moments import Moment
 from search.query import Query
 
 SLACK_S = 1.0
+SPEECH = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+DATA = Path(__file__).parent / "data"
+GRADIO = find_spec("gradio")
+SAXOPHONE = Path(str(GRADIO.origin)).parent / "media_assets" / "audio" / "sax.wav" if GRADIO else Path("sax.wav")
 DEFAULT_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
 
 
@@ -52,19 +69,73 @@ def read_queries(path: Path) -> list[KnownMoment]:
 
 
 def main() -> None:
-    """Index the media with the embedded profile in a temporary folder, search, and print the table."""
+    """Index the media with the embedded profile in a temporary folder, search, and print the tables."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("media", type=Path, nargs="?", default=DEFAULT_MEDIA)
     options.add_argument("--profile", default="embedded")
     options.add_argument("--strategy", default="shots")
+    options.add_argument("--sounds", default="", help="such as yamnet:/path/yamnet.tflite")
     given = options.parse_args()
-    known = read_queries(given.media / "queries.csv")
-    with tempfile.TemporaryDirectory() as index:
-        flags = {"index.path": index, "models.profile": given.profile, "shots.strategy": given.strategy}
-        report = run_indexing([given.media], load_settings(None, os.environ, flags))
-        print(f"{len(report.indexed)} videos, {report.frames} frames, {report.segments} texts; {len(known)} queries\n")
+    with tempfile.TemporaryDirectory() as folder:
+        library, index = Path(folder) / "library", Path(folder) / "index"
+        more = add_spoken_and_played(library, given.media)
+        flags = {
+            "index.path": str(index),
+            "models.profile": given.profile,
+            "shots.strategy": given.strategy,
+            "models.sounds": given.sounds or sounds_beside(given.media),
+        }
+        report = run_indexing([given.media, library], load_settings(None, os.environ, flags))
+        print(f"{len(report.indexed)} videos, {report.frames} frames, {report.segments} texts\n")
         with SearchEngine.open(index) as engine:
-            print("\n".join(table(engine, known)))
+            for name, known in (
+                ("queries.csv", read_queries(given.media / "queries.csv")),
+                ("what is written", read_queries(DATA / "on_screen_text.csv")),
+                ("what is said and heard", more),
+            ):
+                print(f"--- {name}")
+                print("\n".join(table(engine, known)), "\n")
+        print("\n".join(recognition(open_store(index), len(more) > 0)))
+
+
+def add_spoken_and_played(library: Path, media: Path) -> list[KnownMoment]:
+    """A still picture with the speech of jfk.flac, and Gradio's saxophone; and what is asked about them."""
+    library.mkdir()
+    speech = read_audio(media / "jfk.flac", 16_000)
+    still = np.full((180, 320, 3), 90, dtype=np.uint8)
+    write_clip(
+        library / "speech.mp4", [still] * 11, options=ClipOptions(rate=Fraction(1), audio=AudioTrack(speech, 16_000))
+    )
+    shutil.copy(SAXOPHONE, library / "sax.wav")
+    return [
+        KnownMoment("what you can do for your country", "speech.mp4", 7.0, 10.6),
+        KnownMoment("ask not what your country can do for you", "speech.mp4", 3.0, 7.6),
+        KnownMoment("saxophone music", "sax.wav", 0.0, 60.0),
+        KnownMoment("people speaking", "speech.mp4", 0.0, 11.0),
+    ]
+
+
+def sounds_beside(media: Path) -> str:
+    """YAMNet where the shared data has it; off otherwise."""
+    file = media.parent / "yamnet" / "yamnet.tflite"
+    return f"yamnet:{file}" if file.is_file() else "off"
+
+
+def recognition(store: VectorStore, has_sounds: bool) -> Iterator[str]:
+    """Word error rate of speech, speech found where there is none, and the best tags of two clips."""
+    names = {key: commit.video.path.name for key, commit in store.commits().items()}
+    texts = sorted(store.records("text"), key=lambda record: record.start_s)
+    spoken = [record for record in texts if record.modality == "speech"]
+    heard = " ".join(record.text for record in spoken if names[record.video_id] == "speech.mp4").lower()
+    yield f"--- speech.mp4: word error rate {jiwer.wer(SPEECH, heard):.2f}: {heard}"
+    for key, name in sorted(names.items(), key=lambda pair: pair[1]):
+        count = sum(record.video_id == key for record in spoken)
+        if count and name not in ("speech.mp4", "jfk.flac"):
+            yield f"    {name}: {count} segments of speech"
+    if has_sounds:
+        for name in ("sax.wav", "speech.mp4"):
+            tags = [record.text for record in store.records("audio") if names[record.video_id] == name]
+            yield f"--- {name}: {Counter(tag for text in tags for tag in text.split(', ')).most_common(5)}"
 
 
 def table(engine: SearchEngine, known: Sequence[KnownMoment]) -> Iterator[str]:

@@ -23,8 +23,9 @@ import numpy as np
 from indexer.media.decode import FrameReader
 from indexer.media.probe import probe
 from indexer.models.base import FrameEncoder
+from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
-from indexer.models.profiles import build_models, choose_profile
+from indexer.models.profiles import choose_profile
 from indexer.overlap import ahead
 from indexer.shots.select import Sampling, make_sampler
 from indexer.store.chroma import ChromaStore
@@ -42,7 +43,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--records", type=int, default=50_000)
     given = options.parse_args()
-    encoder = build_models(choose_profile("embedded").profile).frames
+    encoder = build_models(choose_profile("embedded").profile.choices).frames
     encoder.encode_images([np.zeros((360, 640, 3), dtype=np.uint8)])
     print("\n".join(indexing_table(given.videos, encoder, given.runs)), "\n")
     print("\n".join(search_table(given.records)), "\n")
