@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["SqueezedText", "fold", "is_spaceless", "squeeze", "squeezed"]
+__all__ = ["SqueezedText", "clean", "fold", "is_spaceless", "squeeze", "squeezed"]
 
 _VOICED_MARKS = "\u3099\u309a"  # ga and ka are two sounds and not one with an accent
 # What may stand within a word: apostrophes, soft hyphens, joiners.
@@ -47,6 +47,12 @@ class SqueezedText:
     def written(self, start: int, end: int) -> str:
         """How the letters from ``start`` up to ``end`` stand in the text."""
         return self.text[self.places[start][0] : self.places[end - 1][1]]
+
+
+def clean(text: str) -> str:
+    """One line of text that every model and database takes: undecodable bytes and half characters become "�"."""
+    whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return " ".join(whole.replace("\0", " ").split())
 
 
 def fold(text: str) -> str:

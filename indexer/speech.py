@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from indexer.folding import clean
 from indexer.models.base import Utterance
 from indexer.types import Cue, Segment
 
@@ -174,14 +175,14 @@ def _end_s(units: Sequence[_Unit]) -> float:
 
 def _segment(video_id: str, units: Sequence[_Unit]) -> Segment:
     words = tuple(unit.cue for unit in units if unit.cue is not None)
-    text = _clean("".join(unit.text for unit in units))
+    text = clean("".join(unit.text for unit in units))
     return Segment(video_id, units[0].start_s, _end_s(units), text, "speech", words=words)
 
 
 def _units(utterance: Utterance) -> list[_Unit]:
     """The words of an utterance; each takes along the text up to the next one, so that all text has its place."""
-    text = _clean(utterance.text)
-    cues = [_short(Cue(cue.start_s, cue.end_s, cleaned)) for cue in utterance.words if (cleaned := _clean(cue.text))]
+    text = clean(utterance.text)
+    cues = [_short(Cue(cue.start_s, cue.end_s, cleaned)) for cue in utterance.words if (cleaned := clean(cue.text))]
     if not cues:
         return [_Unit(cue.start_s, cue.end_s, f"{cue.text} ", None) for cue in _spoken_evenly(utterance, text)]
     pieces = _pieces(text, [cue.text for cue in cues])
@@ -215,9 +216,3 @@ def _spoken_evenly(utterance: Utterance, text: str) -> Iterator[Cue]:
 def _short(cue: Cue) -> Cue:
     """A single word that lasts longer than a segment may is a recogniser's mistake."""
     return cue if cue.end_s - cue.start_s <= LONGEST_S else Cue(cue.start_s, cue.start_s + LONGEST_S, cue.text)
-
-
-def _clean(text: str) -> str:
-    """One line of text that every model and database takes."""
-    whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return " ".join(whole.replace("\0", " ").split())

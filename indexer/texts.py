@@ -8,6 +8,7 @@ from pathlib import Path
 
 from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text
 from indexer.errors import MediaError
+from indexer.folding import clean
 from indexer.media.probe import MediaFacts
 from indexer.media.subtitles import read_embedded, read_sidecar
 from indexer.plan import Job
@@ -39,23 +40,17 @@ def read_video_texts(job: Job, media: MediaFacts) -> VideoTexts:
     """Read the files beside a video and the subtitles inside it. What is broken becomes a warning, never an error."""
     texts = VideoTexts(label=job.annotation.label, facets=job.annotation.facets)
     facts = _facts(job.found.sidecars, texts)
-    texts.title = _clean(facts.title or media.title)
-    texts.description = _clean(f"{_description(job.found.sidecars, texts)} {facts.description}")
-    texts.label = _clean(facts.label or texts.label)
-    texts.facets = {_clean(name): _clean_facet(value) for name, value in {**texts.facets, **facts.facets}.items()}
+    texts.title = clean(facts.title or media.title)
+    texts.description = clean(f"{_description(job.found.sidecars, texts)} {facts.description}")
+    texts.label = clean(facts.label or texts.label)
+    texts.facets = {clean(name): _clean_facet(value) for name, value in {**texts.facets, **facts.facets}.items()}
     cues = _cues(job.found.path, job.found.sidecars, media, texts)
-    texts.cues = [Cue(cue.start_s, cue.end_s, text) for cue in cues if (text := _clean(cue.text))]
+    texts.cues = [Cue(cue.start_s, cue.end_s, text) for cue in cues if (text := clean(cue.text))]
     return texts
 
 
-def _clean(text: str) -> str:
-    """One line of text that every model and database takes: undecodable bytes and half characters become "�"."""
-    whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return " ".join(whole.replace("\0", " ").split())
-
-
 def _clean_facet(value: Facet) -> Facet:
-    return _clean(value) if isinstance(value, str) else value
+    return clean(value) if isinstance(value, str) else value
 
 
 def _segment(video_id: str, cue: Cue) -> Segment:

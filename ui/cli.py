@@ -271,7 +271,7 @@ def demo_command(
     index: Index = None,
     config: Config = None,
 ) -> None:
-    """Build a small sample library, index it, and search it three times."""
+    """Build a small sample library, index it, and search it: by what is seen, said and written."""
     from ui.commands.demo import run_demo
 
     raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder))

@@ -292,13 +292,21 @@ SAMPLE_CLIPS: tuple[SampleClip, ...] = (
     _CREDITS,
 )
 
-DEMO_QUERIES: tuple[str, ...] = ("a big cat", "a man in a suit", "the ferry left without us")
+DEMO_QUERIES: tuple[str, ...] = (
+    "a big cat",
+    "a man in a suit",
+    "the ferry left without us",
+    "never do it for free",
+    "thanks for watching",
+)
 
 DEMO_ANSWERS: Mapping[str, tuple[str, float, float]] = MappingProxyType(
     {
         "a big cat": (_SAFARI.name, 0.0, 12.0),
         "a man in a suit": (_TOUCHLINE.name, 0.0, 9.0),
         "the ferry left without us": (_LETTERS.name, 8.4, 11.0),
+        "never do it for free": (_MEMO.name, 0.9, 3.2),
+        "thanks for watching": (_CREDITS.name, 2.0, 6.0),
     }
 )
 """Where the answer to each demo query is: the clip, and the span in seconds."""

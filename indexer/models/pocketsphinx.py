@@ -73,7 +73,7 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
         preprocessing = {
             "voice": self._detector.digest,
             **self._detector.voicing.words,
-            "sound": f"stretches without their mean, peak {_PEAK}, 16 bits, cepstral mean of the stretch, noise of the sound",
+            "sound": f"without its mean, peak {_PEAK}, 16 bits, cepstral mean of the stretch, noise of the sound",
         }
         return Fingerprint(
             family="pocketsphinx",

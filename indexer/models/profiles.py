@@ -174,7 +174,11 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                     *_SENTENCE_FILES,
                 ),
                 "speech": _hub(
-                    "whisper", "large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_WHISPER_FILES
+                    "whisper",
+                    "large-v3-turbo",
+                    "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+                    *_WHISPER_FILES,
+                    "preprocessor_config.json",
                 ),
                 "ocr": _RAPIDOCR,
                 "sounds": _hub("clap", "laion/larger_clap_general", "laion/larger_clap_general", *_PROCESSOR_FILES),
