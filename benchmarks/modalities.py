@@ -49,7 +49,8 @@ def main() -> None:
         print(json.dumps(measure(given.alone, given.videos[0], specs)))
     else:
         modalities = given.modality or ["frames", "speech", "ocr", *(["sounds"] if YAMNET.is_file() else [])]
-        print("\n".join(table(given.videos, modalities, given.model)))
+        for line in table(given.videos, modalities, given.model):
+            print(line, flush=True)
 
 
 def table(videos: Sequence[Path], modalities: Sequence[str], models: Sequence[str]) -> Iterator[str]:
@@ -62,6 +63,8 @@ def table(videos: Sequence[Path], modalities: Sequence[str], models: Sequence[st
             done = subprocess.run([*command, *flags], stdout=subprocess.PIPE, text=True, check=True)
             took = json.loads(done.stdout.splitlines()[-1])
             media_s, work_s = took["media_s"], took["work_s"]
+            if not media_s:  # there is nothing of this kind in it: no picture, or no sound
+                continue
             yield (
                 f"{modality:10}{video.name:22}{media_s:8.1f}{60 * work_s / media_s:8.2f}{media_s / work_s:13.1f}"
                 f"{took['records']:8}{took['peak_mb']:9.0f}{took['more_mb']:6.0f}"
