@@ -83,7 +83,8 @@ class Manifest:
 
     ``models`` maps a role (``frames``, ``text``) to the choice's spec as ``family:name`` and its fingerprint;
     ``roots`` are the folders and files that were indexed; ``corpus`` are the settings by which
-    files were chosen and labelled, ``sampling`` those by which keyframes were.
+    files were chosen and labelled, ``sampling`` those by which keyframes were, ``speech_always`` whether videos with
+    subtitles were listened to.
     """
 
     profile: str
@@ -93,6 +94,7 @@ class Manifest:
     roots: tuple[Path, ...] = ()
     corpus: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    speech_always: bool = False
 
 
 class VectorStore(Protocol):

@@ -431,6 +431,17 @@ def test_a_reader_finds_what_another_process_has_written(tmp_path: Path) -> None
     assert not reader.refresh()
 
 
+def test_opening_an_index_anew_is_no_change_to_see(tmp_path: Path) -> None:
+    writer = ChromaStore(tmp_path, create=True)
+    writer.upsert(records("v1", 3))
+    writer.close()
+    reader = ChromaStore(tmp_path)
+    subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=True)
+    refresh_until_tried(reader)
+    time.sleep(0.5)  # longer than refreshes are put off after an opening as short as this one
+    assert not any(reader.refresh() for _ in range(3))
+
+
 def test_a_second_writer_is_refused_at_once(tmp_path: Path) -> None:
     code = "import sys\nfrom pathlib import Path\nfrom indexer.store.lock import writing\n"
     code += "with writing(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
