@@ -20,7 +20,10 @@ from dataclasses import replace
 
 from indexer.types import Facet, Video
 
-__all__ = ["describe_picture", "describe_shots", "describe_sound", "with_descriptors"]
+__all__ = ["OF_SPEECH", "describe_picture", "describe_shots", "describe_sound", "with_descriptors"]
+
+OF_SPEECH = ("speech_ratio", "language")
+"""The facts that are known only where somebody listened for speech."""
 
 
 def describe_picture(video: Video) -> dict[str, Facet]:

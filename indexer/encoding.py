@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from indexer.descriptors import describe_sound, with_descriptors
-from indexer.errors import MediaError, SceneseekError
+from indexer.errors import MediaError, ModelError, SceneseekError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Models, OptionalRole
 from indexer.objects import SeenFrame, object_segments
 from indexer.ocr import TextTracker
@@ -23,7 +23,7 @@ from indexer.types import Embedding, Facet, Keyframe, Modality, Record, Samples,
 if TYPE_CHECKING:
     from indexer.media.loudness import LoudnessMeter
 
-__all__ = ["ENCODING_VERSIONS", "Encoded", "HeardReport", "encode_events"]
+__all__ = ["ENCODING_VERSIONS", "UNHEARD", "Encoded", "HeardReport", "encode_events"]
 
 T = TypeVar("T")
 HeardReport: TypeAlias = Callable[[Video, float], None]
@@ -31,6 +31,8 @@ ENCODING_VERSIONS: Mapping[OptionalRole, str] = MappingProxyType(
     {"speech": "1", "ocr": "1", "sounds": "1", "objects": "1", "captions": "1"}
 )
 """How what a model finds becomes records, by role; a new number makes the modality anew in every index."""
+UNHEARD = "Its sound cannot be heard"
+"""How the warning begins that a video gets whose sound is damaged."""
 
 _SEGMENTS_AT_ONCE = 16
 _CHEAP_RATE = 8_000  # in Hz; nobody listens, and loudness is taken from the sound as it was decoded
@@ -56,6 +58,9 @@ def encode_events(
         models: Those of the index.
         report_heard: Told how many passes over a video's sound are done, counting the part of the one under way;
             called in the thread that iterates.
+
+    Raises:
+        ModelError: a model cannot be loaded.
     """
     encoder: _VideoEncoder | None = None
     for event in events:
@@ -69,14 +74,21 @@ def encode_events(
             continue  # the rest of a video that has failed
         try:
             yield from encoder.parts_of(event)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            if isinstance(error, SceneseekError):
+        except (ArithmeticError, LookupError, ModelError, RuntimeError, TypeError, ValueError) as error:
+            if not _is_of_the_video(error):
                 raise
             began, encoder = encoder.began, None
-            logging.getLogger(__name__).exception("Cannot encode %s", began.video.path)
+            logging.getLogger(__name__).debug("Cannot encode %s", began.video.path, exc_info=True)
             yield Failed(began.job, began.video, f"cannot be encoded ({type(error).__name__}: {error})"), Encoded()
         if isinstance(event, Finished):
             encoder = None
+
+
+def _is_of_the_video(error: Exception) -> bool:
+    """Whether this video alone is to blame: without weights or memory every one would fail, for no fault of its own."""
+    if isinstance(error, WeightsMissingError | WeightsDamagedError) or "out of memory" in str(error).casefold():
+        return False
+    return isinstance(error, ModelError) or not isinstance(error, SceneseekError)
 
 
 @dataclass(slots=True)
@@ -156,7 +168,7 @@ class _VideoEncoder:
             if "sounds" in event.modalities:
                 yield from self._hear_sounds(event)
         except MediaError as error:
-            self._warnings.append(f"Its sound cannot be heard: {error.message}")
+            self._warnings.append(f"{UNHEARD}: {error.message}")
 
     def _windows(self, event: Audible, rate: int, meter: LoudnessMeter | None = None) -> Iterator[Samples]:
         from indexer.media.audio import iter_audio
@@ -205,8 +217,6 @@ class _VideoEncoder:
 
     def _completed(self, event: Finished) -> Finished:
         """The event with what was found out and complained of meanwhile."""
-        if not (event.video.has_picture or event.segments or self._counts):
-            self._warnings.append("It has no picture, and nothing is said or written in it: only its facts are known.")
         video = with_descriptors(event.video, self._facts)
         return replace(event, video=video, warnings=(*event.warnings, *self._warnings))
 

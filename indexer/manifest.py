@@ -35,6 +35,7 @@ __all__ = [
     "outermost",
     "remembering",
     "sampling_of",
+    "set_aside",
 ]
 
 _REQUIRED: tuple[Role, ...] = ("frames", "text")
@@ -125,6 +126,7 @@ def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges =
 
     Raises:
         IndexIncompatibleError: it is not.
+        ConfigError: a setting names no model.
     """
     if asked.profile not in (AUTO, manifest.profile):
         wanted = choose_profile(asked.profile).profile.choices
@@ -132,12 +134,23 @@ def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges =
             raise _other_models(f"the profile '{manifest.profile}'", f"'{asked.profile}'")
     for role in ALL_ROLES:
         spec = getattr(asked, role)
+        if spec not in ("", OFF):
+            parse_choice(role, spec)
         if spec not in ("", OFF) and role in manifest.models and role not in changes.add:
             _check_spec(role, manifest.models[role][0], spec)
 
 
+def set_aside(manifest: Manifest, asked: ModelSettings) -> tuple[str, ...]:
+    """What the settings name a model for and the index does without, each in a sentence with what to do."""
+    return tuple(
+        f"models.{role} is set, and this index does without {role}. To take it in: sceneseek index --add {role}"
+        for role in OPTIONAL_ROLES
+        if getattr(asked, role) not in ("", OFF) and role not in manifest.models
+    )
+
+
 def _check_spec(role: Role, before: str, asked: str) -> None:
-    if before == asked:
+    if before in (asked, str(parse_choice(role, asked))):
         return
     if role in _REQUIRED:
         raise _other_models(before, asked)

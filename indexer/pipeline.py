@@ -6,7 +6,7 @@ held, their new records, the complete commit. A run that is cut off anywhere lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Labels
-from indexer.encoding import Encoded, encode_events
+from indexer.descriptors import OF_SPEECH
+from indexer.encoding import UNHEARD, Encoded, encode_events
 from indexer.models.base import Models
 from indexer.overlap import ahead
 from indexer.plan import SUBTITLED, TOLD, Plan, make_plan, swept
@@ -33,11 +34,13 @@ from indexer.reading import (
 )
 from indexer.store.base import Commit, CommitState, Location, ModalityState, VectorStore
 from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Modality, Video
+from indexer.types import Facet, Modality, Video
 
 __all__ = ["IndexReport", "Indexer", "Progress", "ProgressReport", "index_corpus"]
 
 _BATCHES_AHEAD = 4
+# The fingerprint of records that are being deleted.
+_DROPPED = "dropped"
 
 
 def _do_nothing() -> None:
@@ -77,7 +80,10 @@ ProgressReport: TypeAlias = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class IndexReport:
-    """What a run did, by video: paths of the videos, and for failures the reason."""
+    """What a run did, by video: paths of the videos, and for failures the reason.
+
+    ``dropped`` says of how many videos a modality was deleted that the index is to do without.
+    """
 
     indexed: list[Path] = field(default_factory=list)
     updated: list[Path] = field(default_factory=list)
@@ -87,6 +93,7 @@ class IndexReport:
     failed: list[tuple[Path, str]] = field(default_factory=list)
     failed_before: list[tuple[Path, str]] = field(default_factory=list)
     warnings: list[tuple[Path, str]] = field(default_factory=list)
+    dropped: dict[Modality, int] = field(default_factory=dict)
     unchanged: int = 0
     unreadable: tuple[Path, ...] = ()
     frames: int = 0
@@ -149,14 +156,23 @@ class _Run:
             self._forget(video_id)
 
     def drop_unwanted(self) -> None:
-        """Delete the modalities that the index is to do without; a cut half-way leaves them for the next run."""
+        """Delete the modalities that the index is to do without; a cut half-way leaves them for the next run.
+
+        They are called stale first: a run that is to have them again makes them anew, whatever was deleted.
+        """
         wanted = self._indexer.reading.wanted.keys()
         for video_id in self._plan.unwanted:
             commit = self._commits.get(video_id)
             if commit is not None:
-                self._indexer.store.delete_records(video_id, commit.modalities.keys() - wanted)
+                unwanted = commit.modalities.keys() - wanted
                 kept = {name: state for name, state in commit.modalities.items() if name in wanted}
-                self._commit(replace(commit, modalities=kept))
+                stale = {name: ModalityState(_DROPPED, commit.modalities[name].count) for name in unwanted}
+                facts = _facts_without(commit.video, OF_SPEECH if "speech" in unwanted else ())
+                self._commit(replace(commit, modalities=kept | stale))
+                self._indexer.store.delete_records(video_id, unwanted)
+                self._commit(replace(commit, modalities=kept, video=replace(commit.video, descriptors=facts)))
+                for name in unwanted:
+                    self.report.dropped[name] = self.report.dropped.get(name, 0) + 1
 
     def read_encode_write(self) -> None:
         """The three stages, each a bounded number of pieces ahead of the next."""
@@ -233,22 +249,30 @@ class _Run:
         fresh = _new_commit(event.video, event.job.found, "committed", self._commits[event.video.id])
         retold = before is None or not TOLD.isdisjoint(made)
         if before is not None:
-            fresh = replace(fresh, video=_still_described(fresh.video, before.video))
+            fresh = replace(fresh, video=_still_described(fresh.video, before.video, made))
             if not retold:  # the texts are still those of the first location
                 fresh = _spoken_for(fresh, before)
+        modalities = {**(before.modalities if before else {}), **made}
+        warnings = (*event.warnings, *self._still_unheard(), *_found_wanting(event.video, modalities))
         self._commit(
             replace(
                 fresh,
-                modalities={**(before.modalities if before else {}), **made},
+                modalities=modalities,
                 sidecars=event.job.stamp if before is None or retold else before.sidecars,
                 shots=len(event.shots) if "frames" in made else (before.shots if before else 0),
                 corrupt_packets=event.corrupt_packets,
-                warnings=event.warnings,
+                warnings=warnings,
             )
         )
         (self.report.updated if before else self.report.indexed).append(event.video.path)
-        self.report.warnings += [(event.video.path, warning) for warning in event.warnings]
+        self.report.warnings += [(event.video.path, warning) for warning in warnings]
         self._account(event.video, made)
+
+    def _still_unheard(self) -> tuple[str, ...]:
+        """What was wrong with the sound when somebody listened last, if that was in a run before."""
+        if self._kept is None or (self._began is not None and self._began.sound_passes):
+            return ()
+        return tuple(warning for warning in self._kept.warnings if warning.startswith(UNHEARD))
 
     def _fingerprint(self, modality: Modality) -> str:
         if modality == "speech" and self._began is not None and self._began.subtitled:
@@ -348,9 +372,21 @@ def _new_commit(video: Video, found: Found, state: CommitState, before: Commit |
     return Commit(video=video, state=state, locations=(place, *others), indexed_at=now)
 
 
-def _still_described(video: Video, before: Video) -> Video:
-    """The video with what was found about the same content before, as far as it was not found anew."""
-    return replace(video, descriptors={**before.descriptors, **video.descriptors})
+def _found_wanting(video: Video, modalities: Mapping[Modality, ModalityState]) -> tuple[str, ...]:
+    """What to say of a video of which the index holds nothing, neither from this run nor from one before."""
+    if video.has_picture or any(state.count for state in modalities.values()):
+        return ()
+    return ("It has no picture, and nothing is said or written in it: only its facts are known.",)
+
+
+def _still_described(video: Video, before: Video, made: Collection[Modality]) -> Video:
+    """The video with what was found about the same content before, as far as it was not sought anew."""
+    kept = _facts_without(before, OF_SPEECH if "speech" in made else ())
+    return replace(video, descriptors={**kept, **video.descriptors})
+
+
+def _facts_without(video: Video, names: Collection[str]) -> dict[str, Facet]:
+    return {name: fact for name, fact in video.descriptors.items() if name not in names}
 
 
 def _spoken_for(fresh: Commit, before: Commit) -> Commit:

@@ -122,6 +122,8 @@ def stale_modalities(
             return True
         if state.fingerprint == SUBTITLED:
             return speech_always or facts_changed
+        if modality == "speech" and facts_changed and job.found.sidecars.subtitles and not speech_always:
+            return True  # there are subtitles now
         return state.fingerprint != wanted[modality] or (facts_changed and modality in TOLD)
 
     return tuple(modality for modality in wanted if is_stale(modality))

@@ -170,7 +170,7 @@ def _read(job: Job, video_id: str, known: Commit | None, reading: Reading) -> It
     except OSError as error:
         yield Failed(job, blank, f"cannot be read: {error.strerror or error}")
     except Exception as error:  # no file, however odd, may stop the run
-        logging.getLogger(__name__).exception("Unexpected fault in %s", job.found.path)
+        logging.getLogger(__name__).debug("Unexpected fault in %s", job.found.path, exc_info=True)
         yield Failed(job, blank, f"made the program stumble ({type(error).__name__}: {error})")
 
 

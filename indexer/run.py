@@ -22,6 +22,7 @@ from indexer.manifest import (
     outermost,
     remembering,
     sampling_of,
+    set_aside,
 )
 from indexer.models.base import OPTIONAL_ROLES, Models
 from indexer.models.devices import leave_room_for_decoding
@@ -48,12 +49,16 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """What is known before the first video is opened. ``reason`` says why these models, for an index just made."""
+    """What is known before the first video is opened.
+
+    ``reason`` says why these models, for an index just made; ``notes`` what in the settings has no effect.
+    """
 
     manifest: Manifest
     corpus: Corpus
     labels: Labels
     reason: str
+    notes: tuple[str, ...] = ()
 
 
 def run_indexing(
@@ -84,13 +89,14 @@ def run_indexing(
             sampling, choosing = _as_before(manifest, loaded)
             corpus, labels = _look_around(_roots(paths, manifest), manifest, choosing, index)
             manifest = remembering(manifest, corpus, sampling, choosing, forget_missing=options.sweep_empty_roots)
+            manifest = replace(manifest, speech_always=_listens_always(manifest, loaded))
             store.write_manifest(manifest)
             if on_start is not None:
-                on_start(RunStart(manifest, corpus, labels, reason))
+                on_start(RunStart(manifest, corpus, labels, reason, set_aside(manifest, settings.models)))
             return index_corpus(
                 corpus,
                 labels,
-                _indexer(store, models, sampling, settings),
+                _indexer(store, models, sampling, settings, manifest.speech_always),
                 report_progress=on_progress,
                 retry_failed=options.retry_failed,
                 sweep_empty_roots=options.sweep_empty_roots,
@@ -156,13 +162,20 @@ def _look_around(
     return replace(corpus, files=files), read_labels(choosing.labels, speaking)
 
 
-def _indexer(store: VectorStore, models: Models, sampling: Sampling, settings: Settings) -> Indexer:
+def _listens_always(manifest: Manifest, loaded: LoadedSettings) -> bool:
+    """Whether to listen also where there are subtitles: as before, unless asked for otherwise now."""
+    return manifest.speech_always if _is_silent_about("speech", loaded) else loaded.settings.speech.always
+
+
+def _indexer(
+    store: VectorStore, models: Models, sampling: Sampling, settings: Settings, speech_always: bool
+) -> Indexer:
     reading = Reading(
         sampling,
         _wanted(models, sampling),
         settings.shots.max_side,
         settings.models.batch_size,
-        settings.speech.always,
+        speech_always,
     )
     thumbnails = ThumbnailFolder(Path(settings.index.path), settings.index.name)
     return Indexer(store, models, thumbnails, reading, leave_room_for_decoding)

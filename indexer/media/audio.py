@@ -26,7 +26,7 @@ __all__ = ["iter_audio", "read_audio"]
 
 # Stamps are rounded and codecs pad: a smaller gap or overlap is no gap at all.
 _TOLERANCE_S = Fraction(1, 20)
-# A longer silence than this inside a file is a wrong time stamp, not a pause.
+# A longer silence than this is a wrong time stamp, not a pause.
 _LONGEST_GAP_S = 3600
 # Stamps that fall back by more than this start a new recording: the sound goes on where it was.
 _RESTART_S = 1
@@ -137,8 +137,9 @@ class _Sound:
 
     def _new_resampler(self, frame: AudioFrame) -> av.AudioResampler:
         # One and two channels are mixed here, by their mean: libswresample would keep the power and exceed 1.
-        layout = frame.layout.name if frame.layout.nb_channels <= 2 else "stereo"
-        return av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
+        layout = "stereo" if frame.layout.nb_channels > 2 and _can_be_mixed(frame) else frame.layout.name
+        # Packed, because PyAV crashes on more than eight planes.
+        return av.AudioResampler(format="flt", layout=layout, rate=self._rate)
 
     def _decoded(self) -> Iterator[AudioFrame]:
         for packet in chain(read_packets(self._container, self._stream, lambda: None), (None,)):
@@ -161,7 +162,8 @@ class _Sound:
     def _move_to(self, start_s: Fraction) -> Iterator[Samples]:
         """Silence up to the given time; or, where that time is past, the order to drop what comes before now."""
         missing = round(start_s * self._rate) - self._position
-        if self._position and not -_RESTART_S * self._rate < missing < _LONGEST_GAP_S * self._rate:
+        falls_back = self._position > 0 and missing <= -_RESTART_S * self._rate
+        if falls_back or missing >= _LONGEST_GAP_S * self._rate:
             self._origin_s += Fraction(missing, self._rate)
             missing = 0
         self._surplus = max(0, -missing)
@@ -178,7 +180,8 @@ class _Sound:
             frame.pts = None
         for resampled in self._resampler.resample(frame):
             if resampled is not None:
-                yield self._placed(resampled.to_ndarray().astype(np.float32, copy=False))
+                packed = resampled.to_ndarray().reshape(-1, resampled.layout.nb_channels)
+                yield self._placed(packed.T.astype(np.float32, copy=False))
 
     def _placed(self, samples: Samples) -> Samples:
         """What is left of ``(channels, n)`` samples once mixed and without the surplus; one-dimensional if mono."""
@@ -186,6 +189,17 @@ class _Sound:
         self._surplus -= dropped
         kept = samples[:, dropped:]
         self._position += kept.shape[-1]
-        if self._channels == 1:
-            return np.asarray(kept.mean(axis=0), dtype=np.float32)
-        return np.broadcast_to(kept, (2, kept.shape[-1]))
+        if self._channels == 1 or len(kept) > 2:
+            kept = kept.mean(axis=0, keepdims=True, dtype=np.float32)
+        return kept[0] if self._channels == 1 else np.broadcast_to(kept, (2, kept.shape[-1]))
+
+
+def _can_be_mixed(frame: AudioFrame) -> bool:
+    """Whether libswresample knows where the channels belong: not those of a sphere, nor many without names."""
+    silence = av.AudioFrame(format="flt", layout=frame.layout.name, samples=64)
+    silence.sample_rate = frame.sample_rate
+    try:
+        av.AudioResampler(format="flt", layout="stereo", rate=frame.sample_rate).resample(silence)
+    except av.FFmpegError:
+        return False
+    return True

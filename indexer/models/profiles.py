@@ -244,6 +244,8 @@ def missing_files(profile: Profile) -> tuple[HubFile, ...]:
 def parse_choice(role: Role, text: str) -> ModelChoice:
     """A model as people write it: ``FAMILY:NAME`` or ``FAMILY:FOLDER``, such as ``open_clip:/models/clip``.
 
+    A relative path that leads to something here becomes absolute.
+
     Raises:
         ConfigError: no such family, one that cannot fill the role, or no name.
     """
@@ -255,4 +257,11 @@ def parse_choice(role: Role, text: str) -> ModelChoice:
             f"'{text}' is no model for {role}.",
             hint=f"Write FAMILY:NAME or FAMILY:FOLDER, with the family one of: {', '.join(families)}.",
         )
-    return ModelChoice(family, str(Path(name).expanduser()) if name.startswith("~") else name.strip())
+    return ModelChoice(family, _full_name(name.strip()))
+
+
+def _full_name(name: str) -> str:
+    """The name, made absolute if it is a path: an index is used from other folders, too."""
+    path = Path(name).expanduser() if name.startswith("~") else Path(name)
+    is_path = name.startswith("~") or (name != EMBEDDED and path.exists())
+    return str(path.absolute()) if is_path else name

@@ -310,7 +310,10 @@ def _find(name: str) -> Path:
         return _in_folder(path)
     hub = _on_hub(name)
     if hub is None:
-        raise WeightsMissingError(f"There is no YAMNet file '{name}'.", hint=f"Check the path. {_HOW_TO_GET_IT}")
+        raise WeightsMissingError(
+            f"There is no YAMNet file '{name}'.",
+            hint=f"Check the path, or do without: sceneseek index --without sounds. {_HOW_TO_GET_IT}",
+        )
     return _fetched(hub)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,14 @@ import pytest
 import indexer.reading
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
+from indexer.errors import UnreadableMediaError
 from indexer.media.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store.memory import MemoryStore
-from indexer.types import Cue, Modality, Record, Space
+from indexer.types import Cue, Modality, Record, Samples, Space
 from tests.clips import BLUE, GREEN, RED, clip, tone
 from tests.encoders import ColourCaptioner, ColourDetector, ColourEncoder, LoudRecognizer, PitchEncoder, WordEncoder
 
@@ -163,6 +164,46 @@ def test_what_the_index_is_to_do_without_is_dropped(library: Library) -> None:
     assert set(commit.modalities) == {*WRITTEN, "objects"}
 
 
+def test_what_only_listening_tells_goes_with_the_speech(library: Library) -> None:
+    library.run("speech", "objects")
+    library.run("objects")
+    (commit,) = library.store.commits().values()
+    assert {"speech_ratio", "language"}.isdisjoint(commit.video.descriptors)
+    assert "loudness" in commit.video.descriptors
+
+
+def test_what_was_dropped_only_half_before_a_cut_is_made_anew(library: Library, monkeypatch) -> None:
+    library.run("speech", "objects")
+    delete = library.store.delete_records
+
+    def cut(video_id: str, modalities: Collection[Modality] | None = None) -> None:
+        delete(video_id, modalities)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(library.store, "delete_records", cut)
+    with pytest.raises(KeyboardInterrupt):
+        library.run("objects")
+    monkeypatch.undo()
+    library.run("speech", "objects")
+    assert len(library.records("speech")) == library.count("speech") == 1
+    assert len(library.records("objects")) == 3
+
+
+def test_damaged_sound_is_still_told_of_when_something_else_was_added(library: Library, monkeypatch) -> None:
+    def damaged(*_: object, **__: object) -> Iterator[Samples]:
+        raise UnreadableMediaError("It is damaged.")
+
+    monkeypatch.setattr("indexer.media.audio.iter_audio", damaged)
+    library.run("speech")
+    library.run("speech", "objects")
+    (commit,) = library.store.commits().values()
+    assert commit.warnings == ("Its sound cannot be heard: It is damaged.",)
+    monkeypatch.undo()
+    library.run("speech", "objects", "sounds")
+    (commit,) = library.store.commits().values()
+    assert commit.warnings == ()
+
+
 def test_subtitles_are_not_listened_to_unless_asked_for(tmp_path: Path) -> None:
     library = Library(tmp_path)
     clip(library.root / "film.mp4", [RED, GREEN, BLUE], audio=SOUND, subtitles=[Cue(0.2, 0.9, "The kettle sings.")])
@@ -188,6 +229,52 @@ def test_subtitles_that_go_away_are_replaced_by_listening(tmp_path: Path) -> Non
     assert (library.count("subtitle"), library.count("speech")) == (0, 1)
 
 
+def test_subtitles_that_come_later_take_the_place_of_what_was_heard(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    film = clip(library.root / "film.mp4", [RED, GREEN, BLUE], audio=SOUND)
+    library.run("speech")
+    assert library.count("speech") == 1
+    film.with_suffix(".srt").write_text("1\n00:00:00,200 --> 00:00:00,900\nThe kettle sings.\n")
+    library.run("speech")
+    assert (library.count("subtitle"), library.count("speech")) == (1, 0)
+    assert library.records("speech") == []
+    assert library.run("speech").unchanged == 1
+
+
+def test_a_video_that_breaks_a_model_fails_alone(library: Library) -> None:
+    clip(library.root / "other.mp4", [BLUE], audio=SOUND)
+
+    class Brittle(LoudRecognizer):
+        def transcribe(self, windows):
+            for utterance in super().transcribe(windows):
+                if self.seconds_heard > 3:
+                    raise RuntimeError("shapes cannot be multiplied")
+                yield utterance
+
+    library.speech = Brittle()
+    report = library.run("speech")
+    ((_, reason),) = report.failed
+    assert "shapes cannot be multiplied" in reason
+    assert len(report.indexed) == 1
+
+
+def test_a_device_without_memory_stops_the_run_and_blames_no_video(library: Library) -> None:
+    class TooLarge(LoudRecognizer):
+        def transcribe(self, windows):
+            raise RuntimeError("CUDA out of memory")
+
+    library.speech = TooLarge()
+    with pytest.raises(RuntimeError):
+        library.run("speech")
+    assert all(commit.state != "failed" for commit in library.store.commits().values())
+
+
+def test_what_was_dropped_is_told(library: Library) -> None:
+    library.run("speech", "objects")
+    assert library.run("objects").dropped == {"speech": 1}
+    assert library.run("objects").dropped == {}
+
+
 def test_another_model_for_speech_makes_speech_anew_and_nothing_else(library: Library) -> None:
     library.run("speech")
     seen, heard = library.frames.images_seen, library.speech.seconds_heard
@@ -211,6 +298,8 @@ def test_sound_alone_is_indexed(tmp_path: Path) -> None:
     report = library.run("speech", "sounds")
     assert not report.warnings
     assert library.count("speech") == 1
+    assert not library.run("speech", "sounds", "objects").warnings
+    assert ["has no picture, and nothing" in text for _, text in library.run("objects", "captions").warnings] == [True]
 
 
 def test_the_bar_moves_while_a_video_is_listened_to_and_ends_full(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ HOMES = {
     "ctranslate2": "indexer/models/whisper.py",
     "faster_whisper": "indexer/models/",
     "filelock": "indexer/store/lock.py",
-    "jinja2": "ui/html_page.py",
+    "ir_measures": "search/evaluate/",
+    "jinja2": ("ui/html_page.py", "search/evaluate/action_page.py"),
+    "matplotlib": "search/evaluate/",
     "open_clip": "indexer/models/open_clip.py",
     "pocketsphinx": "indexer/models/pocketsphinx.py",
     "pysubs2": "indexer/media/subtitles.py",
@@ -33,7 +35,7 @@ HOMES = {
     "timm": "indexer/models/",
     "torch": "indexer/models/",
     "transformers": "indexer/models/",
-    "typer": "ui/cli.py",
+    "typer": ("ui/cli.py", "ui/evaluate_cli.py", "ui/options.py"),
     "ultralytics": "indexer/models/",
 }
 HEAVY = (

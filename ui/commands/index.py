@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from indexer.errors import UsageError
 from ui.console import answer_console, plain, print_json, side_console
+from ui.html_page import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from indexer.manifest import RoleChanges
     from indexer.models.base import OptionalRole
     from indexer.pipeline import IndexReport, Progress, ProgressReport
     from indexer.run import RunStart
@@ -49,6 +51,7 @@ def index_videos(context: Context, request: IndexRequest) -> int:
 
     side = side_console()
     changes = RoleChanges(_roles("--add", request.add), _roles("--without", request.without))
+    _check_agree(changes)
     options = RunOptions(request.retry_failed, request.prune, changes)
     with _progress(side, silent=request.quiet or not side.is_terminal) as report_progress:
         report = run_indexing(
@@ -78,6 +81,14 @@ def _roles(flag: str, names: tuple[str, ...]) -> tuple[OptionalRole, ...]:
         if name not in OPTIONAL_ROLES:
             raise UsageError(f"{flag} does not know '{name}'.", hint=f"There are: {', '.join(OPTIONAL_ROLES)}.")
     return tuple(role for role in OPTIONAL_ROLES if role in asked)
+
+
+def _check_agree(changes: RoleChanges) -> None:
+    if both := [role for role in changes.add if role in changes.without]:
+        raise UsageError(
+            f"--add and --without both name {' and '.join(both)}.",
+            hint="To make it anew, run 'sceneseek index' twice: --without first, then --add.",
+        )
 
 
 @contextmanager
@@ -125,6 +136,8 @@ def _current(progress: Progress) -> str:
 def _say_start(console: Console, start: RunStart) -> None:
     if start.reason:
         console.print(f"Models: profile '{start.manifest.profile}'. {plain(start.reason)}", soft_wrap=True)
+    for note in start.notes:
+        console.print(f"[yellow]Note:[/] {plain(note)}", soft_wrap=True)
     for folder in start.corpus.unreadable:
         console.print(f"[yellow]Not readable:[/] {plain(folder)}. Nothing below it is touched.", soft_wrap=True)
     for row in start.labels.broken:
@@ -148,6 +161,8 @@ def _print_report(console: Console, report: IndexReport, context: Context) -> No
     unchanged = [f"{report.unchanged} unchanged"] if report.unchanged else []
     failed = [f"{len(report.failed)} failed"] if report.failed else []
     console.print(f"[bold]{', '.join([*done, *failed, *unchanged]) or 'Nothing to do'}[/]: {_amount(report)}")
+    for modality, videos in report.dropped.items():
+        console.print(f"Dropped: {MODALITY_NAMES[modality].lower()} of {videos} videos.")
     _print_list(console, "[red]Failed[/]", report.failed)
     _print_list(
         console, "[red]Failed before, and unchanged since[/] (--retry-failed tries again)", report.failed_before

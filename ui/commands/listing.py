@@ -112,8 +112,10 @@ def _cell(name: str, value: Facet | None) -> str:
 
     if value is None:
         return ""
+    if isinstance(value, str):  # a file beside the video may call anything by such a name
+        return plain(value)
     if name == "duration":
         return format_time(float(value))
     if name == "speech_ratio":
-        return f"{float(value):.0%}"
+        return f"{value:.0%}"
     return plain(f"{value:.1f}" if isinstance(value, float) else value)

@@ -1,4 +1,5 @@
 import itertools
+import wave
 
 import av
 import numpy as np
@@ -44,6 +45,16 @@ def test_channels_are_mixed_or_kept(make_clip, tone):
     assert np.abs(read_audio(path, 48_000) - left / 2).max() < 1e-3
 
 
+@pytest.mark.parametrize("channels", [3, 9, 24])
+def test_channels_that_have_no_names_are_mixed_too(tmp_path, tone, channels):
+    samples = tone(0.5, 16_000)
+    with wave.open(str(tmp_path / "many.wav"), "wb") as file:
+        file.setparams((channels, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.repeat((samples * 2**14).astype("<i2")[:, None], channels, axis=1).tobytes())
+    assert frequency_of(read_audio(tmp_path / "many.wav", 16_000), 16_000) == pytest.approx(440, abs=1)
+    assert read_audio(tmp_path / "many.wav", 16_000, mono=False).shape == (2, samples.size)
+
+
 def test_windows_are_bounded_and_join_to_the_whole(make_clip, tone):
     path = make_clip("a.flac", [], audio=AudioTrack(tone(2.5, 16_000), 16_000, "flac"))
     windows = list(iter_audio(path, 16_000, window_s=1.0))
@@ -58,6 +69,12 @@ def test_sound_that_begins_after_the_first_frame_is_preceded_by_silence(tmp_path
     assert not sound[: 8_000 - 200].any()
     assert np.abs(sound[8_000 + 200 : 8_000 + 1_000]).max() > 0.3
     assert sound.size == pytest.approx(1.5 * 16_000, abs=1100)
+
+
+def test_sound_that_begins_a_month_late_has_a_wrong_stamp(tmp_path, tone, greys):
+    path = tmp_path / "month.mkv"
+    _write_with_offset(path, greys(25), tone(1.0), sound_starts_s=30 * 86_400.0)
+    assert next(iter_audio(path, 16_000, window_s=30.0)).size == pytest.approx(16_000, abs=1100)
 
 
 def test_sound_from_before_the_first_frame_is_cut(tmp_path, tone, greys):

@@ -77,6 +77,17 @@ def test_a_choice_reads_family_and_name_or_folder() -> None:
     assert parse_choice("text", "sentence:~/model").name == str(Path.home() / "model")
 
 
+def test_a_path_is_made_absolute_for_those_who_use_the_index_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yamnet.tflite").touch()
+    (tmp_path / "embedded").mkdir()
+    assert parse_choice("sounds", "yamnet:yamnet.tflite").name == str(tmp_path / "yamnet.tflite")
+    assert parse_choice("sounds", "yamnet:owner/name").name == "owner/name"
+    assert parse_choice("speech", "pocketsphinx:embedded").name == "embedded"
+
+
 @pytest.mark.parametrize(
     ("role", "text"), [("frames", "sentence:x"), ("text", "open_clip:x"), ("frames", "open_clip:"), ("text", "x")]
 )
