@@ -3,7 +3,7 @@
 FOLDER is the shared data set. Its six UCF101 clips (of three actions) are told apart among all 101 classes, for every
 keyframe strategy and every pooling: far too few videos to say how good a model is, enough to see that the parts work
 together, so the interval of each figure is printed too. Clips made of its photographs, one class to a shot of a second,
-are told apart shot by shot among the 200 classes. Shots are also compared whole, pooled by their mean.
+are told apart shot by shot among the 200 classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +30,8 @@ from indexer.shots.select import STRATEGIES
 from indexer.store import open_store
 from indexer.types import Image, Record, Video
 from search.evaluate.action_figures import Estimate, Figures
-from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
+from search.evaluate.actions import ActionEvaluation, ActionOptions, LabelOf, evaluate_actions
+from search.evaluate.class_vectors import KeptVectors
 from search.evaluate.pooling import POOLINGS
 from search.evaluate.prompts import TEMPLATES, ClassNames, read_classes, readable
 
@@ -111,7 +111,9 @@ def interval(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def evaluations(index: Path, classes: ClassNames, label_of: object = None) -> Iterator[tuple[str, ActionEvaluation]]:
+def evaluations(
+    index: Path, classes: ClassNames, label_of: LabelOf | None = None
+) -> Iterator[tuple[str, ActionEvaluation]]:
     """Every kind of template with every pooling; the class texts of one kind are encoded once."""
     with closing(open_store(index)) as store:
         manifest = store.read_manifest()
@@ -120,7 +122,9 @@ def evaluations(index: Path, classes: ClassNames, label_of: object = None) -> It
         for templates in TEMPLATES.values():
             for pooling in POOLINGS:
                 options = ActionOptions(templates, classes, pooling)
-                yield f"{templates.name:9} {pooling:8}", evaluate_actions(store, encoder, options, label_of=label_of)
+                kept = KeptVectors(index.parent / f"{len(classes.names)}-{templates.name}.npz")
+                evaluation = evaluate_actions(store, encoder, options, label_of=label_of, kept=kept)
+                yield f"{templates.name:9} {pooling:8}", evaluation
 
 
 def make_index(paths: Sequence[Path], index: Path, profile: str, flags: Mapping[str, str | int]) -> None:

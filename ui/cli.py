@@ -14,6 +14,8 @@ import typer
 
 from ui.console import INTERRUPTED, fail, say_interrupted
 from ui.context import Context, Flags
+from ui.evaluate_cli import evaluate_app
+from ui.options import Config, Device, Index, Json, Quiet
 
 __all__ = ["app", "main"]
 
@@ -25,10 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index. (default: chroma_db)")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings. (default: config.toml)")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for other programs.")]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
+app.add_typer(evaluate_app)
 
 
 def main() -> None:
@@ -94,7 +93,7 @@ def index_command(
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Index folders of videos. Run it again whenever they change: only what changed is done."""
     from ui.commands.index import IndexRequest, index_videos
@@ -119,7 +118,9 @@ def search_command(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="TEXT", help='In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2.'
+            metavar="TEXT",
+            help='In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. '
+            "If it begins with a minus, put -- and a space before it.",
         ),
     ] = "",
     index: Index = None,

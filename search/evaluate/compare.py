@@ -1,0 +1,271 @@
+"""Which of several ways to search is better, and how sure that is: one table of metrics and differences.
+
+Differences are to the first row, over the same queries, with a 95% interval and the p-value of a paired test (see
+``search.evaluate.significance``). The p-values are those of single tests: of twenty rows without any difference, one
+will have p < 0.05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import UsageError
+from indexer.pipeline import IndexReport, Progress
+from search.engine import SearchEngine
+from search.evaluate.files import write_csv, write_json
+from search.evaluate.matching import Topics
+from search.evaluate.metrics import QueryValues
+from search.evaluate.qrels import Queries, SkippedRow
+from search.evaluate.retrieval import MetricValue, alike, columns, matched, measure_runs, summed_up, write_topics
+from search.evaluate.runs import DEFAULT_RUN, Level, ReportProgress, Run, RunOptions, run_queries, write_run
+from search.evaluate.searched import Searched, index_signature
+from search.evaluate.setups import Setup
+from search.evaluate.significance import Difference, paired_differences
+from search.evaluate.variants import IndexVariants
+
+__all__ = ["ComparedRow", "ComparisonTable", "compare_setups", "compared"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """One way to search: its metrics, and by metric the difference to the first row; none in the first row.
+
+    ``videos`` is how many videos its index holds, 0 where that is unknown.
+    """
+
+    name: str
+    metrics: tuple[MetricValue, ...]
+    differences: Mapping[str, Difference]
+    videos: int = 0
+
+    def metric(self, name: str) -> MetricValue:
+        """The metric of that name.
+
+        Raises:
+            KeyError: it was not measured.
+        """
+        return {metric.name: metric for metric in self.metrics}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTable:
+    """What was compared. ``failed`` are the videos that could not be indexed in some way, with the reasons."""
+
+    rows: tuple[ComparedRow, ...]
+    queries: int
+    skipped: tuple[SkippedRow, ...] = ()
+    unmatched: tuple[SkippedRow, ...] = ()
+    failed: tuple[SkippedRow, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics of every row."""
+        return tuple(metric.name for metric in self.rows[0].metrics)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "queries": self.queries,
+            "rows": [{**asdict(row), "differences": _as_dicts(row.differences)} for row in self.rows],
+            "skipped": [asdict(row) for row in self.skipped],
+            "unmatched": [asdict(row) for row in self.unmatched],
+            "failed": [asdict(row) for row in self.failed],
+            "files": [str(path) for path in self.files],
+        }
+
+
+def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
+    """Rows of a table from every way's values per query; what is not of this module can be compared with it too.
+
+    Args:
+        named: A name and the values by metric and query, for each way; the first is what others are compared with.
+            Only metrics that all have are compared, and of them only the queries that all have.
+        videos: How many videos each way's index holds.
+
+    Raises:
+        ValueError: no metric has a query that all ways have.
+    """
+    shared = _shared(named)
+    if not shared:
+        raise ValueError("there is no metric with a query in common")
+    aligned = [{name: {query: values[name][query] for query in shared[name]} for name in shared} for _, values in named]
+    counts = list(videos) or [0] * len(named)
+    return tuple(
+        ComparedRow(name, summed_up(values), _differences(aligned[0], values) if number else {}, counts[number])
+        for number, ((name, _), values) in enumerate(zip(named, aligned, strict=True))
+    )
+
+
+def compare_setups(
+    setups: Sequence[Setup],
+    queries: Queries,
+    variants: IndexVariants,
+    *,
+    out: Path,
+    options: RunOptions = DEFAULT_RUN,
+    progress: ReportProgress | None = None,
+) -> ComparisonTable:
+    """Search in every way, measure, compare, and write ``comparison.csv`` and ``.json`` and every run to a folder.
+
+    Every way is measured by the same judgements, those of the index there is; a video that another index lacks counts
+    as not found there. Stopped and started again, it goes on where it was.
+
+    Args:
+        setups: The ways, the one to compare with first.
+        queries: What to ask, and what is right.
+        variants: The index there is, and where others are kept.
+        out: Where the files go.
+        options: How to search, but for what the setups say.
+        progress: Told of indexing and searching.
+
+    Raises:
+        UsageError: a setup is none for searching, or the folder cannot be written.
+        SceneseekError: as indexing and searching raise it.
+    """
+    _check(setups)
+    with variants.open(Setup()) as engine:
+        topics = matched(queries, engine.catalogue())
+    by_place = _by_place(setups, variants)
+    qrels = write_topics(out, topics)
+    comparison = _Comparison(variants, topics, out, options, progress)
+    for alike_indexed in by_place:
+        comparison.run(alike_indexed)
+    rows = compared(
+        [(setup.name, comparison.values[setup.name]) for setup in setups],
+        [comparison.videos[setup.name] for setup in setups],
+    )
+    table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(comparison.failed))
+    written = replace(table, files=(*qrels, *comparison.files, *_write(out, table)))
+    write_json(out / "comparison.json", written.as_json())
+    comparison.forget()
+    return written
+
+
+class _Comparison:
+    """Runs one setup after the other."""
+
+    def __init__(
+        self, variants: IndexVariants, topics: Topics, out: Path, options: RunOptions, progress: ReportProgress | None
+    ) -> None:
+        self.values: dict[str, QueryValues] = {}
+        self.videos: dict[str, int] = {}
+        self.failed: list[SkippedRow] = []
+        self.files: list[Path] = []
+        self._variants = variants
+        self._topics = topics
+        self._out = out
+        self._options = options
+        self._progress = progress
+        self._searched: list[Searched] = []
+
+    def run(self, setups: Sequence[Setup]) -> None:
+        """Index if need be, search and measure, with one index opened once, so that its models load once."""
+        self._prepare(setups[0])
+        with self._variants.open(setups[0]) as engine:
+            for setup in setups:
+                self._search(setup, engine)
+
+    def _search(self, setup: Setup, engine: SearchEngine) -> None:
+        options = replace(self._options, weights=setup.weights(self._options.weights), name=setup.slug)
+        catalogue = engine.catalogue()
+        unfinished = self._out / "runs" / f"{setup.slug}.json"
+        self._searched.append(Searched(unfinished, index_signature(catalogue, options)))
+        runs = run_queries(
+            engine, self._topics.texts, options=options, searched=self._searched[-1], progress=self._of(setup)
+        )
+        self.videos[setup.name] = len(catalogue.videos)
+        self.values[setup.name] = measure_runs(runs, self._topics, len(catalogue.videos))
+        self._write(setup, runs)
+
+    def forget(self) -> None:
+        """Delete what was kept for going on."""
+        for searched in self._searched:
+            searched.forget()
+
+    def _prepare(self, setup: Setup) -> None:
+        report = self._variants.prepare(setup, self._indexing(setup))
+        if report is not None:
+            self.failed += _failures(setup, report)
+
+    def _of(self, setup: Setup) -> ReportProgress | None:
+        report = self._progress
+        return None if report is None else lambda what, done, total: report(f"{what}: {setup.name}", done, total)
+
+    def _indexing(self, setup: Setup) -> Callable[[Progress], None] | None:
+        report = self._progress
+        if report is None:
+            return None
+
+        def show(progress: Progress) -> None:
+            report(f"indexing: {setup.name}", progress.bytes_done, progress.bytes_total)
+
+        return show
+
+    def _write(self, setup: Setup, runs: Mapping[Level, Run]) -> None:
+        folder = self._out / "runs"
+        self.files.append(write_run(folder / f"{setup.slug}.trec", runs["videos"]))
+        if len(self._topics.moments):
+            self.files.append(write_run(folder / f"{setup.slug}-moments.trec", runs["moments"]))
+
+
+def _check(setups: Sequence[Setup]) -> None:
+    if len(setups) < 2:
+        raise UsageError("There is only one way to search; nothing to compare.", hint="Give two values or more.")
+    if any(setup.value("pooling") for setup in setups):
+        raise UsageError(
+            "Pooling makes no difference to a search.", hint="Compare it with: sceneseek evaluate actions."
+        )
+
+
+def _by_place(setups: Sequence[Setup], variants: IndexVariants) -> Iterable[Sequence[Setup]]:
+    """The setups in groups of the same index."""
+    by_place: dict[Path | None, list[Setup]] = {}
+    for setup in setups:
+        by_place.setdefault(variants.place(setup), []).append(setup)
+    return by_place.values()
+
+
+def _shared(named: Sequence[tuple[str, QueryValues]]) -> dict[str, list[str]]:
+    """The queries that all have, by metric, in the order of the first."""
+    first, *others = [values for _, values in named]
+    shared = {
+        name: [query for query in of_query if all(query in values.get(name, {}) for values in others)]
+        for name, of_query in first.items()
+    }
+    return {name: queries for name, queries in shared.items() if queries}
+
+
+def _differences(first: QueryValues, second: QueryValues) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for names, statistic in alike(first):
+        pairs = paired_differences(columns(first, names), columns(second, names), statistic)
+        found.update(zip(names, pairs, strict=True))
+    return {name: found[name] for name in first}
+
+
+def _failures(setup: Setup, report: IndexReport) -> Iterator[SkippedRow]:
+    for path, reason in (*report.failed, *report.failed_before):
+        yield SkippedRow(f"{setup.name}, {path}", reason)
+
+
+def _as_dicts(differences: Mapping[str, Difference]) -> dict[str, Any]:
+    return {name: asdict(difference) for name, difference in differences.items()}
+
+
+def _write(out: Path, table: ComparisonTable) -> Iterator[Path]:
+    heading = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
+    yield write_csv(out / "comparison.csv", heading, _csv_rows(table))
+    yield out / "comparison.json"
+
+
+def _csv_rows(table: ComparisonTable) -> Iterator[tuple[object, ...]]:
+    for row in table.rows:
+        for metric in row.metrics:
+            found = row.differences.get(metric.name)
+            more = (found.value, found.interval.low, found.interval.high, found.p) if found else ("", "", "", "")
+            measured = (metric.name, metric.value, metric.interval.low, metric.interval.high, metric.queries)
+            yield (row.name, *measured, *more, row.videos)

@@ -1,0 +1,54 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import UsageError
+
+__all__ = ["write_csv", "write_json", "write_whole"]
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file beside its place and move it there when it is complete; makes the folder.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}.", hint="Name another folder with --out."
+        ) from error
+    return path
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON document; no value in it may be infinite or no number.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    return write_whole(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    """Write a table.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(heading)
+    table.writerows(rows)
+    return write_whole(path, text.getvalue())

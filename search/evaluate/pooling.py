@@ -1,0 +1,79 @@
+"""How the frames of a video, compared with the texts of classes, become one cosine for each class."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from indexer.errors import UsageError
+from indexer.types import Embedding
+
+__all__ = ["POOLINGS", "TAU", "Pooling", "check_pooling", "cosines_of", "pooled"]
+
+Pooling: TypeAlias = Literal["mean", "max", "query"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+TAU = 0.1
+"""The temperature of query scoring that Bain et al. found best."""
+
+
+def check_pooling(name: str, tau: float = TAU) -> Pooling:
+    """The pooling called so.
+
+    Raises:
+        UsageError: there is none, or ``tau`` is not above 0.
+    """
+    if not 0 < tau < float("inf"):
+        raise UsageError(f"tau is {tau}.", hint="Use a number above 0; 0.1 is usual.")
+    for pooling in POOLINGS:
+        if pooling == name:
+            return pooling
+    raise UsageError(f"There is no pooling '{name}'.", hint=f"There are: {', '.join(POOLINGS)}.")
+
+
+def cosines_of(frames: Embedding, texts: Embedding) -> Embedding:
+    """``(n, c)``: every frame's cosine with every text, both L2-normalised."""
+    return _in_range(frames @ texts.T)
+
+
+def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = TAU) -> Embedding:
+    """``(c,)``: the cosine of a whole video with each text.
+
+    Args:
+        frames: ``(n, dim)``, L2-normalised; at least one.
+        texts: ``(c, dim)``, L2-normalised.
+        pooling: ``mean``: of the frames' mean, normalised again. ``max``: of the frame nearest to the text. ``query``:
+            of the frames' mean weighted for each text by the softmax of their cosines over ``tau``, normalised again
+            (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video Retrieval").
+        tau: The softmax's temperature, above 0: towards 0 the nearest frame alone counts, far above 1 all alike.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    if len(frames) == 0:
+        raise ValueError("a video without frames has no cosines")
+    if pooling == "max":
+        return _in_range((frames @ texts.T).max(axis=0))
+    if pooling == "mean":
+        return _in_range(texts @ _normalised(frames.mean(axis=0, keepdims=True))[0])
+    return _in_range(np.einsum("cd,cd->c", _weighted_means(frames, texts, tau), texts))
+
+
+def _weighted_means(frames: Embedding, texts: Embedding, tau: float) -> Embedding:
+    """``(c, dim)``: for each text the frames' mean, weighted by how near they are to it."""
+    scaled = (texts @ frames.T).astype(np.float64) / tau
+    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return _normalised((weights @ frames).astype(np.float32))
+
+
+def _normalised(rows: Embedding) -> Embedding:
+    """Rows of length 1; opposite frames can cancel out, and a row of nothing stays one."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Embedding = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return unit
+
+
+def _in_range(cosines: Embedding) -> Embedding:
+    clipped: Embedding = np.clip(cosines, -1, 1).astype(np.float32)
+    return clipped

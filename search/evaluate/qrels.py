@@ -1,0 +1,213 @@
+"""Queries with known answers, and relevance judgements in TREC's form.
+
+A document is a video or a moment. A video's document id is its id in the index; a moment's is ``VIDEO@START-END`` in
+seconds with three decimals. In TREC files an id may hold no blank, so blanks, control characters and ``%`` are written
+as in web addresses (``%20``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote, unquote
+
+from indexer.errors import QueryError
+from search.evaluate.files import write_whole
+
+__all__ = [
+    "Judgement",
+    "Qrels",
+    "Queries",
+    "SkippedRow",
+    "Span",
+    "escape_id",
+    "moment_id",
+    "read_qrels",
+    "span_of",
+    "text_lines",
+    "unescape_id",
+    "write_qrels",
+]
+
+_UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
+_MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One row of a file of queries: this video, or this span of it, answers this query.
+
+    Args:
+        query_id: Names the query; several rows may share it.
+        text: What is asked.
+        video: The video as the file calls it: a path or the end of one, an id, or a file name without its ending.
+        start_s: Where in the video the answer begins; None, with ``end_s``, for the whole video.
+        end_s: Where it ends.
+        relevance: 0 for a video that is known to be no answer; higher is better.
+        film: Where ``video`` is a clip cut from a longer film that may be indexed instead: the film. The times are
+            the film's then, and the clip as a whole is the answer.
+
+    Raises:
+        ValueError: the query or the video is not named, or the times are no span.
+    """
+
+    query_id: str
+    text: str
+    video: str
+    start_s: float | None = None
+    end_s: float | None = None
+    relevance: int = 1
+    film: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.query_id and self.text and self.video):
+            raise ValueError("it lacks the query or the video")
+        if (self.start_s is None) != (self.end_s is None):
+            raise ValueError("it has only one of start and end")
+        if self.start_s is not None and self.end_s is not None and not 0 <= self.start_s < self.end_s < math.inf:
+            raise ValueError(f"{self.start_s:g} to {self.end_s:g} is no span of time")
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRow:
+    """A row that could not be used: where it stands, and why not."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What a file of queries holds. ``form`` names the kind of file it was taken for."""
+
+    judgements: tuple[Judgement, ...]
+    skipped: tuple[SkippedRow, ...] = ()
+    form: str = ""
+    source: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every query's text by its id, in the order of the file."""
+        return {row.query_id: row.text for row in self.judgements}
+
+
+@dataclass(frozen=True)
+class Qrels:
+    """How relevant which documents are: query id to document id to relevance, 1 or more for an answer."""
+
+    by_query: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen = {query: MappingProxyType(dict(judged)) for query, judged in self.by_query.items()}
+        object.__setattr__(self, "by_query", MappingProxyType(frozen))
+
+    def __len__(self) -> int:
+        return len(self.by_query)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_query)
+
+    def __getitem__(self, query_id: str) -> Mapping[str, int]:
+        return self.by_query[query_id]
+
+    @cached_property
+    def documents(self) -> frozenset[str]:
+        """The ids of all judged documents."""
+        return frozenset(document for judged in self.by_query.values() for document in judged)
+
+    @property
+    def answerable(self) -> Qrels:
+        """Only the queries that some document is relevant to."""
+        return Qrels({query: judged for query, judged in self.by_query.items() if max(judged.values(), default=0) > 0})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a video, in seconds; half-open."""
+
+    video_id: str
+    start_s: float
+    end_s: float
+
+    def iou(self, other: Span) -> float:
+        """The intersection over the union of two spans, in [0, 1]; 0 for spans of two videos and for empty ones."""
+        shared = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
+        if self.video_id != other.video_id or shared <= 0:
+            return 0.0
+        return shared / (max(self.end_s, other.end_s) - min(self.start_s, other.start_s))
+
+
+def moment_id(span: Span) -> str:
+    """The document id of a moment; ``span_of`` reads it back, to the millisecond."""
+    return f"{span.video_id}@{span.start_s:.3f}-{span.end_s:.3f}"
+
+
+def span_of(document_id: str) -> Span | None:
+    """The moment that a document id names; None for the id of a video."""
+    found = _MOMENT.fullmatch(document_id)
+    return Span(found["video"], float(found["start"]), float(found["end"])) if found else None
+
+
+def escape_id(text: str) -> str:
+    """The id without blanks; ``unescape_id`` is the way back."""
+    return _UNSAFE.sub(lambda sign: quote(sign[0], safe="", errors="surrogatepass"), text)
+
+
+def unescape_id(text: str) -> str:
+    """The id as it was before ``escape_id``."""
+    return unquote(text, errors="surrogatepass") if "%" in text else text
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Read judgements in TREC's form: query, an unused column, document, relevance.
+
+    Raises:
+        QueryError: the file cannot be read, or a line of it is not of that form.
+    """
+    judged: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(text_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            query, _, document, relevance = line.split()
+            judged.setdefault(unescape_id(query), {})[unescape_id(document)] = int(relevance)
+        except ValueError as error:
+            raise QueryError(
+                f"{path}, line {number} is no judgement.", hint="TREC's form is: QUERY 0 DOCUMENT RELEVANCE."
+            ) from error
+    return Qrels(judged)
+
+
+def write_qrels(path: Path, qrels: Qrels) -> Path:
+    """Write judgements in TREC's form.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    lines = (
+        f"{escape_id(query)} 0 {escape_id(document)} {relevance}\n"
+        for query, judged in qrels.by_query.items()
+        for document, relevance in judged.items()
+    )
+    return write_whole(path, "".join(lines))
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a text file; bytes that are no UTF-8 become lone surrogates, so that their line can be named.
+
+    Raises:
+        QueryError: it cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise QueryError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file's name.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

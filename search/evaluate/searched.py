@@ -1,0 +1,98 @@
+"""What has been searched for so far, kept in a file, so that a long run that is stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from search.catalogue import Catalogue
+from search.evaluate.files import write_json
+
+__all__ = ["Answers", "Searched", "index_signature"]
+
+Answers: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
+
+
+class Searched:
+    """Answers by query, worth something only for one state of the index and one way of searching.
+
+    Args:
+        path: The file; None keeps the answers in memory only.
+        signature: What the answers depend on, besides the text of the query; those of another one are not read.
+    """
+
+    def __init__(self, path: Path | None, signature: str) -> None:
+        self._path = path
+        self._signature = signature
+        self._known: dict[str, tuple[str, Any]] = {}
+        self._saved = 0
+        if path is not None:
+            self._known = _read(path, signature)
+            self._saved = len(self._known)
+
+    @classmethod
+    def nowhere(cls) -> Searched:
+        """Answers that are gone with the process."""
+        return cls(None, "")
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def answers(self, query_id: str, text: str) -> Answers | None:
+        """What was answered to the query; None if it was not asked yet, or with another text."""
+        asked, answers = self._known.get(query_id, ("", None))
+        return answers if asked == text else None
+
+    def keep(self, query_id: str, text: str, answers: Answers) -> None:
+        """Remember the answers to a query."""
+        self._known[query_id] = (text, answers)
+        self._saved = -1
+
+    def save(self) -> None:
+        """Write what is new to the file.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        if self._path is not None and self._saved != len(self._known):
+            write_json(self._path, {"signature": self._signature, "queries": self._known})
+            self._saved = len(self._known)
+
+    def forget(self) -> None:
+        """Delete the file: the run is complete."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def index_signature(catalogue: Catalogue, *others: object) -> str:
+    """A digest that changes when the index does, when this program is another version, and with ``others``."""
+    models = sorted(catalogue.manifest.models.items()) if catalogue.manifest else []
+    held = sorted(
+        (key, sorted((name, state.fingerprint, state.count) for name, state in commit.modalities.items()))
+        for key, commit in catalogue.commits.items()
+        if commit.is_searchable
+    )
+    facts = repr((_version(), models, held, others))
+    return hashlib.blake2b(facts.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
+
+
+def _version() -> str:
+    try:
+        return version("sceneseek")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _read(path: Path, signature: str) -> dict[str, tuple[str, Any]]:
+    """What the file holds for this signature; nothing if it is not there, another one's, or not one of ours."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict) or content.get("signature") != signature:
+        return {}
+    return {query: (text, answers) for query, (text, answers) in content["queries"].items()}

@@ -1,0 +1,122 @@
+"""Ways to search that are to be compared: every combination of the values given for some axes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from indexer.errors import UsageError
+from indexer.shots.select import STRATEGIES
+from indexer.types import SPACE_OF_MODALITY, Modality
+from search.modalities import modality_named
+
+__all__ = ["AXES", "Axis", "Setup", "parse_axes", "setups_of"]
+
+AXES = ("profile", "keyframes", "pooling", "only", "weights")
+ALL, UNCHANGED = "all", "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What is varied, and its values as they were typed; the first is what the others are compared with."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One way to search.
+
+    Args:
+        chosen: One value for each axis.
+    """
+
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As it is shown: ``profile=embedded keyframes=middle``."""
+        return " ".join(f"{axis}={value}" for axis, value in self.chosen.items()) or "as it is"
+
+    @property
+    def slug(self) -> str:
+        """The name for a file."""
+        return re.sub(r"[^\w.+-]+", "-", self.name).strip("-")
+
+    def value(self, axis: str) -> str:
+        """The value chosen for an axis; empty if it is not varied."""
+        return self.chosen.get(axis, "")
+
+    def weights(self, usual: Mapping[Modality, float]) -> dict[Modality, float]:
+        """How much each modality counts: as usual, but for what ``weights`` and ``only`` say.
+
+        Raises:
+            UsageError: a weight cannot be read.
+            QueryError: there is no such modality.
+        """
+        weights = {name: usual.get(name, 1.0) for name in SPACE_OF_MODALITY}
+        weights.update(_weights(self.value("weights")))
+        only = {modality_named(name) for name in _parts(self.value("only"), ALL)}
+        return {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()} if only else weights
+
+
+def parse_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
+    """Axes as people type them: ``profile=embedded,standard``, ``keyframes=shots,middle``, ``only=all,frames,speech``,
+    ``weights=default,subtitle:2+ocr:0.5``. Parts of one value are joined by ``+``.
+
+    Raises:
+        UsageError: an axis is unknown, named twice, has no values or an unknown one.
+        QueryError: there is no such modality.
+    """
+    axes = tuple(_axis(text) for text in texts)
+    names = [axis.name for axis in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
+    for setup in setups_of(axes):
+        setup.weights({})
+    return axes
+
+
+def setups_of(axes: Sequence[Axis]) -> tuple[Setup, ...]:
+    """Every combination of the axes' values; the first values of all come first."""
+    return tuple(
+        Setup({axis.name: value for axis, value in zip(axes, values, strict=True)})
+        for values in product(*(axis.values for axis in axes))
+    )
+
+
+def _axis(text: str) -> Axis:
+    name, _, listed = text.partition("=")
+    name = name.strip().casefold()
+    values = tuple(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
+    if name not in AXES:
+        raise UsageError(f"'{text}' is nothing that can be compared.", hint=f"Write NAME=A,B with {', '.join(AXES)}.")
+    if not values:
+        raise UsageError(f"'{text}' names no values to compare.", hint=f"Write {name}=A,B.")
+    unknown = [value for value in values if name == "keyframes" and value not in STRATEGIES]
+    if unknown:
+        raise UsageError(
+            f"There is no way to choose keyframes called '{unknown[0]}'.", hint=f"There are: {', '.join(STRATEGIES)}."
+        )
+    return Axis(name, values)
+
+
+def _weights(text: str) -> Iterator[tuple[Modality, float]]:
+    for part in _parts(text, UNCHANGED):
+        name, _, number = part.partition(":")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not (math.isfinite(weight) and weight >= 0):
+            raise UsageError(f"'{part}' is no weight.", hint="Write it as weights=default,subtitle:2+ocr:0.5.")
+        yield modality_named(name.strip()), weight
+
+
+def _parts(text: str, none: str) -> list[str]:
+    return [part.strip() for part in text.split("+") if part.strip() not in ("", none)]

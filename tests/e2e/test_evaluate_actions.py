@@ -1,0 +1,120 @@
+"""``sceneseek evaluate actions`` on a library indexed by the real command, with the embedded models."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import pytest
+
+from indexer.errors import IndexMissingError, UsageError
+from indexer.media.write import ClipOptions, write_clip
+from tests.clips import GREEN, RED, clip
+from tests.e2e.conftest import OFFLINE, run_process
+from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.context import Context
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
+SHOWN = {
+    "snake": ("n01735189_garter_snake", "n01728572_thunder_snake"),
+    "Tiger": ("n02129604_tiger",),
+    "electric_locomotive": ("n03272562_electric_locomotive",),
+    "broccoli": ("n07714990_broccoli",),
+    "sportsCar": ("n04285008_sports_car",),
+}
+WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One clip for each photograph, in folders named after what they show; and one clip beside the folders."""
+    if not PHOTOGRAPHS.is_dir():
+        pytest.skip("the shared photographs are not beside this checkout")
+    folder = tmp_path_factory.mktemp("labelled")
+    for label, names in SHOWN.items():
+        for path in (path for name in names for path in PHOTOGRAPHS.glob(f"{name}.*")):
+            write_photograph(path, folder / "library" / label / f"{path.stem}.mp4")
+    clip(folder / "library" / "unlabelled.mp4", [RED, GREEN])
+    arguments = ["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT]
+    done = run_process(arguments, folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "db"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+
+
+def write_photograph(path: Path, video: Path) -> None:
+    picture = cv2.resize(cv2.cvtColor(cv2.imread(os.fspath(path)), cv2.COLOR_BGR2RGB), (320, 240))
+    video.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(video, [picture] * 12, options=ClipOptions(rate=Fraction(12), preset="ultrafast"))
+
+
+def test_real_photographs_are_recognised_and_reported(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate_actions(Context.load(None, index), ActionsRequest(out)) == 0
+    printed = capsys.readouterr()
+    assert "hit@3" in printed.out
+    assert str(out / "results.html") in printed.out.replace("\n", "")
+    assert "1 video without a label" in printed.err
+    content = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    names = ["broccoli", "electric locomotive", "snake", "sports car", "tiger"]
+    assert content["options"]["classes"]["names"] == names
+    assert content["by_video"]["count"] == len(content["videos"]) == 6
+    assert content["by_video"]["p_at_1"]["value"] == 1
+    assert content["by_video"]["right_cosine"]["value"] > content["by_video"]["wrong_cosine"]["value"] + 0.2
+    with (out / "results.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [each["path"] for each in content["videos"]]
+    page = (out / "results.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == len(content["videos"])
+    assert not list(out.glob("*.tmp"))
+
+
+def test_a_second_run_encodes_no_text_again(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ActionsRequest(tmp_path, as_json=True)
+    evaluate_actions(Context.load(None, index), first)
+    before = json.loads(capsys.readouterr().out)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
+    evaluate_actions(Context.load(None, index), first)
+    again = json.loads(capsys.readouterr().out)
+    assert again == before
+    evaluate_actions(Context.load(None, index), ActionsRequest(tmp_path, pooling="query", as_json=True))
+    assert json.loads(capsys.readouterr().out)["options"]["pooling"] == "query"
+
+
+def test_own_classes_and_templates_and_their_broken_lines(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes, templates = tmp_path / "classes.txt", tmp_path / "templates.txt"
+    classes.write_text("tiger\nelectric locomotive\nsubmarine\n", encoding="utf-8")
+    templates.write_text("{}\nwithout a place\n", encoding="utf-8")
+    request = ActionsRequest(tmp_path / "out", str(classes), str(templates), as_json=True)
+    assert evaluate_actions(Context.load(None, index), request) == 3
+    content = json.loads(capsys.readouterr().out)
+    assert {each["label"] for each in content["videos"]} == {"tiger", "electric locomotive"}
+    assert content["left_out"]["broken_lines"] == [f"{templates}, line 2: no {{}} for the class"]
+    assert len(content["left_out"]["of_no_class"]) == 4
+
+
+def test_a_wrong_request_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    context = Context.load(None, tmp_path / "no-index")
+    with pytest.raises(UsageError, match="no pooling"):
+        evaluate_actions(context, ActionsRequest(tmp_path / "out", pooling="median"))
+    with pytest.raises(IndexMissingError):
+        evaluate_actions(context, ActionsRequest(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

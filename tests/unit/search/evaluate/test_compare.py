@@ -1,0 +1,110 @@
+"""Comparisons: axes and setups as they are typed, the table of differences, and copies of an index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from indexer.errors import QueryError, UsageError
+from indexer.models.base import Fingerprint
+from indexer.store.base import Manifest
+from indexer.store.memory import MemoryStore
+from search.evaluate.compare import compared
+from search.evaluate.setups import Axis, Setup, parse_axes, setups_of
+from search.evaluate.variants import copy_but_frames
+from tests.unit.search.library import put, record, shots, video
+
+
+def test_axes_are_all_combinations_the_first_values_first() -> None:
+    axes = parse_axes(["profile=embedded,standard", " Keyframes = middle , shots,middle"])
+    assert axes == (Axis("profile", ("embedded", "standard")), Axis("keyframes", ("middle", "shots")))
+    assert [setup.name for setup in setups_of(axes)] == [
+        "profile=embedded keyframes=middle",
+        "profile=embedded keyframes=shots",
+        "profile=standard keyframes=middle",
+        "profile=standard keyframes=shots",
+    ]
+    assert setups_of(axes)[0].slug == "profile-embedded-keyframes-middle"
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "told"),
+    [
+        (["colour=red"], UsageError, "nothing that can be compared"),
+        (["profile"], UsageError, "names no values"),
+        (["profile=, ,"], UsageError, "names no values"),
+        (["keyframes=shots,best"], UsageError, "called 'best'"),
+        (["profile=a", "profile=b"], UsageError, "given twice"),
+        (["weights=frames"], UsageError, "'frames' is no weight"),
+        (["weights=frames:-1"], UsageError, "no weight"),
+        (["weights=frames:inf"], UsageError, "no weight"),
+        (["only=all,smells"], QueryError, "smells"),
+        (["weights=smells:1"], QueryError, "smells"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_anything_is_done(texts: list[str], error: type, told: str) -> None:
+    with pytest.raises(error, match=told):
+        parse_axes(texts)
+
+
+def test_only_and_weights_change_how_much_modalities_count() -> None:
+    usual = {"frames": 2.0, "speech": 0.0}
+    assert Setup({"only": "all", "weights": "default"}).weights(usual)["frames"] == 2
+    only = Setup({"only": "frames+speech"}).weights(usual)
+    assert {name: weight for name, weight in only.items() if weight} == {"frames": 2, "speech": 1}
+    weights = Setup({"weights": "subtitle:3+frames:0"}).weights(usual)
+    assert (weights["subtitle"], weights["frames"], weights["speech"], weights["ocr"]) == (3, 0, 0, 1)
+
+
+def test_differences_are_to_the_first_row_over_the_same_queries() -> None:
+    first = {"MRR": {"a": 1.0, "b": 0.5, "c": 0.0}, "MdR": {"a": 1.0, "b": 2.0}, "alone": {"a": 1.0}}
+    second = {"MRR": {"c": 1.0, "b": 1.0, "a": 0.5, "d": 1.0}, "MdR": {"b": 1.0, "a": 1.0}}
+    base, other = compared([("one", first), ("two", second)], [3, 4])
+    assert (base.name, base.differences, base.videos, other.videos) == ("one", {}, 3, 4)
+    assert base.metric("MRR").value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert other.metric("MRR").value == pytest.approx((0.5 + 1 + 1) / 3)
+    assert other.metric("MRR").queries == 3
+    assert other.differences["MRR"].value == pytest.approx((-0.5 + 0.5 + 1) / 3)
+    assert other.differences["MdR"].value == 1 - 1.5
+    assert other.differences.keys() == {"MRR", "MdR"}
+    # The differences are -1/2, 1/2 and 1, 1 in all: of the 8 swaps, 6 differ as much.
+    signs = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+    as_much = sum(abs(-0.5 * x + 0.5 * y + z) >= 1 for x, y, z in signs)
+    assert other.differences["MRR"].p == as_much / 8
+
+
+def test_runs_without_a_query_in_common_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="in common"):
+        compared([("one", {"MRR": {"a": 1.0}}), ("two", {"MRR": {"b": 1.0}})])
+
+
+def test_a_copy_of_an_index_has_all_but_what_is_made_of_keyframes() -> None:
+    source, target = MemoryStore(), MemoryStore()
+    spoken = [record("v1", "speech", 0, 2, "so many words"), record("v1", "sounds", 0, 2, "rain")]
+    put(source, video("v1"), [*shots("v1", ["red bus"]), record("v1", "captions", 0, 9, "a bus"), *spoken])
+    put(source, video("v2"), shots("v2", ["blue car"]))
+    put(source, video("v3"), [], state="pending")
+    source.write_manifest(Manifest("embedded", {"frames": ("a:b", Fingerprint("a", "b", "1", "none", 3))}, "now"))
+    copy_but_frames(source, target)
+    assert target.read_manifest() == source.read_manifest()
+    assert {key: set(commit.modalities) for key, commit in target.commits().items()} == {
+        "v1": {"speech", "sounds"},
+        "v2": set(),
+    }
+    copied = [found for space in ("frames", "text", "audio") for found in target.records(space, vectors=True)]
+    assert {found.id: found.vector.tolist() for found in copied} == {sent.id: sent.vector.tolist() for sent in spoken}
+
+
+def test_copying_again_leaves_what_is_there_alone_and_redoes_what_was_cut_off() -> None:
+    source, target = MemoryStore(), MemoryStore()
+    for name in ("v1", "v2"):
+        put(source, video(name), [record(name, "speech", 0, 2, "so many words")])
+    put(target, video("v1"), shots("v1", ["red bus"]))
+    half = replace(source.commits()["v2"], state="pending", modalities={})
+    target.write_commit(half)
+    copy_but_frames(source, target)
+    found = target.commits()
+    assert set(found["v1"].modalities) == {"frames"}
+    assert (found["v2"].state, set(found["v2"].modalities)) == ("committed", {"speech"})
+    assert {known.video_id for known in target.records("text")} == {"v2"}

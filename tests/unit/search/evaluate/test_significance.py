@@ -1,0 +1,118 @@
+"""Intervals and tests: exact on small cases, like SciPy's, and right as often as they say."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, permutation_test
+
+from search.evaluate.significance import Statistic, bootstrap_intervals, paired_differences
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+def test_values_that_are_all_the_same_leave_no_doubt() -> None:
+    [interval] = bootstrap_intervals(np.full((7, 1), 0.25))
+    assert (interval.low, interval.high) == pytest.approx((0.25, 0.25))
+
+
+def test_the_interval_of_a_share_is_the_binomial_one() -> None:
+    # 40 of 100 found: resamples are binomial, with a deviation of sqrt(0.4 * 0.6 / 100).
+    [interval] = bootstrap_intervals(column(*[1.0] * 40, *[0.0] * 60))
+    spread = 1.96 * np.sqrt(0.4 * 0.6 / 100)
+    assert interval.low == pytest.approx(0.4 - spread, abs=0.011)
+    assert interval.high == pytest.approx(0.4 + spread, abs=0.011)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_the_interval_is_scipys(statistic: Statistic) -> None:
+    values = np.random.default_rng(3).exponential(size=60)
+    [ours] = bootstrap_intervals(values[:, None], statistic)
+    theirs = bootstrap((values,), getattr(np, statistic), method="percentile", rng=4).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.04)
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(5)
+    intervals = bootstrap_intervals(rng.normal(size=(60, 300)))
+    held = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
+    assert 0.90 <= held <= 0.98
+
+
+def test_the_same_seed_gives_the_same_interval_and_columns_do_not_touch_each_other() -> None:
+    values = np.random.default_rng(6).random((30, 4))
+    together = bootstrap_intervals(values, seed=9)
+    alone = [bootstrap_intervals(values[:, [number]], seed=9)[0] for number in range(4)]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    assert bootstrap_intervals(values, seed=10) != together
+
+
+def test_a_run_does_not_differ_from_itself() -> None:
+    values = np.random.default_rng(7).random((20, 2))
+    for statistic in ("mean", "median"):
+        for difference in paired_differences(values, values, statistic):
+            assert (difference.value, difference.interval.low, difference.interval.high, difference.p) == (0, 0, 0, 1)
+
+
+def test_p_is_the_share_of_all_swaps_that_differ_as_much() -> None:
+    first, second = column(0, 0, 0, 0, 0.5), column(1, 1, 1, 0.5, 0)
+    apart = (second - first)[:, 0]
+    as_much = [abs(np.dot(signs, apart)) >= abs(apart.sum()) for signs in product((1, -1), repeat=5)]
+    [difference] = paired_differences(first, second)
+    assert difference.value == pytest.approx((1 + 1 + 1 + 0.5 - 0.5) / 5)
+    assert difference.p == sum(as_much) / 2**5
+
+
+def test_five_wins_out_of_five_are_one_swap_in_sixteen() -> None:
+    [difference] = paired_differences(column(0, 0, 0, 0, 0), column(1, 1, 1, 1, 1))
+    assert difference.p == 2 / 2**5
+    assert (difference.interval.low, difference.interval.high) == (1, 1)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+@pytest.mark.parametrize("count", [9, 60])
+def test_p_is_scipys(statistic: Statistic, count: int) -> None:
+    rng = np.random.default_rng(count)
+    first = rng.random(count)
+    second = first + rng.normal(0.05, 0.3, count)
+    figure = getattr(np, statistic)
+    tested = permutation_test(
+        (second, first),
+        lambda x, y, axis: figure(x, axis=axis) - figure(y, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+        rng=1,
+    )
+    [difference] = paired_differences(first[:, None], second[:, None], statistic)
+    assert difference.value == pytest.approx(tested.statistic)
+    assert difference.p == pytest.approx(tested.pvalue, abs=1e-12 if count == 9 else 0.025)
+
+
+def test_p_is_below_a_level_about_as_often_as_the_level_where_there_is_no_difference() -> None:
+    rng = np.random.default_rng(8)
+    found = paired_differences(rng.normal(size=(30, 250)), rng.normal(size=(30, 250)))
+    assert 0.02 <= np.mean([difference.p < 0.05 for difference in found]) <= 0.08
+
+
+def test_medians_are_swapped_pair_by_pair() -> None:
+    [difference] = paired_differences(column(5, 5, 5), column(1, 1, 9), "median")
+    assert difference.value == 1 - 5
+    # Of the 8 swaps: medians 1 and 5 or 5 and 1 where the first two are swapped alike, else 5 and 5.
+    assert difference.p == 4 / 8
+
+
+@pytest.mark.parametrize("values", [np.empty((0, 1)), np.array([[np.nan]]), np.array([[np.inf]]), np.array([1.0])])
+def test_nothing_is_said_of_what_is_no_figure(values: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_intervals(values)
+
+
+def test_two_runs_must_have_the_same_queries() -> None:
+    with pytest.raises(ValueError, match="paired"):
+        paired_differences(column(1, 2), column(1, 2, 3))

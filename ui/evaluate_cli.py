@@ -1,0 +1,108 @@
+"""``sceneseek evaluate``: how good the search is, and whether one way is better than another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.context import Context
+from ui.options import Config, Device, Index, Json, Quiet
+
+__all__ = ["evaluate_app"]
+
+evaluate_app = typer.Typer(
+    name="evaluate",
+    help="Measure how good the search is on your corpus, and whether B is better than A.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a run that was stopped goes on.")]
+Queries = Annotated[
+    Path, typer.Argument(metavar="QUERIES", help="Captions: MSR-VTT, MSVD, QuerYD, LSMDC or query,file,start_s,end_s.")
+]
+Depth = Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many answers a query is given.")]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="Show this one; may be repeated. All are written.")
+]
+
+
+@evaluate_app.command("actions")
+def actions_command(
+    index: Index = None,
+    out: Out = Path("evaluation/actions"),
+    classes: Annotated[
+        str, typer.Option("--classes", metavar="FILE|ucf101", help="The classes. (default: the labels of the index)")
+    ] = "",
+    templates: Annotated[
+        str, typer.Option("--templates", metavar="NAME|FILE", help="Sentences about a class: clip, plain, french.")
+    ] = "clip",
+    pooling: Annotated[
+        str, typer.Option("--pooling", metavar="NAME", help="From frames to a video: mean, max or query.")
+    ] = "mean",
+    tau: Annotated[float, typer.Option("--tau", metavar="T", help="How sharply 'query' prefers fitting frames.")] = 0.1,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
+    from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
+
+    request = ActionsRequest(out, classes, templates, pooling, tau, as_json, quiet)
+    raise typer.Exit(evaluate_actions(Context.load(config, index, {"models.device": device}), request))
+
+
+@evaluate_app.command("retrieval")
+def retrieval_command(
+    queries: Queries,
+    index: Index = None,
+    out: Out = Path("evaluation/retrieval"),
+    depth: Depth = 100,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap."""
+    from ui.commands.evaluate_retrieval import RetrievalRequest, evaluate_retrieval
+
+    request = RetrievalRequest(queries, out, depth, as_json, quiet)
+    raise typer.Exit(evaluate_retrieval(Context.load(config, index, {"models.device": device}), request))
+
+
+@evaluate_app.command("compare")
+def compare_command(
+    queries: Queries,
+    axes: Annotated[
+        list[str], typer.Argument(metavar="AXIS=A,B...", help="Such as keyframes=shots,middle or only=frames,speech.")
+    ],
+    index: Index = None,
+    out: Out = Path("evaluation/compare"),
+    depth: Depth = 100,
+    metric: Metrics = None,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search in every combination of the axes; one table of differences with intervals and significance."""
+    from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
+
+    request = CompareRequest(queries, tuple(axes), out, tuple(metric or ()), depth, as_json, quiet)
+    raise typer.Exit(compare_runs(Context.load(config, index, {"models.device": device}), request))
+
+
+@evaluate_app.command("runs")
+def runs_command(
+    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="Judgements in TREC's form.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs in TREC's form, of any program.")],
+    metric: Metrics = None,
+    as_json: Json = False,
+) -> None:
+    """Measure runs that are in files; with several, each against the first."""
+    from ui.commands.evaluate_retrieval import RunFilesRequest, compare_run_files
+
+    raise typer.Exit(compare_run_files(RunFilesRequest(qrels, tuple(runs), tuple(metric or ()), as_json)))
