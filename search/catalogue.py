@@ -121,7 +121,7 @@ class Catalogue:
 def _how_to_know(descriptor: str) -> str:
     if descriptor in ("language", "speech_ratio"):
         return how_to_add("speech")
-    return "Run 'sceneseek index' again; videos without sound have no loudness, and sounds no picture."
+    return "Files without sound have no loudness, and files without a picture no cuts; older indexes know neither."
 
 
 def _expanded(named: str) -> Path:

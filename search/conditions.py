@@ -173,7 +173,7 @@ class ConditionFinder:
             QueryError: the index has nothing that a condition could be met by.
             ModelError: a model cannot encode what must not be seen.
         """
-        wanted = [self._holding(phrase) for phrase in query.phrases]
+        wanted = [self._holding(phrase, _speaking(query)) for phrase in query.phrases]
         shown = ([hit_of(record, 0.0) for record in self._showing(one)] for one in query.objects if not one.negated)
         unwanted = [record for objects in query.objects if objects.negated for record in self._showing(objects)]
         return Conditions(
@@ -191,11 +191,11 @@ class ConditionFinder:
             if match_phrase(video.title, word) or match_phrase(video.label, word):
                 yield key
 
-    def _holding(self, phrase: str) -> list[Hit]:
+    def _holding(self, phrase: str, modalities: frozenset[Modality] | None) -> list[Hit]:
         if not any(name in self.catalogue.counts for name in TEXT_MODALITIES):
             raise QueryError(f"This index has no text to look for “{phrase}” in.", hint=how_to_add("speech"))
         spaces = self._text_spaces()
-        records = (one for space in spaces for one in self._looked_up(space, [phrase], None))
+        records = (one for space in spaces for one in self._looked_up(space, [phrase], modalities))
         matches = ((one, match_phrase(one.text, phrase, one.modality)) for one in records)
         return [hit_of(record, 0.0, match) for record, match in matches if match is not None]
 
@@ -219,6 +219,12 @@ class ConditionFinder:
             yield TextsWith(self.store, self._text_spaces(), words)
         if words and "frames" in self.catalogue.counts:
             yield ShownFrames(self.store, *self.see(words))
+
+
+def _speaking(query: Query) -> frozenset[Modality] | None:
+    """The kinds of text that count, None for all; also where none does, since then only pictures are looked for."""
+    counting = frozenset(name for name in TEXT_MODALITIES if query.weight(name) > 0)
+    return None if len(counting) in (0, len(TEXT_MODALITIES)) else counting
 
 
 T = TypeVar("T", Hit, Record)

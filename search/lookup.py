@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from indexer.store.base import VectorStore
 from indexer.types import Record
 from search.catalogue import Catalogue
-from search.lexical import Wording, WordScorer
+from search.lexical import Wording, WordScorer, match_phrase
 from search.moments import Hit
 from search.retrieval import Found, Probe, Scope, exact_cosines, hit_of
 
@@ -19,6 +19,9 @@ MOST_HITS = 200
 MOST_LOOKUPS = 4
 # Where the store cannot be told which videos are meant, some of what it gives is none of theirs.
 MOST_UNSORTED = 2000
+# "Ann" lies in "cannot" and "plan nothing": where the first ones found hold a word but by accident, more are read.
+DEEPEST = 10_000
+ENOUGH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,22 @@ class WordSearch:
         return tuple(dict.fromkeys([self.wording.phrase, *self.wording.telling[:MOST_LOOKUPS]]))
 
     def _lookup(self, probe: Probe, scope: Scope, word: str) -> list[Record]:
+        """Records with the letters of a word, as many as it takes for some to hold it as a word, if any do."""
+        is_unsorted = scope.narrowed and scope.passed_ids is None
+        found: list[Record] = []
+        for limit in (MOST_UNSORTED, DEEPEST) if is_unsorted else (MOST_HITS, MOST_UNSORTED, DEEPEST):
+            found = self._with_letters(probe, scope, word, limit)
+            if len(found) < limit or sum(_holds(one, word) for one in found if scope.accepts(one)) >= ENOUGH:
+                break
+        return found
+
+    def _with_letters(self, probe: Probe, scope: Scope, word: str, limit: int) -> list[Record]:
         held = self.catalogue.modalities(probe.space)
-        passed_ids = scope.passed_ids
         return self.store.containing(
             probe.space,
             [word],
-            MOST_UNSORTED if scope.narrowed and passed_ids is None else MOST_HITS,
-            video_ids=passed_ids,
+            limit,
+            video_ids=scope.passed_ids,
             modalities=None if probe.modalities == held else probe.modalities,
         )
 
@@ -84,3 +96,8 @@ class WordSearch:
     def _rescored(self, scorer: WordScorer, found: Sequence[Found]) -> Iterator[Hit]:
         for record, cosine in found:
             yield hit_of(record, cosine, scorer.match(record.text, record.modality))
+
+
+def _holds(record: Record, word: str) -> bool:
+    """Whether a record has a word (or the phrase) by itself and not only its letters."""
+    return match_phrase(record.text, word, record.modality) is not None

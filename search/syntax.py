@@ -88,11 +88,14 @@ class ParsedQuery:
     ) -> Query:
         """The query, with what was given besides the text; see ``Query``.
 
+        Beside a picture or a moment, phrases are conditions and not also the text to look for.
+
         Raises:
             QueryError: there is nothing to ask for, or several things at once.
         """
+        has_likeness = image is not None or like is not None
         return Query(
-            text=self.text,
+            text="" if has_likeness and self.text == " ".join(self.phrases) else self.text,
             image=image,
             like=like,
             filters=filters.joined(self.filters),

@@ -33,7 +33,7 @@ def excerpt(text: str, matched: Sequence[str], longest: int) -> str:
         return text
     places = [place for part in matched if part and (place := text.find(part)) >= 0]
     start = max(0, min(min(places, default=0) - longest // 3, len(text) - longest))
-    start = text.find(" ", start) + 1 if start else 0
+    start = text.find(" ", start, start + longest // 3) + 1 or start if start else 0
     end = text.rfind(" ", start, start + longest) if start + longest < len(text) else len(text)
     shown = text[start : end if end > start else start + longest]
     return f"{'…' if start else ''}{shown.strip()}{'…' if end < len(text) else ''}"

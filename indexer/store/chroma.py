@@ -19,11 +19,12 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -62,6 +63,9 @@ _TROUBLES = (
     ("validation error", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
 )
 _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
+_MOST_TRIES = 5
+
+Answer = TypeVar("Answer")
 # Over 14,400 frames, 0.74 of the ten nearest are among the first 50 with Chroma's 100, 0.97 with 400, for 5 ms more.
 _HNSW = {"space": "cosine", "ef_search": 400}
 
@@ -95,7 +99,8 @@ class ChromaStore:
         self._name = name
         self._url = url
         self._renewing = Lock()
-        self._seen = self._opened_as_of = self._change_stamp()
+        self._seen = self._change_stamp()
+        self._is_unreported = False
         self._opened: _Opened | None = self._open(create)
         self._opening_took_s = 0.0
         self._opened_at = time.monotonic()
@@ -189,7 +194,7 @@ class ChromaStore:
         include = _included(vectors)
         if video_id is not None:
             one = _where([video_id], None), None
-            pages = self._asked(lambda opened: list(_pages(opened, opened.spaces[space], one, include)))
+            pages = iter(self._asked(lambda opened: list(_pages(opened, opened.spaces[space], one, include))))
         else:
             opened = self._database
             pages = _pages(opened, opened.spaces[space], (None, None), include)
@@ -210,12 +215,15 @@ class ChromaStore:
         """
         stamp = self._change_stamp()
         if stamp == self._seen or time.monotonic() - self._opened_at < 9 * self._opening_took_s:
-            return False
+            unreported, self._is_unreported = self._is_unreported, False
+            return unreported
         began = time.monotonic()
         if self._url:
             self._seen = stamp
         else:
-            self._opened = self._open(create=False)
+            with self._renewing:
+                self._opened = self._open(create=False)
+                self._is_unreported = False
         self._opened_at = time.monotonic()
         self._opening_took_s = self._opened_at - began
         return True
@@ -229,6 +237,29 @@ class ChromaStore:
     def close(self) -> None:
         """See ``VectorStore``."""
         self._opened = None
+
+    def _asked(self, ask: Callable[[_Opened], Answer]) -> Answer:
+        """What the database answers; asked again of a fresh opening if another process has written meanwhile.
+
+        An opening sees new rows at once but not their vectors, and Chroma fails where it misses one. The opening is
+        held as long as it is asked, so that no refresh by another thread closes it.
+        """
+        for _ in range(_MOST_TRIES):
+            opened = self._database
+            try:
+                return ask(opened)
+            except IndexDamagedError:
+                if not self._is_overtaken(opened):
+                    raise
+        raise IndexBusyError("The index is written to all the time and cannot be read.", hint="Try again in a moment.")
+
+    def _is_overtaken(self, opened: _Opened) -> bool:
+        """Whether another process has written since this opening; there is a fresh one then."""
+        with self._renewing:
+            if self._opened is opened and self._change_stamp() != self._seen and not self._url:
+                self._opened = self._open(create=False)
+                self._is_unreported = True
+            return self._opened is not opened
 
     @property
     def _database(self) -> _Opened:
@@ -298,6 +329,19 @@ class ChromaStore:
                 metadatas=[facts_of(record) for record in records],
                 documents=[searched_text(record) for record in records],
             )
+
+
+def _nearest(
+    collection: ChromaCollection, vector: Embedding, limit: int, where: dict[str, object] | None
+) -> dict[str, Any]:
+    with _chroma_errors():
+        answer = collection.query(
+            query_embeddings=vector[np.newaxis],
+            n_results=limit,
+            where=cast("Any", where),
+            include=["embeddings", "metadatas", "documents"],
+        )
+    return cast("dict[str, Any]", answer)
 
 
 def _pages(

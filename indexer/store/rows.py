@@ -45,6 +45,8 @@ def _as_json(rows: Sequence[object]) -> str | None:
 def read_rows(page: Mapping[str, Any]) -> list[Record]:
     """The records of a page of rows (``ids``, ``metadatas``, ``documents``, perhaps ``embeddings``).
 
+    A row without any facts has been deleted by another process while the page was read; it is passed over.
+
     Raises:
         ValueError: a row is no record.
     """
@@ -55,6 +57,7 @@ def read_rows(page: Mapping[str, Any]) -> list[Record]:
         return [
             _record(key, facts, document or "", nothing if vectors is None else vectors[row].astype(np.float32))
             for row, (key, facts, document) in enumerate(rows)
+            if facts is not None
         ]
     except (KeyError, TypeError) as error:
         raise ValueError(f"a row is no record: {error}") from error

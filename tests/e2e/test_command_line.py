@@ -268,8 +268,11 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_kind_of_evidence_that_is_not_there_is_named_only_when_asked_for(run: Run, demo: Demo) -> None:
-    for asked in (("a big cat", "--weight", "sounds=2"), ("a big cat weight:sounds=2",)):
+def test_a_kind_of_evidence_that_is_not_there_is_named_only_when_asked_for(
+    run: Run, demo: Demo, tmp_path: Path
+) -> None:
+    page = ("a big cat weight:sounds=2", "--html", tmp_path / "page.html")
+    for asked in (("a big cat", "--weight", "sounds=2"), ("a big cat weight:sounds=2",), page):
         said = run("search", *asked, "--index", demo.index).stderr
         assert "Not in this index: sounds" in said
         assert "sceneseek index --add sounds" in said

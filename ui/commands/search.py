@@ -67,6 +67,9 @@ def search_moments(context: Context, request: SearchRequest) -> None:
     ) as engine:
         ranking = engine.search(engine.parse(request.text).query(**given))
     question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
+    for modality in ranking.missing:
+        if modality in _asked_for(ranking, request):
+            _say_missing(modality)
     if request.html is not None:
         write_search_page(request.html, "sceneseek", question, _cards(ranking))
         side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
@@ -202,9 +205,6 @@ def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) ->
         console.print("Nothing found." if request.page == 1 else "There are no more moments.")
         console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
     print_moments(console, ranking)
-    for modality in ranking.missing:
-        if modality in _asked_for(ranking, request):
-            _say_missing(modality)
     if ranking.has_more:
         console.print(f"[dim]More with --page {request.page + 1}.[/]")
 

@@ -94,6 +94,14 @@ def test_a_phrase_alone_is_a_query(store: MemoryStore) -> None:
     assert found(engine_of(store).search(Query(phrases=("lost his hat",)))) == [("street", 12)]
 
 
+def test_a_phrase_is_looked_for_only_in_the_texts_that_count(store: MemoryStore) -> None:
+    store.upsert([record("street", "speech", 20, 24, "the next stop is far")])
+    engine = engine_of(store)
+    assert found(engine.search('stop "main street" only:speech')) == []
+    assert found(engine.search('stop "main street" only:ocr')) == [("street", 21)]
+    assert found(engine.search('stop "main street" weight:ocr=0')) == []
+
+
 def test_a_negation_of_what_is_sought_finds_nothing_of_it(store: MemoryStore) -> None:
     assert engine_of(store).search("hat -hat").total == 0
 
@@ -120,6 +128,8 @@ def test_a_picture_may_be_sought_with_conditions(store: MemoryStore) -> None:
     assert found(engine.search(query))[:2] == [("park", 0), ("street", 20)]
     alike = engine.parse("-hat").query(like=("park", 2.0))
     assert [found(engine.search(alike))[0]] == [("street", 20)]
+    said = engine.parse('"lost his hat"').query(image=picture_of("a man"))
+    assert found(engine.search(said)) == [("street", 10)]
 
 
 def test_only_the_frames_of_videos_that_could_be_found_are_read(store: MemoryStore) -> None:

@@ -89,7 +89,7 @@ def test_calibrations_are_found_by_family_with_a_default() -> None:
     assert calibration_of(fingerprint("unheard-of"), "text-text") == DEFAULTS["text-text"]
     assert calibration_of(None, "image-frames") == DEFAULTS["image-frames"]
     assert calibration_of(fingerprint("open_clip"), "text-frames") != DEFAULTS["text-frames"]
-    assert calibration_of(fingerprint("yamnet"), "text-audio") == Calibration(0.25, 0.7)
+    assert calibration_of(fingerprint("yamnet"), "text-audio") == Calibration(0.45, 0.75)
     assert calibration_of(fingerprint("clap"), "text-audio") == Calibration(0.1, 0.5)
 
 

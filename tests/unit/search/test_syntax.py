@@ -162,6 +162,13 @@ def test_what_is_given_besides_the_text_is_joined_with_it() -> None:
     assert parse("label:a").query(like=("v", 3.0)).like == ("v", 3.0)
 
 
+def test_a_phrase_beside_a_moment_is_a_condition_and_other_words_are_refused() -> None:
+    query = parse('"the end" label:a "so long"').query(like=("v", 3.0))
+    assert (query.text, query.phrases, query.filters.labels) == ("", ("the end", "so long"), ("a",))
+    with pytest.raises(QueryError, match="several things"):
+        parse('"the end" of it').query(like=("v", 3.0))
+
+
 @pytest.mark.parametrize("text", ["", "  ", "\u200b\u2060", "\u0301", "\u3164 \u2800", "only:ocr"])
 def test_nothing_to_ask_for_is_an_empty_query(text: str) -> None:
     with pytest.raises(QueryError, match="empty"):

@@ -136,6 +136,18 @@ def test_the_same_words_in_many_records_are_worth_little_and_are_bounded() -> No
     assert [moment.score for moment in ranking.moments] == pytest.approx([6 / 12 / (60 + (1 + 200) / 2)] * 200)
 
 
+@pytest.mark.parametrize("query", ["ann", "Ann came", "anna"])
+def test_a_rare_word_is_found_though_its_letters_are_in_many_others(query: str) -> None:
+    store = MemoryStore()
+    for n in range(300):
+        put(store, video(f"v{n:03d}"), [record(f"v{n:03d}", "speech", 0, 5, f"he cannot or wanna plan it {FILLER}")])
+    said = [record("zz", "speech", 0, 5, f"then {name} came {FILLER} {FILLER.upper()}") for name in ("Ann", "Anna")]
+    put(store, video("zz"), [said[0]])
+    put(store, video("zzz"), [replace(said[1], id="zzz/speech/0", video_id="zzz")])
+    best = engine_of(store).search(query).moments[0]
+    assert best.video.id == ("zzz" if query == "anna" else "zz")
+
+
 def test_the_engine_takes_a_query_as_it_is_and_reads_a_text(store: MemoryStore) -> None:
     engine: SearchEngine = engine_of(store)
     literal = engine.search(Query('"our hands" -passion'))

@@ -43,3 +43,14 @@ def test_an_excerpt_holds_what_was_found(place: int) -> None:
     words = ["word"] * 250
     words[place // 5] = "needle"
     assert "needle" in excerpt(" ".join(words), ("needle",), 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("字" * 500 + "目標" + "字" * 500, "目標"),
+        ("x" * 300 + "our passion is here " + "z " * 300, "our passion"),
+    ],
+)
+def test_an_excerpt_of_words_run_together_holds_what_was_found(text: str, found: str) -> None:
+    assert found in excerpt(text, (found,), 200)
