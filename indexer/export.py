@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import IO, Literal, TypeAlias
 
+from indexer.objects import object_vectors
 from indexer.store.base import Commit, VectorStore
-from indexer.types import Space
+from indexer.types import Embedding, Space
 
 __all__ = ["RowFormat", "moment_rows", "video_rows", "write_rows"]
 
@@ -19,7 +20,11 @@ _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 
 
 def video_rows(store: VectorStore) -> Iterator[Row]:
-    """One row per video, in order of path: its facts, its state, and how many records of each modality it has."""
+    """One row per video, in order of path: its facts, its state, and how many records of each modality it has.
+
+    Where objects were sought, ``object_maximum`` and ``object_mean`` are ``indexer.objects.object_vectors``.
+    """
+    classes = _object_classes(store)
     for commit in _in_order(store):
         video = commit.video
         yield {
@@ -44,7 +49,27 @@ def video_rows(store: VectorStore) -> Iterator[Row]:
             "failure": commit.failure,
             "warnings": list(commit.warnings),
             "indexed_at": commit.indexed_at,
+            **_object_vectors(store, commit, classes),
         }
+
+
+def _object_classes(store: VectorStore) -> int:
+    """How many classes the index's detector knows; 0 without one."""
+    manifest = store.read_manifest()
+    return manifest.models["objects"][1].dim if manifest and "objects" in manifest.models else 0
+
+
+def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float]]:
+    if not classes or not commit.is_searchable:
+        return {}
+    records = store.records("text", video_id=commit.video.id)
+    sightings = [seen for record in records for seen in record.sightings]
+    maximum, mean = object_vectors(sightings, commit.count(["frames"]), classes)
+    return {"object_maximum": _rounded(maximum), "object_mean": _rounded(mean)}
+
+
+def _rounded(vector: Embedding) -> list[float]:
+    return [round(float(value), 4) for value in vector]
 
 
 def moment_rows(store: VectorStore) -> Iterator[Row]:

@@ -13,11 +13,13 @@ import indexer.reading
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
 from indexer.errors import UnreadableMediaError
+from indexer.export import video_rows
 from indexer.media.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
+from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
 from indexer.types import Cue, Modality, Record, Samples, Space
 from tests.clips import BLUE, GREEN, RED, clip, tone
@@ -131,6 +133,18 @@ def test_objects_added_later_leave_the_pictures_vectors_alone(library: Library) 
     library.run("objects", "captions")
     assert library.frames.images_seen == seen
     assert len(library.records("objects")) == len(library.records("captions")) == 3
+
+
+def test_the_vectors_of_what_is_seen_are_exported(library: Library) -> None:
+    library.run("objects")
+    detector = ColourDetector()
+    models = {"objects": ("yolo:tiny", detector.fingerprint)}
+    library.store.write_manifest(Manifest("embedded", models, "2020-01-01"))
+    (row,) = video_rows(library.store)
+    seen = {name: index for index, name in enumerate(detector.labels) if name in ("red", "green", "blue")}
+    # Each colour is seen with 0.9 in one of the three keyframes.
+    assert row["object_maximum"] == [0.9 if index in seen.values() else 0.0 for index in range(5)]
+    assert row["object_mean"] == [0.3 if index in seen.values() else 0.0 for index in range(5)]
 
 
 def test_an_addition_that_was_cut_off_goes_on_where_it_stopped(library: Library) -> None:
