@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
@@ -49,10 +49,11 @@ def test_words_become_a_sentence(words: str, sentence: str) -> None:
     assert tidied(words) == sentence
 
 
+@example(["a", ".", "a", ".", "a"])
 @given(st.lists(st.sampled_from(["a", "man", "dog", "arafed", ".", ",", "in", "the sea"]), max_size=30))
 def test_no_word_stands_twice_in_a_row(words: list[str]) -> None:
     parts = tidied(" ".join(words)).rstrip(".").lower().split(" ")
-    assert all(one != other for one, other in pairwise(parts))
+    assert all(one != other or one.endswith((".", ",")) for one, other in pairwise(parts))
 
 
 @given(st.text(max_size=80))
