@@ -16,6 +16,8 @@ from functools import lru_cache
 
 __all__ = ["SqueezedText", "clean", "fold", "is_spaceless", "squeeze", "squeezed"]
 
+# Letters whose stroke or missing dot Unicode does not take for an accent.
+_STROKED = str.maketrans("łøđħŧı", "lodhti")
 _VOICED_MARKS = "\u3099\u309a"  # ga and ka are two sounds and not one with an accent
 # What may stand within a word: apostrophes, soft hyphens, joiners.
 _JOINERS = frozenset("'’ʼ`´\u00ad\u200b\u200c\u200d\u2060\ufeff")
@@ -58,7 +60,9 @@ def clean(text: str) -> str:
 def fold(text: str) -> str:
     """A text without its case and its accents, so that "Élan" and "elan" are one."""
     spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).casefold()
-    plain = "".join(sign for sign in spelled if not unicodedata.combining(sign) or sign in _VOICED_MARKS)
+    plain = "".join(
+        sign for sign in spelled.translate(_STROKED) if not unicodedata.combining(sign) or sign in _VOICED_MARKS
+    )
     return unicodedata.normalize("NFC", plain).strip()
 
 

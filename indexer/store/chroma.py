@@ -98,7 +98,7 @@ class ChromaStore:
         self._path = path
         self._name = name
         self._url = url
-        self._renewing = Lock()
+        self._asking, self._renewing = Lock(), Lock()
         self._seen = self._change_stamp()
         self._is_unreported = False
         self._opened: _Opened | None = self._open(create)
@@ -242,12 +242,14 @@ class ChromaStore:
         """What the database answers; asked again of a fresh opening if another process has written meanwhile.
 
         An opening sees new rows at once but not their vectors, and Chroma fails where it misses one. The opening is
-        held as long as it is asked, so that no refresh by another thread closes it.
+        held as long as it is asked, so that no refresh by another thread closes it. One thread asks at a time: while
+        another process writes, several at once crash Chroma 1.5 or wait for each other forever.
         """
         for _ in range(_MOST_TRIES):
             opened = self._database
             try:
-                return ask(opened)
+                with self._asking:
+                    return ask(opened)
             except IndexDamagedError:
                 if not self._is_overtaken(opened):
                     raise

@@ -431,6 +431,35 @@ def test_a_reader_finds_what_another_process_has_written(tmp_path: Path) -> None
     assert not reader.refresh()
 
 
+REPLACER = """
+import sys
+from pathlib import Path
+from indexer.store.chroma import ChromaStore
+from tests.contract.test_stores import records
+store = ChromaStore(Path(sys.argv[1]))
+store.delete_records("v1")
+store.upsert(records("v2", 40, modality="speech", seed=3))
+"""
+
+
+@pytest.mark.parametrize("way", ["filtered", "plain", "by words"])
+def test_a_reader_that_another_process_overtakes_answers_all_the_same(tmp_path: Path, way: str) -> None:
+    writer = ChromaStore(tmp_path, create=True)
+    writer.upsert(records("v1", 40, modality="speech"))
+    writer.close()
+    reader = ChromaStore(tmp_path)
+    target = np.eye(DIM, dtype=np.float32)[0]
+    assert len(reader.nearest("text", target, 5)) == 5
+    subprocess.run([sys.executable, "-c", REPLACER, str(tmp_path)], check=True)
+    if way == "plain":  # only vectors that it has loaded, of rows that are gone
+        assert {record.video_id for record in reader.nearest("text", target, 5)} <= {"v2"}
+    elif way == "filtered":
+        assert {record.video_id for record in reader.nearest("text", target, 5, modalities=["speech"])} == {"v2"}
+    else:
+        assert len(reader.containing("text", ["text"], None)) == 40
+    assert reader.refresh()
+
+
 def test_opening_an_index_anew_is_no_change_to_see(tmp_path: Path) -> None:
     writer = ChromaStore(tmp_path, create=True)
     writer.upsert(records("v1", 3))

@@ -100,3 +100,9 @@ def test_plain_letters_are_squeezed_like_any_others(text: str) -> None:
     assert other.places[:-1] == plain.places
     assert other.breaks - {len(other.letters)} <= plain.breaks
     assert plain.breaks - {len(plain.letters)} <= other.breaks
+
+
+def test_strokes_are_accents_too() -> None:
+    assert fold("Łódź") == "lodz"
+    assert fold("Smørrebrød") == "smorrebrod"
+    assert squeezed("Ħal Għaxaq") == "halghaxaq"
