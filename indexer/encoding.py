@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from indexer.descriptors import describe_sound, with_descriptors
-from indexer.errors import MediaError, ModelError, SceneseekError, WeightsDamagedError, WeightsMissingError
+from indexer.errors import MediaError, SceneseekError, UnfitContentError
 from indexer.models.base import Models, OptionalRole
 from indexer.objects import SeenFrame, object_segments
 from indexer.ocr import TextTracker
@@ -34,6 +34,7 @@ ENCODING_VERSIONS: Mapping[OptionalRole, str] = MappingProxyType(
 UNHEARD = "Its sound cannot be heard"
 """How the warning begins that a video gets whose sound is damaged."""
 
+_SIGNS_OF_A_FAILED_DEVICE = ("out of memory", "cuda error", "cublas", "cudnn")
 _SEGMENTS_AT_ONCE = 16
 _CHEAP_RATE = 8_000  # in Hz; nobody listens, and loudness is taken from the sound as it was decoded
 
@@ -74,7 +75,7 @@ def encode_events(
             continue  # the rest of a video that has failed
         try:
             yield from encoder.parts_of(event)
-        except (ArithmeticError, LookupError, ModelError, RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, UnfitContentError) as error:
             if not _is_of_the_video(error):
                 raise
             began, encoder = encoder.began, None
@@ -85,10 +86,10 @@ def encode_events(
 
 
 def _is_of_the_video(error: Exception) -> bool:
-    """Whether this video alone is to blame: without weights or memory every one would fail, for no fault of its own."""
-    if isinstance(error, WeightsMissingError | WeightsDamagedError) or "out of memory" in str(error).casefold():
-        return False
-    return isinstance(error, ModelError) or not isinstance(error, SceneseekError)
+    """Whether this video alone is to blame: on a device that fails, every one would, for no fault of its own."""
+    if isinstance(error, SceneseekError):
+        return isinstance(error, UnfitContentError)
+    return not any(sign in str(error).casefold() for sign in _SIGNS_OF_A_FAILED_DEVICE)
 
 
 @dataclass(slots=True)

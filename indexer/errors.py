@@ -9,7 +9,8 @@
     │   └── SubtitleError                    a subtitle file or stream that cannot be parsed
     ├── ModelError                  exit 1
     │   ├── WeightsMissingError              a model's file is neither in the cache nor at the path given
-    │   └── WeightsDamagedError              a model's file is there and cannot be loaded
+    │   ├── WeightsDamagedError              a model's file is there and cannot be loaded
+    │   └── UnfitContentError                a model cannot work on this one picture or sound; it can on others
     └── StoreError                  exit 1
         ├── IndexMissingError       exit 2   no index where one was asked for
         ├── IndexBusyError                   another process is writing this index
@@ -33,6 +34,7 @@ __all__ = [
     "SceneseekError",
     "StoreError",
     "SubtitleError",
+    "UnfitContentError",
     "UnreadableMediaError",
     "UsageError",
     "WeightsDamagedError",
@@ -97,6 +99,10 @@ class WeightsMissingError(ModelError, FileNotFoundError):
 
 class WeightsDamagedError(ModelError):
     """A model's weights are on this machine and cannot be loaded."""
+
+
+class UnfitContentError(ModelError):
+    """A model cannot work on this one picture or sound; it can on others."""
 
 
 class StoreError(SceneseekError):

@@ -20,7 +20,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint, Line
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.weights import digest_files
@@ -114,7 +114,7 @@ class RapidOcrReader(LoadedOnUse["RapidOCR"]):
         Raises:
             WeightsMissingError: the weights are not there.
             WeightsDamagedError: they cannot be loaded.
-            ModelError: the model cannot work on this picture.
+            UnfitContentError: the model cannot work on this picture.
         """
         engine = self._model.get()
         if min(image.shape[:2]) < _SMALLEST_SIDE:
@@ -264,7 +264,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except ONNXRuntimeError as error:
-        raise ModelError(
+        raise UnfitContentError(
             f"The model that reads on-screen text failed: {_last_line(error)}",
             hint='Index without on-screen text (ocr = "off" under [models] in config.toml), or report it.',
         ) from error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint, Utterance
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.silero import SAMPLE_RATE, Stretch, VoiceDetector
@@ -108,7 +108,7 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
         Raises:
             WeightsMissingError: a package is not installed, or one of its files is not there.
             WeightsDamagedError: a file cannot be loaded.
-            ModelError: the decoder gave up.
+            UnfitContentError: the decoder gave up.
         """
         stretches = self._detector.stretches(windows)
         first = next(stretches, None)
@@ -153,7 +153,7 @@ def _words(decoder: Decoder, stretch: Stretch) -> tuple[Cue, ...]:
         # Without a hypothesis there is no segmentation to ask for.
         recognised = list(decoder.seg()) if decoder.hyp() is not None else []
     except RuntimeError as error:
-        raise ModelError(f"PocketSphinx gave up {stretch.start_s:.1f} s into the sound: {error}") from error
+        raise UnfitContentError(f"PocketSphinx gave up {stretch.start_s:.1f} s into the sound: {error}") from error
     return tuple(_cue(piece, stretch) for piece in recognised if _is_word(piece.word))
 
 

@@ -12,7 +12,7 @@ import pytest
 import indexer.reading
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
-from indexer.errors import UnreadableMediaError
+from indexer.errors import ModelError, UnfitContentError, UnreadableMediaError, WeightsMissingError
 from indexer.export import video_rows
 from indexer.media.probe import looks_like_media
 from indexer.models.base import Models
@@ -272,13 +272,33 @@ def test_a_video_that_breaks_a_model_fails_alone(library: Library) -> None:
     assert len(report.indexed) == 1
 
 
-def test_a_device_without_memory_stops_the_run_and_blames_no_video(library: Library) -> None:
-    class TooLarge(LoudRecognizer):
+def test_content_that_a_model_refuses_fails_alone(library: Library) -> None:
+    class Choosy(LoudRecognizer):
         def transcribe(self, windows):
-            raise RuntimeError("CUDA out of memory")
+            raise UnfitContentError("PocketSphinx gave up 1.0 s into the sound")
 
-    library.speech = TooLarge()
-    with pytest.raises(RuntimeError):
+    library.speech = Choosy()
+    ((_, reason),) = library.run("speech").failed
+    assert "gave up" in reason
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        ModelError("The package that listens is not installed."),
+        WeightsMissingError("The weights are not here."),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_what_would_fail_for_every_video_stops_the_run_and_blames_none(library: Library, fault: Exception) -> None:
+    class Unable(LoudRecognizer):
+        def transcribe(self, windows):
+            raise fault
+
+    library.speech = Unable()
+    with pytest.raises(type(fault)):
         library.run("speech")
     assert all(commit.state != "failed" for commit in library.store.commits().values())
 
