@@ -51,9 +51,11 @@ _FORMATS = {
 }
 _SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 _CRF_CODECS = ("libx264", "libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")
-# x265 has its own threads, and prints; AAC's usual coder makes bursts out of steady tones.
+# x264's macroblock tree gives other bits now and then for the same pictures: it reads what an earlier encoder left
+# in memory. x265 has its own threads, and prints; AAC's usual coder makes bursts out of steady tones.
 _ENCODER_OPTIONS = {
     "aac": {"aac_coder": "fast"},
+    "libx264": {"x264-params": "mbtree=0"},
     "libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"},
 }
 _SAMPLES_AT_ONCE = 1024

@@ -57,7 +57,7 @@ def test_garbled_bytes_in_the_middle(make_clip, noise, name, options):
     garble(path, path.stat().st_size // 2, 1500)
     times_s, reader = read(path)
     assert reader.corrupt_packets >= 1
-    assert 90 <= reader.frames == len(times_s) <= 100
+    assert 80 <= reader.frames == len(times_s) <= 100  # at most two groups of 10 pictures are hit
     assert times_s[:40] == pytest.approx([i / 25 for i in range(40)], abs=0.001)
     assert times_s[-1] == pytest.approx(99 / 25, abs=0.001)
 
@@ -81,8 +81,9 @@ def test_second_half_missing(make_clip, noise, name):
     os.truncate(path, path.stat().st_size // 2)
     times_s, reader = read(path)
     assert 40 <= reader.frames <= 60
-    assert times_s == pytest.approx([i / 25 for i in range(len(times_s))], abs=0.001)
-    assert probe(path).duration_s == pytest.approx(len(times_s) / 25, abs=0.09)
+    # The last picture may be one that others, now missing, were to be shown before.
+    assert times_s[:-1] == pytest.approx([i / 25 for i in range(len(times_s) - 1)], abs=0.001)
+    assert probe(path).duration_s == pytest.approx(times_s[-1] + 1 / 25, abs=0.09)
 
 
 def test_mp4_cut_short_with_its_index_in_front(tmp_path, make_clip, noise):
