@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -30,6 +31,7 @@ _TOLERANCE_S = Fraction(1, 20)
 _LONGEST_GAP_S = 3600
 # Stamps that fall back by more than this start a new recording: the sound goes on where it was.
 _RESTART_S = 1
+_RUN_UP_S = Fraction(1, 5)
 
 
 def iter_audio(
@@ -39,12 +41,13 @@ def iter_audio(
     window_s: float = 30.0,
     mono: bool = True,
     meter: LoudnessMeter | None = None,
+    start_s: float = 0.0,
 ) -> Iterator[Samples]:
     """Decode the sound of a file in consecutive windows.
 
-    Sample ``n`` of all windows together is heard ``n / sample_rate`` seconds after the video's first frame: sound that
-    begins later is preceded by silence, sound that begins earlier is cut, and lost stretches are silent. Memory does
-    not grow with the file's length.
+    Sample ``n`` of all windows together is heard ``n / sample_rate`` seconds after ``start_s``: sound that begins
+    later is preceded by silence, sound that begins earlier is cut, and lost stretches are silent. Memory does not grow
+    with the file's length.
 
     Args:
         path: A video or audio file.
@@ -52,6 +55,7 @@ def iter_audio(
         window_s: Length of all windows but the last, in seconds.
         mono: Mix down to one channel; two channels otherwise.
         meter: Listens to the same sound as it was decoded, with all its channels.
+        start_s: Where to begin, in seconds from the first frame; the file is sought there, not read up to there.
 
     Yields:
         float32 ``(n,)``, or ``(2, n)`` unless ``mono``; nominally in [-1, 1]. Empty windows are left out.
@@ -64,6 +68,8 @@ def iter_audio(
         if stream is None:
             raise UnreadableMediaError(f"{path} has no sound that can be decoded here.")
         sound = _Sound(container, stream, sample_rate, mono, meter)
+        if start_s > 0:
+            sound.begin_at(Fraction(start_s))
         yield from _windows(sound.pieces(), max(1, round(window_s * sample_rate)))
         if not sound.frames:
             raise UnreadableMediaError(f"{path} is damaged: none of its sound can be decoded.")
@@ -117,6 +123,18 @@ class _Sound:
         self._expected_s: Fraction | None = None
         self._heard: tuple[str, str, int] | None = None
         self._resampler: av.AudioResampler | None = None
+
+    def begin_at(self, start_s: Fraction) -> None:
+        """Seek: the first sample is then that of the given second, counted from the first frame."""
+        self._origin_s += start_s
+        if self._stream.time_base is None:
+            return
+        # A little earlier: decoders need some frames before what comes out is right.
+        target_s = max(self._origin_s - _RUN_UP_S, self._origin_s - start_s)
+        try:
+            self._container.seek(math.floor(target_s / self._stream.time_base), stream=self._stream)
+        except av.FFmpegError:
+            return
 
     def pieces(self) -> Iterator[Samples]:
         """The samples from the first frame on, silence included, in pieces of at most a second or a frame."""

@@ -1,0 +1,165 @@
+"""Cutting a clip out of a file, without encoding it anew wherever its codecs allow."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from indexer.errors import MediaError, UnreadableMediaError, UsageError
+from indexer.media.container import best_picture_stream, best_sound_stream, open_media
+from indexer.media.seeking import says_when_shown
+from indexer.media.tracks import COPY, ENCODE, Encoding, Handling, Source, interleaved, open_tracks
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+
+__all__ = ["Cut", "cut_clip", "suffix_of_cut"]
+
+# FLAC is not among them: its frames are numbered from the recording's first.
+_FORMATS = {
+    ".m4a": "ipod",
+    ".m4v": "mp4",
+    ".mka": "matroska",
+    ".mkv": "matroska",
+    ".mov": "mov",
+    ".mp3": "mp3",
+    ".mp4": "mp4",
+    ".ogg": "ogg",
+    ".wav": "wav",
+    ".webm": "webm",
+}
+_SOUND_ONLY = frozenset({".m4a", ".mka", ".mp3", ".ogg", ".wav"})
+# Other formats hold the same codecs: MP4 plays everywhere, Matroska takes nearly everything.
+_OTHERWISE = (".mp4", ".mkv")
+_OTHERWISE_SOUND = (".m4a", ".mka")
+_KEPT = Encoding(preset="veryfast", crf=18, largest=None, sound_bitrate=192_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A clip that was cut out.
+
+    Attributes:
+        path: The new file.
+        start_s: Where it really begins, in seconds of the video it was cut from; before what was asked where pictures
+            were copied, because those begin at a codec keyframe.
+        end_s: Where it really ends; a copy may hold some frames more than asked.
+        is_encoded: Whether its pictures or its sound had to be encoded anew.
+    """
+
+    path: Path
+    start_s: float
+    end_s: float
+    is_encoded: bool
+
+
+def suffix_of_cut(path: Path) -> str:
+    """The suffix, as ``.mp4``, of the kind of file that a clip of this one is best cut into.
+
+    That is the file's own kind where it can be written, otherwise MP4 or Matroska, whichever can hold a copy.
+
+    Raises:
+        UnreadableMediaError: the file cannot be opened, or has nothing that can be decoded.
+    """
+    with open_media(path) as container:
+        has_picture = best_picture_stream(container) is not None
+        _check_content(path, container)
+        own = path.suffix.lower()
+        others = _OTHERWISE if has_picture else _OTHERWISE_SOUND
+        kept = [own] if own in _FORMATS and has_picture != (own in _SOUND_ONLY) and _is_of_kind(container, own) else []
+        fitting = (suffix for suffix in (*kept, *others) if ENCODE not in _handling(container, suffix))
+        return next(fitting, others[0])
+
+
+def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool = False) -> Cut:
+    """Cut ``[start_s, end_s)`` into a new file, which appears under its name once it is complete.
+
+    Packets are copied from the codec keyframe at the start or before it; what the new kind of file cannot hold as it
+    is, is encoded as H.264 and AAC, exactly from the start.
+
+    Args:
+        path: The video.
+        start_s: In seconds from its first frame.
+        end_s: Likewise; may lie beyond the video's end.
+        out: Where to; its suffix decides the kind of file (see ``suffix_of_cut``). An existing file is replaced.
+        exact: Encode the pictures anew even if they could be copied, so that the clip begins where it was asked to.
+
+    Raises:
+        UsageError: the span is empty or lies behind the end, or ``out`` has a suffix that is not written here.
+        UnreadableMediaError: the video cannot be opened or decoded.
+        MediaError: the clip cannot be written.
+    """
+    if not 0 <= start_s < end_s:
+        raise UsageError(f"A clip cannot go from {start_s} s to {end_s} s.", hint="Its end must come after its start.")
+    source = _source(path, out.suffix.lower(), exact)
+    begin_s, until_s = source.start_s(Fraction(start_s)), Fraction(end_s)
+    unfinished = out.with_name(f"{out.name}.tmp")
+    try:
+        length_s = _write(source, (begin_s, until_s), unfinished, _FORMATS[out.suffix.lower()])
+        if not length_s:
+            raise UsageError(f"There is nothing to cut out at {start_s} s.", hint="Ask for an earlier second.")
+        unfinished.replace(out)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, (MediaError, UsageError)):
+            raise
+        raise MediaError(f"{out} cannot be written: {error}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return Cut(out, float(begin_s), float(begin_s + length_s), ENCODE in (source.picture, source.sound))
+
+
+def _write(source: Source, span: tuple[Fraction, Fraction], path: Path, format_: str) -> Fraction:
+    """How long what was written is, in seconds; 0 if there was nothing to write."""
+    options = {"movflags": "faststart"} if format_ in ("mp4", "mov", "ipod") else {}
+    length_s = Fraction(0)
+    with ExitStack() as opened:
+        out = opened.enter_context(av.open(str(path.absolute()), "w", format=format_, container_options=options))
+        for until_s in interleaved(open_tracks(source, span, out, _KEPT, opened), out):
+            length_s = max(length_s, until_s)
+    return length_s
+
+
+def _source(path: Path, suffix: str, exact: bool) -> Source:
+    if suffix not in _FORMATS:
+        raise UsageError(f"Clips cannot be written as {suffix or 'a file without a suffix'}.", hint="Try .mp4 or .mkv.")
+    with open_media(path) as container:
+        _check_content(path, container)
+        picture, sound = _handling(container, suffix)
+        return Source(path, ENCODE if exact and picture == COPY else picture, sound)
+
+
+def _check_content(path: Path, container: InputContainer) -> None:
+    if best_picture_stream(container) is None and best_sound_stream(container) is None:
+        raise UnreadableMediaError(f"{path} has neither picture nor sound that can be decoded here.")
+
+
+def _is_of_kind(container: InputContainer, suffix: str) -> bool:
+    """Whether a file is what its suffix says."""
+    written = {"ipod": "m4a", "matroska": "matroska", "webm": "webm"}.get(_FORMATS[suffix], _FORMATS[suffix])
+    return written in container.format.name.split(",")
+
+
+def _handling(container: InputContainer, suffix: str) -> tuple[Handling, Handling]:
+    picture = None if suffix in _SOUND_ONLY else best_picture_stream(container)
+    held = _held_by(_FORMATS[suffix])
+    return _of_stream(container, picture, held), _of_stream(container, best_sound_stream(container), held)
+
+
+def _of_stream(container: InputContainer, stream: Stream | None, held: frozenset[str]) -> Handling:
+    if stream is None:
+        return "none"
+    is_held = stream.codec_context.codec.canonical_name in held
+    return COPY if is_held and says_when_shown(container, stream) else ENCODE
+
+
+def _held_by(format_: str) -> frozenset[str]:
+    """The names of the codecs that a kind of file holds."""
+    with av.open(BytesIO(), "w", format=format_) as container:
+        return frozenset(container.supported_codecs)

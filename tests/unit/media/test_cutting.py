@@ -1,0 +1,188 @@
+"""Clips cut out of a file: what is in them, from when to when, and what happens where that cannot be done."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from indexer.errors import UnreadableMediaError, UsageError
+from indexer.media.audio import read_audio
+from indexer.media.cutting import cut_clip, suffix_of_cut
+from indexer.media.decode import FrameReader
+from indexer.media.probe import probe
+from indexer.media.write import AudioTrack, ClipOptions, write_clip
+from indexer.types import Image
+
+Pictures = Callable[..., list[Image]]
+MakeClip = Callable[..., Path]
+Tone = Callable[..., NDArray[np.float32]]
+RATE = 25
+
+
+def numbers_in(path: Path) -> tuple[list[float], list[int]]:
+    """Each frame's time, and its number as its grey tells it."""
+    with FrameReader(path) as reader:
+        frames = [(frame.time_s, float(frame.grey(64).mean())) for frame in reader]
+    return [time_s for time_s, _ in frames], [round((grey - 20) / 4) for _, grey in frames]
+
+
+def beep(at_s: float, length_s: float, codec: str = "aac") -> AudioTrack:
+    samples = np.zeros(round(length_s * 48_000), np.float32)
+    first = round(at_s * 48_000)
+    samples[first:] = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(samples) - first) / 48_000)
+    return AudioTrack(samples, 48_000, codec)
+
+
+def loud_at(path: Path) -> float:
+    return float(np.argmax(np.abs(read_audio(path, 48_000)) > 0.2)) / 48_000
+
+
+def test_packets_are_copied_from_the_keyframe_before(make_clip: MakeClip, greys: Pictures, tmp_path: Path) -> None:
+    path = make_clip("a.mp4", greys(50), gop=10, preset="ultrafast", audio=beep(1.2, 2.0))
+    cut = cut_clip(path, 1.0, 1.6, tmp_path / "cut.mp4")
+    assert (cut.start_s, cut.is_encoded) == (pytest.approx(20 / RATE), False)
+    times, numbers = numbers_in(cut.path)
+    assert numbers == list(range(20, 40))
+    assert times == pytest.approx([i / RATE for i in range(20)], abs=0.001)
+    assert cut.end_s == pytest.approx(1.6, abs=0.03)
+    assert loud_at(cut.path) == pytest.approx(1.2 - cut.start_s, abs=0.03)
+
+
+@given(start=st.integers(0, 45), length=st.integers(1, 30), suffix=st.sampled_from([".mp4", ".mkv"]))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_copy_holds_all_that_was_asked(greys: Pictures, tmp_path: Path, start: int, length: int, suffix: str) -> None:
+    path = tmp_path / f"source{suffix}"
+    if not path.exists():
+        write_clip(path, greys(50), options=ClipOptions(gop=12, preset="medium"))
+    cut = cut_clip(path, start / RATE, (start + length) / RATE, tmp_path / f"cut{suffix}")
+    times, numbers = numbers_in(cut.path)
+    first = start // 12 * 12
+    assert numbers[: min(50, start + length) - first] == list(range(first, min(50, start + length)))
+    assert cut.start_s == pytest.approx(first / RATE, abs=0.001)
+    # Some frames more, if those that were asked for are made from them.
+    assert min(50, start + length) <= numbers[-1] + 1 <= min(50, start + length + 4)
+    assert times == pytest.approx([(number - first) / RATE for number in numbers], abs=0.001)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_exact_clip_is_encoded(make_clip: MakeClip, greys: Pictures, tmp_path: Path, codec: str) -> None:
+    quality = {} if codec == "libx264" else {"crf": None, "bitrate": 2_000_000}
+    path = make_clip("a.mkv", greys(50), codec=codec, gop=30, audio=beep(1.2, 2.0), **quality)
+    cut = cut_clip(path, 1.0, 1.6, tmp_path / "cut.mp4", exact=True)
+    assert (cut.start_s, cut.is_encoded) == (1.0, True)
+    times, numbers = numbers_in(cut.path)
+    assert numbers == list(range(25, 40))
+    assert times == pytest.approx([i / RATE for i in range(15)], abs=0.001)
+    assert loud_at(cut.path) == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "suffix"),
+    [
+        ("a.mp4", {}, ".mp4"),
+        ("a.mov", {}, ".mov"),
+        ("a.mkv", {}, ".mkv"),
+        ("a.webm", {"codec": "libvpx", "preset": None}, ".webm"),
+        ("a.ts", {}, ".mp4"),
+        ("a.flv", {}, ".mp4"),
+        ("a.avi", {"codec": "mpeg4", "crf": None, "bitrate": 900_000}, ".mp4"),
+        ("a.mpg", {"codec": "mpeg1video", "crf": None, "bitrate": 900_000}, ".mp4"),
+    ],
+)
+def test_the_kind_of_file_is_the_same_or_one_that_holds_a_copy(
+    make_clip: MakeClip, greys: Pictures, tmp_path: Path, name: str, options: dict[str, object], suffix: str
+) -> None:
+    sound = AudioTrack(beep(1.0, 2.0).samples, 48_000, "libopus") if suffix == ".webm" else beep(1.2, 2.0)
+    path = make_clip(name, greys(50), gop=5, audio=None if name in ("a.avi", "a.mpg") else sound, **options)
+    assert suffix_of_cut(path) == suffix
+    cut = cut_clip(path, 1.0, 1.6, tmp_path / f"cut{suffix}")
+    assert not cut.is_encoded
+    assert cut.start_s == pytest.approx(1.0, abs=0.001)
+    assert numbers_in(cut.path)[1][:15] == list(range(25, 40))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "suffix"),
+    [("a.mp3", "mp3", ".mp3"), ("a.wav", "pcm_s16le", ".wav"), ("a.m4a", "aac", ".m4a"), ("a.flac", "flac", ".mka")],
+)
+def test_sound_is_cut_too(make_clip: MakeClip, tmp_path: Path, name: str, codec: str, suffix: str) -> None:
+    path = make_clip(name, [], audio=beep(1.5, 3.0, codec))
+    assert suffix_of_cut(path) == suffix
+    cut = cut_clip(path, 1.0, 2.5, tmp_path / f"cut{suffix}")
+    assert not cut.is_encoded
+    assert probe(cut.path).duration_s == pytest.approx(1.5, abs=0.1)
+    # Sound without pictures begins with the first packet in the span.
+    assert loud_at(cut.path) == pytest.approx(1.5 - cut.start_s, abs=0.06)
+
+
+def test_what_a_container_cannot_hold_is_encoded(make_clip: MakeClip, greys: Pictures, tmp_path: Path) -> None:
+    path = make_clip("a.webm", greys(50), codec="libvpx")
+    assert suffix_of_cut(path) == ".webm"
+    cut = cut_clip(path, 1.0, 1.6, tmp_path / "cut.mp4")
+    assert cut.is_encoded
+    assert numbers_in(cut.path)[1] == list(range(25, 40))
+
+
+def test_a_copy_stays_upright(make_clip: MakeClip, greys: Pictures, tmp_path: Path) -> None:
+    path = make_clip("a.mp4", greys(10, 96, 64), rotation_deg=90)
+    facts = probe(cut_clip(path, 0.0, 1.0, tmp_path / "cut.mp4").path)
+    assert (facts.width, facts.height, facts.rotation_deg) == (64, 96, 90)
+
+
+def test_an_end_behind_the_end_is_the_end(clip: Path, tmp_path: Path) -> None:
+    cut = cut_clip(clip, 0.0, 100.0, tmp_path / "cut.mp4")
+    assert cut.end_s == pytest.approx(2.0, abs=0.03)
+    assert numbers_in(cut.path)[1] == list(range(50))
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0)])
+def test_an_empty_span_is_refused(clip: Path, tmp_path: Path, start_s: float, end_s: float) -> None:
+    with pytest.raises(UsageError, match="cannot go from"):
+        cut_clip(clip, start_s, end_s, tmp_path / "cut.mp4")
+
+
+def test_a_clip_behind_the_end_of_sound_leaves_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip("a.mp3", [], audio=beep(0.1, 1.0, "mp3"))
+    with pytest.raises(UsageError, match="nothing to cut out"):
+        cut_clip(path, 50.0, 60.0, tmp_path / "cut.mp3")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp3"]
+
+
+def test_an_unknown_kind_of_file_is_refused(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.xyz"):
+        cut_clip(clip, 0.0, 1.0, tmp_path / "cut.xyz")
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video, only words")
+    with pytest.raises(UnreadableMediaError):
+        suffix_of_cut(path)
+    with pytest.raises(UnreadableMediaError):
+        cut_clip(path, 0.0, 1.0, tmp_path / "cut.mp4")
+    assert not (tmp_path / "cut.mp4").exists()
+
+
+def test_an_empty_place_in_avi_keeps_its_time(make_clip: MakeClip, greys: Pictures, tmp_path: Path) -> None:
+    # Sound that is padded at its beginning makes the writer leave out a place.
+    path = make_clip("a.avi", greys(50), codec="mpeg4", crf=None, bitrate=900_000, gop=5, audio=beep(1.2, 2.0))
+    times, numbers = numbers_in(path)
+    assert times[1] == pytest.approx(2 / RATE), "the file has no empty place"
+    cut = cut_clip(path, 1.0, 1.6, tmp_path / "cut.mp4")
+    assert (cut.is_encoded, cut.start_s) == (False, pytest.approx(1.0))
+    assert numbers_in(cut.path)[1][0] == numbers[times.index(1.0)]
+
+
+def test_the_copy_is_bit_for_bit(make_clip: MakeClip, noise: Pictures, tmp_path: Path) -> None:
+    path = make_clip("a.mp4", noise(50), gop=10)
+    cut = cut_clip(path, 0.0, 1.0, tmp_path / "cut.mp4")
+    with av.open(str(path)) as one, av.open(str(cut.path)) as other:
+        packets = [bytes(packet) for packet in one.demux(video=0) if packet.size]
+        copied = [bytes(packet) for packet in other.demux(video=0) if packet.size]
+    assert len(copied) >= 25
+    assert copied == packets[: len(copied)]

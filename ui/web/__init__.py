@@ -1,0 +1,1 @@
+"""The web page: the same search, library and evaluation as the command line, in a browser."""

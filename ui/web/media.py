@@ -1,0 +1,298 @@
+"""What the player plays: files, streams made on the fly, thumbnails and clips, under ``/media/VIDEO``."""
+
+from __future__ import annotations
+
+import math
+import mimetypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from urllib.parse import quote
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+
+from indexer.errors import IndexMissingError, MediaError, SceneseekError, StoreError, UsageError
+from ui.web.ranges import FileInRanges, Streamed
+from ui.web.served import NotServedError, ServedFile, find_file
+
+if TYPE_CHECKING:
+    from indexer.media.playback import Playback
+    from ui.web.library import Library
+
+__all__ = ["MediaFiles", "media_router"]
+
+TRANSCODES = 4
+"""How many streams and clips are encoded at a time."""
+
+COPIES = 16
+"""How many streams and clips are copied into another container at a time."""
+
+_LONGEST_CLIP_S = 600.0
+_STALLED_S = 30.0
+_RETRY_AFTER_S = 10
+_THUMBNAILS_KEPT = "private, max-age=3600"
+
+Second: TypeAlias = Annotated[float, Query(ge=0, le=10_000_000, allow_inf_nan=False)]
+WayAsked: TypeAlias = Annotated[Literal["auto", "transcode"], Query()]
+
+
+def media_router(library: Library, *, transcodes: int = TRANSCODES) -> APIRouter:
+    """Everything that can be played of a library.
+
+    ``GET /media/ID`` is the file itself, in ranges; ``/media/ID/info`` says how to play it and from where;
+    ``/media/ID/stream.mp4?start=S`` is a stream for what browsers do not play; ``/media/ID/picture.jpg?t=S`` the
+    thumbnail nearest to a second; ``/media/ID/clip?start=S&end=S`` a clip to keep.
+
+    Args:
+        library: Whose videos; only their exact ids are answered.
+        transcodes: How many streams and clips are encoded at a time.
+    """
+    files = MediaFiles(library, transcodes)
+    router = APIRouter(tags=["media"])
+    for path, answer in (
+        ("/media/{video_id}", files.file),
+        ("/media/{video_id}/stream.mp4", files.stream),
+        ("/media/{video_id}/picture.jpg", files.picture),
+        ("/media/{video_id}/clip", files.clip),
+    ):
+        router.get(path, response_class=Response, response_model=None)(answer)
+        router.head(path, include_in_schema=False, response_model=None)(answer)
+    router.get("/media/{video_id}/info")(files.info)
+    return router
+
+
+class MediaFiles:
+    """The answers.
+
+    Args:
+        library: Whose videos.
+        transcodes: How many streams and clips are encoded at a time.
+    """
+
+    def __init__(self, library: Library, transcodes: int = TRANSCODES) -> None:
+        self._library = library
+        self._encoding = _Slots(transcodes)
+        self._copying = _Slots(COPIES)
+        # By what identifies a content: a file that changes is looked at again.
+        self._playbacks = lru_cache(maxsize=1024)(_playback)
+
+    def file(self, video_id: str) -> Response:
+        """The file itself."""
+        served = self._find(video_id)
+        playback = self._how_to_play(served)
+        mime = playback.mime if playback.way == "direct" else mimetypes.guess_type(served.name)[0]
+        with _as_http(served):
+            return FileInRanges(served.path, mime or "application/octet-stream")
+
+    def info(self, request: Request, video_id: str, start: Second = 0.0, way: WayAsked = "auto") -> dict[str, Any]:
+        """How to play a video from a second on.
+
+        ``src`` is the address to play; a player's clock shows 0 at the video's second ``stream_start_s``, so that the
+        video's time is the player's plus ``stream_start_s``.
+        """
+        from indexer.media.playback import stream_start
+
+        served = self._find(video_id)
+        playback = self._how_to_play(served, way)
+        address = f"{request.scope.get('root_path', '').rstrip('/')}/media/{video_id}"
+        stream_start_s = -playback.lead_s
+        if playback.way != "direct":
+            with _as_http(served):
+                stream_start_s = stream_start(served.path, start, playback)
+            address += f"/stream.mp4?start={start:.3f}" + ("&way=transcode" if way == "transcode" else "")
+        return {
+            "duration_s": served.video.duration_s,
+            "way": playback.way,
+            "mime": playback.mime,
+            "src": address,
+            "reason": playback.reason,
+            "title": _title(served),
+            "stream_start_s": stream_start_s,
+            "has_picture": playback.picture != "none",
+            "has_sound": playback.sound != "none",
+            "is_changed": served.is_changed,
+        }
+
+    async def stream(self, video_id: str, start: Second = 0.0, way: WayAsked = "auto") -> Response:
+        """The video from a second on, as MP4 made on the fly; 503 while too many others are being made."""
+        served = await run_sync(self._find, video_id)
+        playback = await run_sync(self._how_to_play, served, way)
+        if start > served.video.duration_s:
+            raise HTTPException(400, f"{served.name} has ended before {start:.1f} s.")
+        slots = self._encoding if playback.way == "transcode" else self._copying
+        slot = slots.take()
+        try:
+            with _as_http(served):
+                pieces = _pieces(served, start, playback)
+                first = await run_sync(next, pieces, b"")
+        except BaseException:
+            slots.give_back(slot)
+            raise
+        slot.stream = Streamed(first, pieces, "video/mp4", on_close=lambda: slots.give_back(slot))
+        return slot.stream
+
+    def picture(self, video_id: str, t: Second = 0.0) -> Response:
+        """The thumbnail of the keyframe at a second, or the last before it."""
+        with _as_http():
+            is_known = self._library.video(video_id) is not None
+            path = self._library.picture(video_id, t) if is_known else None
+            if path is None:
+                raise NotServedError(404, "There is no picture of that.")
+            return FileInRanges(path.resolve(), "image/jpeg", headers={"cache-control": _THUMBNAILS_KEPT})
+
+    async def clip(self, video_id: str, start: Second, end: Second) -> Response:
+        """A clip to keep, cut out without encoding it anew where its codecs allow."""
+        served = await run_sync(self._find, video_id)
+        if not start < end:
+            raise HTTPException(400, "A clip's end must come after its start.")
+        if end - start > _LONGEST_CLIP_S:
+            raise HTTPException(400, f"Clips are at most {_LONGEST_CLIP_S / 60:.0f} minutes long.")
+        slot = self._encoding.take()
+        folder = TemporaryDirectory(prefix="sceneseek-clip-")
+        try:
+            with _as_http(served):
+                return await run_sync(_cut, served, (start, end), folder)
+        except BaseException:
+            folder.cleanup()
+            raise
+        finally:
+            self._encoding.give_back(slot)
+
+    def _find(self, video_id: str) -> ServedFile:
+        with _as_http():
+            return find_file(self._library.catalogue(), video_id)
+
+    def _how_to_play(self, served: ServedFile, way: str = "auto") -> Playback:
+        with _as_http(served):
+            playback = self._playbacks(served.path, served.size, served.mtime_ns)
+        return playback.transcoded() if way == "transcode" else playback
+
+
+def _playback(path: Path, size: int, mtime_ns: int) -> Playback:  # noqa: ARG001
+    from indexer.media.playback import how_to_play
+
+    return how_to_play(path)
+
+
+def _pieces(served: ServedFile, start_s: float, playback: Playback) -> Iterator[bytes]:
+    from indexer.media.playback import stream_mp4
+
+    return stream_mp4(served.path, start_s, playback=playback)
+
+
+def _cut(served: ServedFile, span: tuple[float, float], folder: TemporaryDirectory[str]) -> Response:
+    from indexer.media.cutting import cut_clip, suffix_of_cut
+
+    suffix = suffix_of_cut(served.path)
+    cut = cut_clip(served.path, *span, Path(folder.name) / f"clip{suffix}")
+    headers = {
+        "content-disposition": _disposition(f"{_title(served)} {_clock(span[0])}{suffix}"),
+        "x-clip-start": f"{cut.start_s:.3f}",
+        "x-clip-end": f"{cut.end_s:.3f}",
+        "cache-control": "private, no-store",
+    }
+    mime = mimetypes.guess_type(cut.path.name)[0] or "application/octet-stream"
+    return FileInRanges(cut.path.resolve(), mime, headers=headers, on_close=folder.cleanup)
+
+
+def _title(served: ServedFile) -> str:
+    return _valid(served.video.title or Path(served.name).stem)
+
+
+def _valid(text: str) -> str:
+    """Without the bytes of file names that are no text."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _clock(time_s: float) -> str:
+    """As ``1.02.03``: colons are not allowed in file names everywhere."""
+    seconds = math.floor(time_s)
+    return f"{seconds // 3600}.{seconds // 60 % 60:02}.{seconds % 60:02}"
+
+
+def _disposition(name: str) -> str:
+    """A download under this name, safe on any file system; for old browsers with what ASCII has of it."""
+    safe = "".join("_" if letter in '\\/:*?"<>|' or not letter.isprintable() else letter for letter in name)
+    safe = safe.strip(" .")[-120:].strip(" .") or "clip"
+    plain = safe.encode("ascii", "replace").decode().replace("?", "_")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
+
+
+class _Slot:
+    """One place among those that are busy."""
+
+    def __init__(self) -> None:
+        self.stream: Streamed | None = None
+
+
+class _Slots:
+    """So many at a time, no more. Whoever has not taken anything for half a minute makes room for those who wait.
+
+    Only touched in the event loop's thread.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._busy: list[_Slot] = []
+
+    def take(self) -> _Slot:
+        """A place.
+
+        Raises:
+            HTTPException: 503, all are taken.
+        """
+        if len(self._busy) >= self._count and not self._make_room():
+            raise HTTPException(
+                503,
+                "Too many videos are being converted at the moment. Try again in a few seconds.",
+                {"Retry-After": str(_RETRY_AFTER_S)},
+            )
+        slot = _Slot()
+        self._busy.append(slot)
+        return slot
+
+    def give_back(self, slot: _Slot) -> None:
+        """The place is free again; does nothing the second time."""
+        if slot in self._busy:
+            self._busy.remove(slot)
+
+    def _make_room(self) -> bool:
+        stalled_since = anyio.current_time() - _STALLED_S
+        for slot in self._busy:
+            if slot.stream is not None and slot.stream.sent_at < stalled_since:
+                slot.stream.stop()
+                self.give_back(slot)
+                return True
+        return False
+
+
+@contextmanager
+def _as_http(served: ServedFile | None = None) -> Iterator[None]:
+    """Turns our errors into answers that name no folder."""
+    try:
+        yield
+    except NotServedError as error:
+        raise HTTPException(error.status, error.message) from error
+    except SceneseekError as error:
+        raise HTTPException(_status(error), _without_folders(error, served)) from error
+
+
+def _without_folders(error: SceneseekError, served: ServedFile | None) -> str:
+    if served is None or isinstance(error, StoreError):
+        return "The index cannot be read at the moment."
+    return str(error).replace(str(served.path), served.name)
+
+
+def _status(error: SceneseekError) -> int:
+    kinds: tuple[tuple[type[SceneseekError], int], ...] = (
+        (IndexMissingError, 404),
+        (StoreError, 503),
+        (UsageError, 400),
+        (MediaError, 415),
+    )
+    return next((status for kind, status in kinds if isinstance(error, kind)), 500)
