@@ -3,7 +3,8 @@
 MEDIA is a folder of clips with a ``queries.csv`` (query, file, start_s, end_s). A moment counts if it is of the right
 file and starts inside the window, a second of slack on either side. ``on_screen_text.csv`` beside this file holds
 further queries for what is written in two of the clips. Speech is measured by its word error rate on ``jfk.flac``,
-sounds by the tags of one clip of speech and one of a saxophone.
+sounds by the tags of one clip of speech and one of a saxophone. Then the self-test: what a library of these clips and
+the sample library can expect, without any of the queries above.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
@@ -30,8 +32,13 @@ from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from search.engine import SearchEngine
+from search.evaluate.self_test import run_self_test
 from search.moments import Moment
 from search.query import Query
+from ui.commands.evaluate_self_test import print_self_test
+from ui.console import answer_console
+from ui.context import Flags
+from ui.sample_library import build_sample_library
 
 SLACK_S = 1.0
 SPEECH = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
@@ -96,6 +103,18 @@ def main() -> None:
                 print(f"--- {name}")
                 print("\n".join(table(engine, known)), "\n")
         print("\n".join(recognition(open_store(index), len(more) > 0)))
+        test_itself(Path(folder), given.media, {**flags, "index.path": str(Path(folder) / "larger")})
+
+
+def test_itself(folder: Path, media: Path, flags: Flags) -> None:
+    """Index the clips and the sample library, which has more texts, and print what the self-test says of them."""
+    index = Path(str(flags["index.path"]))
+    build_sample_library(folder / "sample")
+    run_indexing([media, folder / "sample"], load_settings(None, os.environ, flags))
+    print("\n--- self-test")
+    with SearchEngine.open(index) as engine, closing(open_store(index)) as store:
+        report = run_self_test(engine, store, out=folder / "self-test")
+    print_self_test(answer_console(), report)
 
 
 def add_spoken_and_played(library: Path, media: Path) -> list[KnownMoment]:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer.errors import SceneseekError
+    from search.evaluate.progress import ReportProgress
 
-__all__ = ["INTERRUPTED", "answer_console", "fail", "plain", "print_json", "say_interrupted", "side_console"]
+__all__ = [
+    "INTERRUPTED",
+    "answer_console",
+    "fail",
+    "plain",
+    "print_json",
+    "say_interrupted",
+    "side_console",
+    "work_bar",
+]
 
 INTERRUPTED = 130
 """The exit code of a program stopped by Ctrl-C."""
@@ -31,6 +43,34 @@ def side_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False)
+
+
+@contextmanager
+def work_bar(*, silent: bool) -> Iterator[ReportProgress | None]:
+    """A bar on the terminal: what is going on, how much of it is done, and the time that is left; None elsewhere."""
+    console = side_console()
+    if silent or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("getting ready", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            if bar.tasks[0].description != plain(what):
+                bar.reset(task, description=plain(what))
+            bar.update(task, completed=done if total else 1, total=total or 1)
+
+        yield show
 
 
 def plain(text: object) -> str:

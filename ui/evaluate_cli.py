@@ -48,7 +48,11 @@ def actions_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
+    """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
 
     request = ActionsRequest(out, classes, templates, pooling, tau, as_json, quiet)
@@ -66,7 +70,11 @@ def retrieval_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap."""
+    """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.evaluate_retrieval import RetrievalRequest, evaluate_retrieval
 
     request = RetrievalRequest(queries, out, depth, as_json, quiet)
@@ -88,11 +96,39 @@ def compare_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search in every combination of the axes; one table of differences with intervals and significance."""
+    """Search in every combination of the axes; one table of differences with intervals and significance.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
 
     request = CompareRequest(queries, tuple(axes), out, tuple(metric or ()), depth, as_json, quiet)
     raise typer.Exit(compare_runs(Context.load(config, index, {"models.device": device}), request))
+
+
+@evaluate_app.command("self-test")
+def self_test_command(
+    index: Index = None,
+    queries: Annotated[
+        int, typer.Option("--queries", metavar="N", min=10, help="At most so many; more make it surer.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another number draws other queries.")] = 0,
+    out: Out = Path("evaluation/self-test"),
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What your own library can expect: its own texts as queries, searched for by everything else.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
+    from ui.commands.evaluate_self_test import SelfTestRequest, self_test
+
+    request = SelfTestRequest(out, queries, seed, as_json, quiet)
+    raise typer.Exit(self_test(Context.load(config, index, {"models.device": device}), request))
 
 
 @evaluate_app.command("runs")
@@ -102,7 +138,11 @@ def runs_command(
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
-    """Measure runs that are in files; with several, each against the first."""
+    """Measure runs that are in files; with several, each against the first.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.evaluate_retrieval import RunFilesRequest, compare_run_files
 
     raise typer.Exit(compare_run_files(RunFilesRequest(qrels, tuple(runs), tuple(metric or ()), as_json)))

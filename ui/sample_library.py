@@ -58,7 +58,7 @@ _FADE_OUT_S = 0.5
 _RHYTHM = (2, 4, 3, 5, 1, 3)
 _INSTALLED_BY: Mapping[str, str] = MappingProxyType(
     {
-        "gradio": "pip install 'sceneseek[demo]'",
+        "gradio": "pip install 'sceneseek[web]'",
         "ultralytics": "pip install 'sceneseek[objects]'",
         "sklearn": "pip install scikit-learn",
     }
@@ -112,13 +112,10 @@ def frame_times(clip: SampleClip) -> list[Fraction]:
     length = sum((shot.seconds for shot in clip.shots), Fraction(0))
     if not clip.irregular:
         return [number / clip.rate for number in range(int(length * clip.rate))]
-    times = [Fraction(0)]
-    for thirds in cycle(_RHYTHM):
-        following = times[-1] + Fraction(thirds, 3) / clip.rate
-        if following >= length:
-            return times
+    times, thirds = [Fraction(0)], cycle(_RHYTHM)
+    while (following := times[-1] + Fraction(next(thirds), 3) / clip.rate) < length:
         times.append(following)
-    raise AssertionError("a cycle does not end")
+    return times
 
 
 def _say_nothing(_line: str) -> None:

@@ -23,7 +23,17 @@ from search.evaluate.actions import ActionEvaluation, ComparedFootage
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["MOST_CARDS", "TOP", "Card", "FindThumbnail", "Nearness", "render_action_page"]
+__all__ = [
+    "MOST_CARDS",
+    "TOP",
+    "Card",
+    "FindThumbnail",
+    "Nearness",
+    "figure_rows",
+    "headline",
+    "left_out_lines",
+    "render_action_page",
+]
 
 FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 
@@ -92,9 +102,9 @@ def render_action_page(
     """
     distribution, confusion = pictures
     page = _template().render(
-        headline=_headline(evaluation),
+        headline=headline(evaluation),
         facts=_facts(evaluation, about),
-        rows=_figure_rows(evaluation),
+        rows=figure_rows(evaluation),
         count=evaluation.by_video.count,
         frame_count=evaluation.by_frame.count,
         class_count=len(evaluation.classes.names),
@@ -103,12 +113,13 @@ def render_action_page(
         classes=evaluation.by_class,
         cards=[_card(each, evaluation.classes.names, thumbnails) for each in evaluation.footage[:MOST_CARDS]],
         right_count=sum(each.is_right for each in evaluation.footage),
-        left_out=_left_out_lines(evaluation),
+        left_out=left_out_lines(evaluation),
     )
     return _UNPRINTABLE.sub("", page.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _headline(evaluation: ActionEvaluation) -> str:
+def headline(evaluation: ActionEvaluation) -> str:
+    """In one line, how many videos' right class came first, and how many's among the first three."""
     count = len(evaluation.footage)
     first = sum(each.rank <= 1 for each in evaluation.footage)
     near = sum(each.rank <= 3 for each in evaluation.footage)
@@ -128,7 +139,7 @@ def _facts(evaluation: ActionEvaluation, about: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _figure_rows(evaluation: ActionEvaluation) -> list[tuple[str, str, list[tuple[str, str]], str]]:
+def figure_rows(evaluation: ActionEvaluation) -> list[tuple[str, str, list[tuple[str, str]], str]]:
     """For each figure its name, what it is, value and interval by video and by frame, and what chance would give."""
     both: tuple[Figures, Figures] = (evaluation.by_video, evaluation.by_frame)
     chance = _chance(len(evaluation.classes.names))
@@ -160,7 +171,7 @@ def _written(estimate: Estimate, key: str) -> tuple[str, str]:
     return f"{estimate.value:.{digits}f}", f"{estimate.low:.{digits}f} – {estimate.high:.{digits}f}"
 
 
-def _left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
+def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
     """What was not evaluated: each reason with its count, and the first of them by name."""
     left_out = evaluation.left_out
     groups = (

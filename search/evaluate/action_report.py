@@ -10,8 +10,7 @@ from typing import Any
 from search.evaluate.action_page import TOP, FindThumbnail, render_action_page
 from search.evaluate.action_pictures import confusion_picture, distribution_picture, occurring_classes
 from search.evaluate.actions import ActionEvaluation, ComparedFootage
-from search.evaluate.class_vectors import write_bytes_whole
-from search.evaluate.files import write_csv, write_json, write_whole
+from search.evaluate.files import write_bytes_whole, write_csv, write_json, write_whole
 
 __all__ = ["evaluation_as_json", "write_action_report"]
 

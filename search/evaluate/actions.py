@@ -22,8 +22,9 @@ from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
 from indexer.types import Embedding, Record, Video
 from search.evaluate.action_figures import Figures, Resampling, best_class, figures_of, mean_ranks
-from search.evaluate.class_vectors import EvaluationProgress, KeptVectors, encode_classes
+from search.evaluate.class_vectors import KeptVectors, encode_classes
 from search.evaluate.pooling import TAU, Pooling, cosines_of, pooled
+from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels
 
 __all__ = [
@@ -207,7 +208,7 @@ def evaluate_actions(
     *,
     label_of: LabelOf | None = None,
     kept: KeptVectors | None = None,
-    report_progress: EvaluationProgress | None = None,
+    report_progress: ReportProgress | None = None,
 ) -> ActionEvaluation:
     """Evaluate the labelled videos of an index. Memory grows with frames times classes, four bytes for each pair.
 

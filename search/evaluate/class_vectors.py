@@ -6,22 +6,19 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
-from indexer.errors import UsageError
 from indexer.models.base import FrameEncoder
 from indexer.types import Embedding
+from search.evaluate.files import write_bytes_whole
+from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, Templates
 
-__all__ = ["EvaluationProgress", "KeptVectors", "encode_classes", "write_bytes_whole"]
-
-EvaluationProgress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done, how many of it are done, and how many there are."""
+__all__ = ["KeptVectors", "encode_classes"]
 
 _SENTENCES_AT_ONCE = 256
 
@@ -32,7 +29,7 @@ def encode_classes(
     templates: Templates,
     *,
     kept: KeptVectors | None = None,
-    report_progress: EvaluationProgress | None = None,
+    report_progress: ReportProgress | None = None,
 ) -> Embedding:
     """``(classes, dim)`` float32, L2-normalised: for each class the mean of its sentences' vectors, normalised again.
 
@@ -84,24 +81,6 @@ class KeptVectors:
         archive = io.BytesIO()
         np.savez(archive, key=np.array(key), vectors=vectors)
         write_bytes_whole(self.path, archive.getvalue())
-
-
-def write_bytes_whole(path: Path, content: bytes) -> Path:
-    """Write a file beside its place and move it there when it is complete; makes the folder.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
-    unfinished = path.with_name(f"{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}.", hint="Name another folder with --out."
-        ) from error
-    return path
 
 
 def _ensemble(encoder: FrameEncoder, names: Sequence[str], templates: Templates) -> Embedding:

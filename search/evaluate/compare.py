@@ -18,9 +18,10 @@ from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics
 from search.evaluate.metrics import QueryValues
+from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, alike, columns, matched, measure_runs, summed_up, write_topics
-from search.evaluate.runs import DEFAULT_RUN, Level, ReportProgress, Run, RunOptions, run_queries, write_run
+from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
 from search.evaluate.searched import Searched, index_signature
 from search.evaluate.setups import Setup
 from search.evaluate.significance import Difference, paired_differences

@@ -11,11 +11,20 @@ from typing import Any
 
 from indexer.errors import UsageError
 
-__all__ = ["write_csv", "write_json", "write_whole"]
+__all__ = ["write_bytes_whole", "write_csv", "write_json", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a text file beside its place and move it there when it is complete; makes the folder.
+    """Write a text file as ``write_bytes_whole`` does, in UTF-8; what that cannot hold is escaped.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    return write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> Path:
+    """Write a file beside its place and move it there when it is complete; makes the folder.
 
     Raises:
         UsageError: it cannot be written there.
@@ -23,7 +32,7 @@ def write_whole(path: Path, text: str) -> Path:
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
         raise UsageError(

@@ -16,8 +16,9 @@ from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics, match_queries
 from search.evaluate.metrics import VIDEO_METRICS, QueryValues, aggregate, by_moment, first_ranks, per_query
+from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, span_of, write_qrels
-from search.evaluate.runs import DEFAULT_RUN, Level, ReportProgress, Run, RunOptions, run_queries, write_run
+from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
 from search.evaluate.searched import Searched, index_signature
 from search.evaluate.significance import Interval, Statistic, bootstrap_intervals
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -20,17 +20,16 @@ from indexer.errors import QueryError
 from indexer.types import Modality
 from search.engine import SearchEngine
 from search.evaluate.files import write_whole
+from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Span, escape_id, moment_id, text_lines, unescape_id
 from search.evaluate.searched import Searched
 from search.moments import Moment
 from search.query import Query
 
-__all__ = ["DEFAULT_RUN", "Level", "ReportProgress", "Run", "RunOptions", "read_run", "run_queries", "write_run"]
+__all__ = ["DEFAULT_RUN", "Level", "Run", "RunOptions", "read_run", "run_queries", "write_run"]
 
 Level: TypeAlias = Literal["videos", "moments"]
 Scored: TypeAlias = tuple[str, float]
-ReportProgress: TypeAlias = Callable[[str, int, int], None]
-"""Told what is going on, how much of it is done, and how much there is."""
 
 LEVELS: tuple[Level, ...] = ("videos", "moments")
 SHALLOWEST = 10

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from search.catalogue import Catalogue
 from search.evaluate.files import write_json
+from search.signature import index_signature
 
 __all__ = ["Answers", "Searched", "index_signature"]
 
@@ -66,25 +64,6 @@ class Searched:
         """Delete the file: the run is complete."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def index_signature(catalogue: Catalogue, *others: object) -> str:
-    """A digest that changes when the index does, when this program is another version, and with ``others``."""
-    models = sorted(catalogue.manifest.models.items()) if catalogue.manifest else []
-    held = sorted(
-        (key, sorted((name, state.fingerprint, state.count) for name, state in commit.modalities.items()))
-        for key, commit in catalogue.commits.items()
-        if commit.is_searchable
-    )
-    facts = repr((_version(), models, held, others))
-    return hashlib.blake2b(facts.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
-
-
-def _version() -> str:
-    try:
-        return version("sceneseek")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _read(path: Path, signature: str) -> dict[str, tuple[str, Any]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import IndexDamagedError
-from ui.console import answer_console, plain, print_json, side_console
+from ui.console import answer_console, plain, print_json, side_console, work_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from indexer.thumbnails import ThumbnailFolder
     from search.evaluate.action_figures import Estimate
     from search.evaluate.actions import ActionEvaluation, ActionOptions
-    from search.evaluate.class_vectors import EvaluationProgress
+    from search.evaluate.progress import ReportProgress
     from ui.context import Context
 
-__all__ = ["ActionsRequest", "evaluate_actions"]
+__all__ = ["ActionsRequest", "MeasuredActions", "evaluate_actions", "measure_actions"]
 
 SOME_SKIPPED = 3
 _SHOWN = 10
@@ -54,6 +53,15 @@ class ActionsRequest:
     quiet: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredActions:
+    """An evaluation, what it does not know of its index, and the files of its report, the page first."""
+
+    evaluation: ActionEvaluation
+    about: Mapping[str, str]
+    files: tuple[Path, ...]
+
+
 def evaluate_actions(context: Context, request: ActionsRequest) -> int:
     """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out.
 
@@ -63,21 +71,35 @@ def evaluate_actions(context: Context, request: ActionsRequest) -> int:
         StoreError: there is no index, or it cannot be read.
         ModelError: the index's picture model cannot encode the texts.
     """
-    from search.evaluate.action_report import evaluation_as_json, write_action_report
+    from search.evaluate.action_report import evaluation_as_json
+
+    with work_bar(silent=request.quiet) as progress:
+        measured = measure_actions(context, request, progress)
+    evaluation = measured.evaluation
+    if request.as_json:
+        print_json({**evaluation_as_json(evaluation, measured.about), "files": [str(path) for path in measured.files]})
+    else:
+        _print_figures(answer_console(), evaluation)
+        _print_left_out(side_console(), evaluation)
+        answer_console().print(f"Every video with its picture: [bold]{plain(measured.files[0])}[/]", soft_wrap=True)
+    return SOME_SKIPPED if evaluation.classes.broken or evaluation.options.templates.broken else 0
+
+
+def measure_actions(context: Context, request: ActionsRequest, progress: ReportProgress | None) -> MeasuredActions:
+    """Evaluate and write the report, and print nothing.
+
+    Raises:
+        SceneseekError: as ``evaluate_actions`` does.
+    """
+    from search.evaluate.action_report import write_action_report
 
     options = _options(request)
     with closing(context.open_store()) as store:
         manifest = _manifest(store)
-        evaluation = _evaluate(context, request, options, store)
+        evaluation = _evaluate(context, request, options, store, progress)
     about = _about(context, manifest)
-    written = write_action_report(evaluation, request.out, about, _thumbnails(context).find)
-    if request.as_json:
-        print_json({**evaluation_as_json(evaluation, about), "files": [str(path) for path in written]})
-    else:
-        _print_figures(answer_console(), evaluation)
-        _print_left_out(side_console(), evaluation)
-        answer_console().print(f"Every video with its picture: [bold]{plain(written[0])}[/]", soft_wrap=True)
-    return SOME_SKIPPED if evaluation.classes.broken or options.templates.broken else 0
+    files = write_action_report(evaluation, request.out, about, _thumbnails(context).find)
+    return MeasuredActions(evaluation, about, files)
 
 
 def _options(request: ActionsRequest) -> ActionOptions:
@@ -94,21 +116,24 @@ def _options(request: ActionsRequest) -> ActionOptions:
 
 
 def _evaluate(
-    context: Context, request: ActionsRequest, options: ActionOptions, store: VectorStore
+    context: Context,
+    request: ActionsRequest,
+    options: ActionOptions,
+    store: VectorStore,
+    progress: ReportProgress | None,
 ) -> ActionEvaluation:
     from indexer.manifest import models_of
     from search.evaluate.actions import evaluate_actions as evaluate
     from search.evaluate.class_vectors import KeptVectors
 
     models = models_of(_manifest(store), device=context.settings.models.device, roles=())
-    with _progress(silent=request.quiet) as report_progress:
-        return evaluate(
-            store,
-            models.frames,
-            options,
-            kept=KeptVectors(request.out / "class-texts.npz"),
-            report_progress=report_progress,
-        )
+    return evaluate(
+        store,
+        models.frames,
+        options,
+        kept=KeptVectors(request.out / "class-texts.npz"),
+        report_progress=progress,
+    )
 
 
 def _manifest(store: VectorStore) -> Manifest:
@@ -132,26 +157,6 @@ def _thumbnails(context: Context) -> ThumbnailFolder:
     from indexer.thumbnails import ThumbnailFolder
 
     return ThumbnailFolder(context.index_folder, context.settings.index.name)
-
-
-@contextmanager
-def _progress(*, silent: bool) -> Iterator[EvaluationProgress | None]:
-    """A bar for each kind of work."""
-    console = side_console()
-    if silent or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        tasks = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show
 
 
 def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import UsageError
-from ui.console import answer_console, plain, print_json, side_console
+from ui.console import answer_console, plain, print_json, work_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from search.evaluate.compare import ComparedRow
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
-    from search.evaluate.runs import ReportProgress, RunOptions
+    from search.evaluate.runs import RunOptions
     from search.evaluate.significance import Difference
     from ui.context import Context
 
@@ -30,6 +29,7 @@ __all__ = [
     "compare_run_files",
     "compare_runs",
     "evaluate_retrieval",
+    "run_options",
 ]
 
 SOME_SKIPPED = 3
@@ -88,10 +88,10 @@ def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
         SearchEngine.open(
             context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
         ) as engine,
-        _progress(silent=request.quiet) as progress,
+        work_bar(silent=request.quiet) as progress,
     ):
         report = retrieval.evaluate_retrieval(
-            engine, queries, out=request.out, options=_options(context, request.depth), progress=progress
+            engine, queries, out=request.out, options=run_options(context, request.depth), progress=progress
         )
     if request.as_json:
         print_json(report.as_json())
@@ -116,13 +116,13 @@ def compare_runs(context: Context, request: CompareRequest) -> int:
     setups = setups_of(parse_axes(request.axes))
     queries = read_queries(request.queries)
     variants = IndexVariants(context.loaded, request.out / "indexes")
-    with _progress(silent=request.quiet) as progress:
+    with work_bar(silent=request.quiet) as progress:
         table = compare_setups(
             setups,
             queries,
             variants,
             out=request.out,
-            options=_options(context, request.depth),
+            options=run_options(context, request.depth),
             progress=progress,
         )
     names = _chosen(request.metrics, table.metric_names)
@@ -164,7 +164,12 @@ def compare_run_files(request: RunFilesRequest) -> int:
     return 0
 
 
-def _options(context: Context, depth: int) -> RunOptions:
+def run_options(context: Context, depth: int) -> RunOptions:
+    """How to search for a run: so many answers to a query, weighted as the settings say.
+
+    Raises:
+        QueryError: the depth is less than the metrics look at.
+    """
     from search.evaluate.runs import RunOptions
 
     return RunOptions(depth, _usual_weights(context))
@@ -189,34 +194,6 @@ def _chosen(asked: Sequence[str], known: Sequence[str]) -> list[str]:
         if name.casefold() not in by_name:
             raise UsageError(f"'{name}' was not measured.", hint=f"There are: {', '.join(known)}.")
     return [by_name[name.casefold()] for name in asked] or [name for name in _COMPARED if name in known]
-
-
-@contextmanager
-def _progress(*, silent: bool) -> Iterator[ReportProgress | None]:
-    """A bar on the terminal: what is going on, how much of it is done, and the time that is left."""
-    console = side_console()
-    if silent or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("getting ready", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            if bar.tasks[0].description != plain(what):
-                bar.reset(task, description=plain(what))
-            bar.update(task, completed=done if total else 1, total=total or 1)
-
-        yield show
 
 
 def _print_report(console: Console, report: RetrievalReport, out: Path) -> None:

@@ -6,19 +6,20 @@ import pytest
 
 from indexer.errors import UsageError
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-from ui.commands.evaluate_retrieval import _chosen, _progress
+from ui.commands.evaluate_retrieval import _chosen
+from ui.console import work_bar
 
 
 def test_a_terminal_gets_a_bar_and_nothing_else_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    with _progress(silent=False) as progress:
+    with work_bar(silent=False) as progress:
         assert progress is None
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with _progress(silent=True) as progress:
+    with work_bar(silent=True) as progress:
         assert progress is None
-    with _progress(silent=False) as progress:
+    with work_bar(silent=False) as progress:
         assert progress is not None
         progress("indexing: [keyframes]", 0, 0)
         for done in range(5):

@@ -27,7 +27,7 @@ CLIPS = {clip.name: clip for clip in SAMPLE_CLIPS}
 SAFARI, TOUCHLINE, LETTERS = CLIPS["animals/safari.mp4"], CLIPS["sport/touchline.mp4"], CLIPS["travel/letters.mp4"]
 MEMO, NIGHT_SIDE, LISTENER = CLIPS["voices/memo.mp4"], CLIPS["space/night-side.mkv"], CLIPS["film/listener.mp4"]
 
-needs_gradio = pytest.mark.skipif(package_folder("gradio") is None, reason="gradio (the extra demo) is not installed")
+needs_gradio = pytest.mark.skipif(package_folder("gradio") is None, reason="gradio (the extra web) is not installed")
 pytestmark = needs_gradio
 
 

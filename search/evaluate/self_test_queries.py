@@ -1,0 +1,249 @@
+"""Queries with one known answer each, drawn from the texts that an index holds.
+
+Known-item search asks for one thing that is known to be there. A query is a piece of a text, a few words within one
+clause that begin and end with words that say something, as a person would remember it; the answer is the place that
+the text is of. Pieces whose letters some text of another place holds as well, say a logo or a refrain, have more than
+one answer and are not asked for. Texts are taken from every kind and every video in turn, so that one long film does
+not speak for a whole library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import groupby, islice, pairwise, zip_longest
+
+from indexer.folding import SqueezedText, clean, is_spaceless, squeeze, squeezed
+from indexer.store.base import VectorStore
+from indexer.types import Modality, Record
+from search.catalogue import Catalogue
+from search.evaluate.progress import ReportProgress
+from search.evaluate.qrels import Span
+from search.lexical import FUNCTION_WORDS
+from search.merging import overlap_s
+
+__all__ = ["SOURCES", "KnownItem", "draw_known_items", "pieces_to_remember"]
+
+SOURCES: tuple[Modality, ...] = ("speech", "subtitle", "ocr", "description", "captions")
+"""The kinds of text that people remember the wording of."""
+
+_CLAUSE_END = re.compile(r"[.,;:!?…—–()\[\]{}\"«»“”„|/\\•♪♫*=<>\n、。！？「」]| - ")
+# What nobody begins or ends a memory with, besides the words of grammar that searching knows.
+_FILLERS = frozenset(
+    """
+    again always another anybody anything around away back before behind below between both down each else even ever
+    every everybody everything first get gets going gone got here last like many much near never next nobody nothing
+    now often once only other others per said same say says second see seen since somebody something soon still
+    three today until went while without yes yet
+    """.split()  # noqa: SIM905
+)
+_FEWEST_WORDS, _MOST_WORDS = 3, 8
+_LEAST_TELLING = 2
+_LEAST_LETTERS = 3
+_SPACELESS_WORD = 0.5  # ideographs and the like: two of them are about a word
+_ENOUGH_TEXTS = 30
+_COMMON_SHARE = 0.1
+_MOST_ELSEWHERE = 50
+_TRIES_PER_TEXT = 3
+_LOOKUPS_PER_QUERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """A query and the only place that answers it.
+
+    Args:
+        id: That of the record it was drawn from.
+        query: What to type.
+        source: The kind of text it was drawn from.
+        span: Where the text is said or shown; a description is of the whole video.
+        text: All of the text.
+    """
+
+    id: str
+    query: str
+    source: Modality
+    span: Span
+    text: str
+
+    @property
+    def has_moment(self) -> bool:
+        """Whether the answer is a moment and not a whole video."""
+        return self.source != "description" and self.span.end_s > self.span.start_s
+
+
+def draw_known_items(
+    store: VectorStore,
+    catalogue: Catalogue,
+    sources: Sequence[Modality],
+    *,
+    count: int,
+    seed: int = 0,
+    progress: ReportProgress | None = None,
+) -> tuple[KnownItem, ...]:
+    """At most ``count`` queries, from the sources and the videos in turn; the same seed draws the same ones.
+
+    Only the texts of as many videos are read as it takes.
+
+    Args:
+        store: The index.
+        catalogue: What is in it.
+        sources: Which kinds of text to draw from.
+        count: How many queries are wanted.
+        seed: Which of all possible ones.
+        progress: Told of every query.
+
+    Raises:
+        StoreError: the index cannot be read.
+    """
+    draw = _Draw(store, catalogue, seed, lookups=_LOOKUPS_PER_QUERY * count)
+    turns = zip_longest(*(draw.of_source(source) for source in sources))
+    drawn = []
+    for known in islice((known for turn in turns for known in turn if known), count):
+        drawn.append(known)
+        if progress is not None:
+            progress("choosing queries", len(drawn), count)
+    return tuple(sorted(drawn, key=lambda known: (SOURCES.index(known.source), known.id)))
+
+
+def pieces_to_remember(text: str, common: Iterable[str] = ()) -> list[str]:
+    """The pieces of a text that a person might remember: 3 to 8 words of a clause, with telling ones at both ends.
+
+    Args:
+        text: As it is written.
+        common: Words, squeezed, that say little in this company, besides those of ``search.lexical``.
+
+    Returns:
+        All such pieces; the whole text only where there is no other.
+    """
+    seen = squeeze(clean(text))
+    little = FUNCTION_WORDS.union(_FILLERS, common)
+    spans = [span for clause in _clauses(seen) for span in _spans(clause, little)]
+    parts = [span for span in spans if span != (0, len(seen.letters))]
+    return list(dict.fromkeys(seen.written(*span) for span in parts or spans))
+
+
+@dataclass(slots=True)
+class _Draw:
+    """Draws from one index; knows what was drawn, and how many more texts may be looked up."""
+
+    store: VectorStore
+    catalogue: Catalogue
+    seed: int
+    lookups: int
+    asked: set[str] = field(default_factory=set)
+    texts: dict[str, Mapping[Modality, Sequence[Record]]] = field(default_factory=dict)
+
+    def of_source(self, source: Modality) -> Iterator[KnownItem]:
+        """Queries of one source: one of every video, then a second one of every video, and so on."""
+        videos = [key for key in self.catalogue.videos if self._holds(key, source)]
+        waiting = deque(self._of_video(key, source) for key in self._shuffled(videos, source))
+        while waiting:
+            drawing = waiting.popleft()
+            if known := next(drawing, None):
+                yield known
+                waiting.append(drawing)
+
+    def _shuffled(self, names: Iterable[str], of: str = "") -> list[str]:
+        """In an order that hangs on the seed alone, whatever the order they came in."""
+        return sorted(names, key=lambda name: blake2b(f"{self.seed}/{of}/{name}".encode(), digest_size=8).digest())
+
+    def _holds(self, video_id: str, source: Modality) -> bool:
+        state = self.catalogue.commits[video_id].modalities.get(source)
+        return state is not None and state.count > 0
+
+    def _of_video(self, video_id: str, source: Modality) -> Iterator[KnownItem]:
+        records = {record.id: record for record in self._texts_of(video_id).get(source, ())}
+        common = _common_words(list(records.values()))
+        for record in (records[key] for key in self._shuffled(records)):
+            if piece := self._piece(record, common):
+                span = Span(video_id, record.start_s, record.end_s)
+                yield KnownItem(record.id, piece, source, span, record.text)
+
+    def _texts_of(self, video_id: str) -> Mapping[Modality, Sequence[Record]]:
+        if video_id not in self.texts:
+            records = sorted(self.store.records("text", video_id=video_id), key=lambda one: (one.modality, one.id))
+            self.texts[video_id] = {name: list(held) for name, held in groupby(records, lambda one: one.modality)}
+        return self.texts[video_id]
+
+    def _piece(self, record: Record, common: frozenset[str]) -> str:
+        """A piece of the text that was not drawn yet and has no other answer; empty if none of a few is."""
+        pieces = pieces_to_remember(record.text, common)
+        for piece in self._shuffled(pieces, record.id)[:_TRIES_PER_TEXT]:
+            if squeezed(piece) not in self.asked and self._is_only_there(piece, record):
+                self.asked.add(squeezed(piece))
+                return piece
+        return ""
+
+    def _is_only_there(self, piece: str, record: Record) -> bool:
+        """Whether no text of another place holds the piece; too many lookups, and it counts as not known to be so."""
+        self.lookups -= 1
+        if self.lookups < 0:
+            return False
+        holding = self.store.containing("text", [piece], _MOST_ELSEWHERE, modalities=SOURCES, vectors=False)
+        return all(_is_same_place(other, record) for other in holding if other.video_id in self.catalogue.videos)
+
+
+def _is_same_place(one: Record, other: Record) -> bool:
+    return one.video_id == other.video_id and (one.id == other.id or overlap_s(one, other) > 0)
+
+
+def _common_words(records: Sequence[Record]) -> frozenset[str]:
+    """The words of a language's grammar, as far as many texts of a video show it."""
+    if len(records) < _ENOUGH_TEXTS:
+        return frozenset()
+    held = Counter(letters for one in records for letters in {word.letters for word in _words_of(squeeze(one.text))})
+    return frozenset(letters for letters, count in held.items() if count > _COMMON_SHARE * len(records))
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word's letters, and where they stand among those of the text."""
+
+    letters: str
+    start: int
+    end: int
+
+    @property
+    def size(self) -> float:
+        """How many words it counts as."""
+        return _SPACELESS_WORD if is_spaceless(self.letters[0]) else 1.0
+
+    def tells(self, little: Collection[str]) -> bool:
+        """Whether it says something: no word of grammar, no number, no stray letter."""
+        if is_spaceless(self.letters[0]):
+            return True
+        return self.letters not in little and sum(letter.isalpha() for letter in self.letters) >= _LEAST_LETTERS
+
+
+def _words_of(seen: SqueezedText) -> Iterator[_Word]:
+    yield from (_Word(seen.letters[start:end], start, end) for start, end in pairwise(sorted(seen.breaks)))
+
+
+def _clauses(seen: SqueezedText) -> Iterator[list[_Word]]:
+    """The words between one punctuation mark and the next."""
+    clause: list[_Word] = []
+    for word in _words_of(seen):
+        if clause and _CLAUSE_END.search(seen.text, seen.places[word.start - 1][1], seen.places[word.start][0]):
+            yield clause
+            clause = []
+        clause.append(word)
+    if clause:
+        yield clause
+
+
+def _spans(clause: Sequence[_Word], little: Collection[str]) -> Iterator[tuple[int, int]]:
+    """The ranges of letters of all pieces of a clause that are short, long and telling enough."""
+    for first, word in enumerate(clause):
+        length = telling = 0.0
+        for last in clause[first:] if word.tells(little) else ():
+            length += last.size
+            if length > _MOST_WORDS:
+                break
+            if last.tells(little):
+                telling += last.size
+                if length >= _FEWEST_WORDS and telling >= _LEAST_TELLING:
+                    yield word.start, last.end
