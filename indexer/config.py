@@ -36,6 +36,7 @@ __all__ = [
 
 CONFIG_FILE = "config.toml"
 ENV_PREFIX = "SCENESEEK_"
+_SHARES = frozenset({"search.min_confidence"})
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | Mapping[str, float]
 
@@ -134,6 +135,11 @@ class SearchSettings:
     weights: Mapping[str, float] = _setting(
         dict.fromkeys(SPACE_OF_MODALITY, 1.0),
         "How much each kind of evidence counts; 0 leaves it out.",
+    )
+    min_confidence: float = _setting(
+        0.55,
+        "Leave out what a query without an answer would as soon have found: 0 keeps everything, 0.9 only what is "
+        "hardly found by chance. How high such queries score is measured once, and again when the index changes.",
     )
 
 
@@ -250,6 +256,10 @@ def _checked(name: str, value: object, origin: str) -> Value:
 
 
 def _check_range(name: str, value: Value, origin: str) -> None:
+    if name in _SHARES:
+        if not (isinstance(value, float) and 0 <= value <= 1):
+            raise ConfigError(f"{name} must be from 0 to 1, not {value} ({origin}).")
+        return
     if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
         raise ConfigError(f"{name} must be greater than 0, not {value} ({origin}).")
     for modality, weight in value.items() if isinstance(value, Mapping) else ():

@@ -12,15 +12,19 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from indexer.errors import IndexDamagedError, QueryError
+from indexer.models.base import OptionalRole
 from indexer.models.lifecycle import Lazy
 from indexer.store.base import VectorStore
 from indexer.types import SPACE_OF_MODALITY, Modality
+from search.background import KeptBackground, Measured
 from search.browsing import browse
 from search.calibration import Comparison
 from search.catalogue import Catalogue
 from search.conditions import ConditionFinder, Conditions
+from search.examples import example_queries
 from search.fusion import RRF_K, Calibration, Fusion
 from search.gathering import Gathering
+from search.judging import Judge
 from search.lexical import Wording
 from search.like import find_likeness
 from search.listing import Listing
@@ -32,6 +36,8 @@ from search.retrieval import Probe, Scope
 from search.syntax import ParsedQuery, parse_query
 
 __all__ = ["FindThumbnail", "Ranking", "SearchEngine", "SearchOptions"]
+
+_ROLES_OF_QUERIES: Sequence[OptionalRole] = ("sounds",)
 
 FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 
@@ -69,6 +75,8 @@ class Ranking:
         searched: The modalities looked at; none for a query of conditions alone, whose moments are not ranked.
         missing: The modalities that the query weighs and that could not be looked at.
         others: With grouping, the further moments of each video on the page by its id, as far as they were found.
+        unlikely: The nearest of the moments that were left out for ``query.min_confidence``, best first, at most
+            ``query.top_k``; with grouping the best one of each video that was not found.
         took_s: How long the search took, in seconds.
     """
 
@@ -78,6 +86,7 @@ class Ranking:
     searched: tuple[Modality, ...]
     missing: tuple[Modality, ...]
     others: Mapping[str, tuple[Moment, ...]] = field(default_factory=dict)
+    unlikely: tuple[Moment, ...] = ()
     took_s: float = 0.0
 
     @property
@@ -94,6 +103,8 @@ class SearchEngine:
         models: Gives the models of the index; called (perhaps more than once) when a query has to be encoded.
         thumbnails: Finds the picture of a video's instant, None where there is none.
         options: How to search.
+        kept_in: The folder for what unrelated queries score in this index (``search.background``); None keeps it in
+            memory only.
     """
 
     def __init__(
@@ -103,11 +114,13 @@ class SearchEngine:
         *,
         thumbnails: FindThumbnail | None = None,
         options: SearchOptions = DEFAULT_OPTIONS,
+        kept_in: Path | None = None,
     ) -> None:
         self._store = store
         self._models = models
         self._thumbnails = thumbnails
         self._options = options
+        self._background = KeptBackground(kept_in, options.calibrations)
         self._reading = Lock()
         self._catalogue: Catalogue | None = None
         self._is_stale = False
@@ -140,7 +153,9 @@ class SearchEngine:
 
         store = open_store(Path(path), name=name, url=url)
         models = Lazy(lambda: _models_of(store, device))
-        return cls(store, models.get, thumbnails=ThumbnailFolder(Path(path), name).find, options=options)
+        thumbnails = ThumbnailFolder(Path(path), name).find
+        kept_in = Path(path) / "unrelated" / name if Path(path).is_dir() else None
+        return cls(store, models.get, thumbnails=thumbnails, options=options, kept_in=kept_in)
 
     def search(self, query: Query | str, *, top_k: int | None = None) -> Ranking:
         """Find the moments that match a query.
@@ -169,6 +184,14 @@ class SearchEngine:
             QueryError: a part of it reads as a condition and is none.
         """
         return parse_query(text, self.catalogue().facet_names)
+
+    def examples(self, count: int = 6) -> tuple[str, ...]:
+        """At most so many queries that this index has an answer to, for somebody who does not know what to type.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        return example_queries(self._store, self.catalogue(), count)
 
     def catalogue(self) -> Catalogue:
         """What there is to search, as last read; read anew when the store says that it may have changed."""
@@ -226,6 +249,7 @@ class SearchEngine:
         """List moments until there is one more than the page needs, or no more to find."""
         wording = Wording.of(query.wording)
         fusion = replace(self._fusion(query, probes), wording=query.wording, distinctness=wording.distinctness)
+        judge = Judge(self._measured(query, catalogue), probes, query.wording)
         gathering = Gathering(
             self._store,
             catalogue,
@@ -235,14 +259,25 @@ class SearchEngine:
             fusion=fusion,
             depth=self._options.depth,
         )
-        listing = Listing(catalogue.videos, fusion, self._options.merging)
+        listing = Listing(catalogue.videos, fusion, self._options.merging, judge.moment, query.min_confidence)
         while scope.video_ids and _found(listing, query) <= query.offset + query.top_k:
             if gathering.exhausted:
                 break
-            listing.add(gathering.next_level(scope))
+            level = gathering.next_level(scope)
+            listing.add(level)
+            if judge.excludes_deeper(level, query.min_confidence):
+                break
             if query.group_by_video:
                 scope = scope.besides(listing.by_video.keys())
         return listing
+
+    def _measured(self, query: Query, catalogue: Catalogue) -> Measured | None:
+        """What unrelated queries score, if known or needed. What must be said or seen is no question of confidence."""
+        if not query.wording or query.phrases or any(not one.negated for one in query.objects):
+            return None
+        if query.min_confidence > 0:
+            return self._background.measured(self._store, catalogue, self._models())
+        return self._background.known(catalogue)
 
     def _fusion(self, query: Query, probes: Sequence[Probe]) -> Fusion:
         return Fusion(
@@ -262,6 +297,7 @@ class SearchEngine:
             searched=tuple(name for name in SPACE_OF_MODALITY if name in searched),
             missing=_missing(query, searched, catalogue),
             others=self._others(page, listing) if query.group_by_video else {},
+            unlikely=tuple(map(self._pictured, _unlikely(listing, query))),
         )
 
     def _others(self, page: Sequence[Moment], listing: Listing) -> Mapping[str, tuple[Moment, ...]]:
@@ -298,6 +334,16 @@ def _found(listing: Listing, query: Query) -> int:
     return len(listing.by_video if query.group_by_video else listing.moments)
 
 
+def _unlikely(listing: Listing, query: Query) -> Sequence[Moment]:
+    if not query.group_by_video:
+        return listing.unlikely[: query.top_k]
+    best: dict[str, Moment] = {}
+    for moment in listing.unlikely:
+        if moment.video.id not in listing.by_video:
+            best.setdefault(moment.video.id, moment)
+    return list(best.values())[: query.top_k]
+
+
 def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue) -> tuple[Modality, ...]:
     """What a text cannot be looked for in; for a picture or a moment, only what the index lacks."""
     return tuple(
@@ -316,4 +362,4 @@ def _models_of(store: VectorStore, device: str) -> QueryModels:
         raise IndexDamagedError(
             "The index does not say which models it was made with.", hint="Delete its folder and index again."
         )
-    return models_of(manifest, device=device)
+    return models_of(manifest, device=device, roles=_ROLES_OF_QUERIES)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import PurePath
 from types import MappingProxyType
@@ -23,6 +24,7 @@ __all__ = [
     "FacetCondition",
     "Filters",
     "Operator",
+    "date_of",
     "facets_of",
     "matches_path",
     "parse_condition",
@@ -30,7 +32,7 @@ __all__ = [
 
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 
-BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "size", "has_audio")
+BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "size", "date", "has_audio")
 DESCRIPTORS = ("cuts", "cuts_per_minute", "frame_rate", "language", "loudness", "resolution", "speech_ratio")
 """Facts that indexing may find out (``indexer.descriptors``); which of them are known depends on what it did."""
 
@@ -46,6 +48,7 @@ _COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
     }
 )
 _CONDITION = re.compile(r"\s*(?P<name>[^=!<>]*?)\s*(?P<op>!=|<=|>=|==|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_DAY = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 _TRUTH: Mapping[str, bool] = MappingProxyType(
     {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 )
@@ -54,7 +57,8 @@ _TRUTH: Mapping[str, bool] = MappingProxyType(
 def facets_of(video: Video) -> dict[str, Facet]:
     """What a video can be filtered by, names folded: built-in facets win over its own, and these over descriptors.
 
-    ``duration`` is in seconds, ``width`` and ``height`` in pixels as displayed, ``size`` in bytes.
+    ``duration`` is in seconds, ``width`` and ``height`` in pixels as displayed, ``size`` in bytes, ``date`` as
+    ``date_of`` says.
     """
     built_in: dict[str, Facet] = {
         "label": video.label,
@@ -64,10 +68,19 @@ def facets_of(video: Video) -> dict[str, Facet]:
         "width": video.width,
         "height": video.height,
         "size": video.size,
+        "date": date_of(video),
         "has_audio": video.has_audio,
     }
     own = {fold(name): value for facts in (video.descriptors, video.facets) for name, value in facts.items()}
     return own | built_in
+
+
+def date_of(video: Video) -> str:
+    """The day a video's file was last changed, as ``YYYY-MM-DD`` in this computer's time zone; "" if it is unknown."""
+    try:
+        return date.fromtimestamp(video.mtime_ns / 1e9).isoformat()
+    except (OverflowError, OSError, ValueError):
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +88,11 @@ class FacetCondition:
     """One fact a video must have, such as ``duration < 60``.
 
     Two numbers (or texts that read as numbers) compare as numbers, anything else as text without case and accents.
-    A text is never smaller or larger than a number. A video without the fact meets only ``!=``.
+    A text is never smaller or larger than a number. A video without the fact meets only ``!=``. A ``date`` is compared
+    with a day, a month or a year as a whole: 31 May 2024 meets ``date<=2024-05`` and ``date=2024``.
 
     Raises:
-        QueryError: the name is empty or the operator unknown.
+        QueryError: the name is empty, the operator unknown, or a date is compared with what is none.
     """
 
     name: str
@@ -90,13 +104,24 @@ class FacetCondition:
             raise QueryError("A filter does not say which fact it is about.", hint="Write it like duration<60.")
         if self.op not in _OPERATORS:
             raise QueryError(f"'{self.op}' compares nothing.", hint=f"Use one of {' '.join(_OPERATORS)}.")
+        if self._is_about_date and _DAY.fullmatch(str(self.value).strip()) is None:
+            raise QueryError(
+                f"'{self.value}' is no date to compare with.", hint="Write it like date>=2024-05 or date=2024-05-31."
+            )
 
     def holds(self, facets: Mapping[str, Facet]) -> bool:
         """Whether a video with these facets (as ``facets_of`` gives them) meets the condition."""
         fact = facets.get(fold(self.name))
-        if fact is None:
+        if fact is None or (self._is_about_date and not fact):
             return self.op == "!="
+        if self._is_about_date:
+            wanted = str(self.value).strip()
+            return _COMPARE[self.op](str(fact)[: len(wanted)], wanted)
         return _compare(fact, self.op, self.value)
+
+    @property
+    def _is_about_date(self) -> bool:
+        return fold(self.name) == "date"
 
 
 @dataclass(frozen=True, slots=True)

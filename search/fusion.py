@@ -32,7 +32,7 @@ from typing import TypeVar
 
 from indexer.types import Modality
 
-__all__ = ["RRF_K", "Calibration", "Fusion", "mean_ranks", "reciprocal_rank_fusion"]
+__all__ = ["RRF_K", "Calibration", "Fusion", "mean_ranks", "reciprocal_rank_fusion", "shortness"]
 
 RRF_K = 60.0
 
@@ -62,8 +62,11 @@ class Calibration:
         """The calibration for a query and a record's text; the same where the record has none."""
         if not (self.brevity and text):
             return self
-        rise = self.brevity / (_length(query) * _length(text)) ** 0.7
-        return Calibration(self.floor + rise, self.ceiling)
+        return Calibration(self.floor + self.rise(query, text), self.ceiling)
+
+    def rise(self, query: str, text: str) -> float:
+        """How much higher the floor lies for their brevity, 0 or more; 0 for a record without text."""
+        return self.brevity * shortness(query) * shortness(text) if self.brevity and text else 0.0
 
     def strength(self, cosine: float) -> float:
         """How much a cosine is evidence: 0 up to the floor, 1 from the ceiling on, linear between."""
@@ -92,6 +95,11 @@ class Fusion:
         """What a hit of this lexical score at this rank by words adds."""
         weight = self.weights[modality] * lexical**2 * self.distinctness
         return reciprocal_rank_fusion({modality: rank}, {modality: weight}, self.k)
+
+
+def shortness(text: str) -> float:
+    """1 for a single word, less the longer the text is."""
+    return float(_length(text) ** -0.7)
 
 
 def _length(text: str) -> int:

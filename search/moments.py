@@ -22,6 +22,9 @@ class Hit:
     ``lexical`` says in [0, 1] how far the record holds the query's very words (see ``search.lexical``; 1 is the whole
     phrase), and ``matched`` are these words, or the phrase, as they stand in ``text``. A hit that was found by its
     words alone may have any cosine.
+
+    ``z_score`` and ``false_alarm_rate`` say how the hit stands among the best hits of queries that have no answer here,
+    by meaning or by words, whichever says more (``search.false_alarms``); None where that is not known.
     """
 
     record_id: str
@@ -37,6 +40,8 @@ class Hit:
     evidence: float = 0.0
     lexical: float = 0.0
     matched: tuple[str, ...] = ()
+    z_score: float | None = None
+    false_alarm_rate: float | None = None
 
     @property
     def likeness(self) -> float:
@@ -55,6 +60,8 @@ class Moment:
 
     ``score`` is the fused score, ``fused_score(hits)``; it orders the moments of one query and says nothing across
     queries. ``time_s`` is the instant of the best evidence that says where in the video. ``hits`` are best first.
+    ``confidence`` in [0, 1] is the probability that a query without an answer finds nothing as good, which can be
+    compared across queries; None where it is not known, as for pictures.
     """
 
     video: Video
@@ -64,6 +71,7 @@ class Moment:
     score: float
     hits: tuple[Hit, ...]
     thumbnail: Path | None = None
+    confidence: float | None = None
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

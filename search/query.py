@@ -80,6 +80,7 @@ class Query:
         phrases: What must be said or written, word for word, in every moment found.
         without: Words or phrases that must be neither said nor written nor seen in it.
         objects: Which objects must be seen in it, and which must not.
+        min_confidence: Leave out moments whose confidence is known and lower, in [0, 1]; 0 leaves none out.
 
     Raises:
         QueryError: any of this does not hold.
@@ -96,6 +97,7 @@ class Query:
     phrases: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     objects: tuple[ObjectCondition, ...] = ()
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         # Bytes that are no text, as other encodings leave them in a terminal, have no meaning to search for.
@@ -108,6 +110,7 @@ class Query:
         _check_phrases((*self.phrases, *self.without))
         _check_weights(self.weights)
         _check_page(self.top_k, self.offset)
+        _check_confidence(self.min_confidence)
 
     def weight(self, modality: Modality) -> float:
         """How much a modality counts, 0 or more."""
@@ -177,3 +180,8 @@ def _check_page(top_k: int, offset: int) -> None:
         raise QueryError(f"{top_k} moments were asked for.", hint="Ask for at least 1.")
     if offset < 0:
         raise QueryError(f"The answer cannot start at place {offset}.", hint="The first place is 0.")
+
+
+def _check_confidence(least: float) -> None:
+    if not 0 <= least <= 1:
+        raise QueryError(f"The least confidence is {least}.", hint="Give a number from 0 (all moments) to 1.")

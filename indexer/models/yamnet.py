@@ -177,6 +177,16 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
         """``(n, dim)`` float32, L2-normalised, in the space of the sounds: the text encoder's queries."""
         return self._texts.encode_queries(texts)
 
+    @property
+    def vocabulary(self) -> Embedding:
+        """``(classes, dim)``: the classes' vectors, which every sound's is a mixture of.
+
+        Raises:
+            WeightsMissingError: the file is not here and cannot be fetched.
+            WeightsDamagedError: it cannot be loaded.
+        """
+        return self._class_vectors()
+
     def class_scores(self, windows: Sequence[Samples]) -> NDArray[np.float32]:
         """``(n, 521)``: how likely each class is heard in each window, in [0, 1]; a row does not sum to 1."""
         loaded = self._model.get()
@@ -187,8 +197,13 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
     def _load(self) -> _Loaded:
         names = self.class_names
         interpreter = _interpreter(self.file, len(names))
-        parts = [cached_documents(texts, self._texts, self._cache_folder) for texts in class_texts(names)]
-        return _Loaded(interpreter, names, normalised(np.asarray(parts[0] + parts[1], np.float32)))
+        return _Loaded(interpreter, names, self._class_vectors())
+
+    def _class_vectors(self) -> Embedding:
+        names, sayings = (
+            cached_documents(texts, self._texts, self._cache_folder) for texts in class_texts(self.class_names)
+        )
+        return normalised(np.asarray(names + sayings, np.float32))
 
 
 def class_texts(names: Sequence[str]) -> tuple[list[str], list[str]]:
