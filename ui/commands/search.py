@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
+from ui.answers import as_cards, as_json, best_hits
 from ui.console import answer_console, plain, print_json, side_console
+from ui.export import format_of, write_export
 from ui.highlight import excerpt, pieces
-from ui.html_page import Evidence, MomentCard, format_span, write_search_page
+from ui.html_page import format_span, write_search_page
+from ui.pictures import read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from PIL.Image import Image as Picture
     from rich.console import Console
 
     from indexer.types import Image, Modality
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["SearchRequest", "print_moments", "search_moments"]
 
 _LONGEST_TEXT = 200
-_LONGEST_ON_PAGE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class SearchRequest:
     page: int = 1
     by_video: bool = False
     html: Path | None = None
+    export: Path | None = None
     as_json: bool = False
 
 
@@ -51,30 +53,36 @@ def search_moments(context: Context, request: SearchRequest) -> None:
     """Search, and print what was found.
 
     Raises:
-        UsageError: two kinds of output were asked for, or the page cannot be written.
+        UsageError: two kinds of output were asked for, or the file cannot be written.
         QueryError: the request cannot be understood or answered.
         StoreError: there is no index, or it cannot be read.
     """
     from indexer.errors import UsageError
     from search.engine import SearchEngine
 
-    if request.html is not None and request.as_json:
-        raise UsageError("--html and --json were both asked for.", hint="Use one of them.")
+    if sum([request.html is not None, request.export is not None, request.as_json]) > 1:
+        raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
+    if request.export is not None:
+        format_of(request.export)
     settings = context.settings
     given = _given(context, request)
     with SearchEngine.open(
         context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
     ) as engine:
-        ranking = engine.search(engine.parse(request.text).query(**given))
+        query = engine.parse(request.text).query(**given)
+        ranking = engine.search(replace(query, min_confidence=settings.search.min_confidence))
     question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
     for modality in ranking.missing:
         if modality in _asked_for(ranking, request):
             _say_missing(modality)
     if request.html is not None:
-        write_search_page(request.html, "sceneseek", question, _cards(ranking))
+        write_search_page(request.html, "sceneseek", question, as_cards(ranking))
         side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
+    elif request.export is not None:
+        write_export(request.export, ranking, question)
+        side_console().print(f"{len(ranking.moments)} moments written to {plain(request.export)}.", soft_wrap=True)
     elif request.as_json:
-        print_json(_as_json(ranking, question))
+        print_json(as_json(ranking, question))
     else:
         _print_answer(answer_console(), ranking, request)
 
@@ -88,7 +96,7 @@ def print_moments(console: Console, ranking: Ranking) -> None:
         more = f"  [dim]+{others} more in this video[/]" if others else ""
         console.print(f"{rank:3}  {when}  [bold]{plain(_name(moment))}[/]{label}{more}", soft_wrap=True)
         console.print(f"     [dim]{plain(_short_path(moment.video.path))}[/]", soft_wrap=True)
-        reasons = "  ".join(_reason(hit, is_ranked=bool(ranking.searched)) for hit in _best_hits(moment))
+        reasons = "  ".join(_reason(hit, is_ranked=bool(ranking.searched)) for hit in best_hits(moment))
         if reasons:
             console.print(f"     {reasons}", soft_wrap=True)
 
@@ -108,7 +116,7 @@ class _Given(TypedDict):
 def _given(context: Context, request: SearchRequest) -> _Given:
     top_k = context.settings.search.top_k
     return _Given(
-        image=_picture(request.image) if request.image else None,
+        image=read_picture(request.image) if request.image else None,
         like=_moment_named(request.like) if request.like else None,
         filters=_filters(request),
         weights=_weights(context.settings.search.weights, request),
@@ -155,38 +163,6 @@ def _only(request: SearchRequest) -> set[Modality]:
     return {modality_named(name.strip()) for text in request.only for name in text.split(",") if name.strip()}
 
 
-def _picture(path: Path) -> Image:
-    import warnings
-
-    from PIL import Image as Pictures
-    from PIL import ImageOps
-
-    from indexer.errors import QueryError
-
-    try:
-        with warnings.catch_warnings(), Pictures.open(path) as picture:
-            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
-            return _as_rgb(ImageOps.exif_transpose(picture))
-    except (OSError, ValueError, Pictures.DecompressionBombError) as error:
-        raise QueryError(f"{path} is no picture that can be read.", hint="Give a JPEG or PNG file.") from error
-
-
-def _as_rgb(picture: Picture) -> Image:
-    """8-bit RGB; deeper greys are scaled, where Pillow would cut them off, and what is transparent is white."""
-    import numpy as np
-    from PIL import Image as Pictures
-
-    if picture.mode.startswith(("I", "F")):
-        values = np.nan_to_num(np.asarray(picture, np.float64))
-        full = 65535.0 if picture.mode.startswith("I") else max(1.0, float(values.max()))
-        grey = np.clip(values / full * 255, 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[..., np.newaxis], 3, axis=2)
-    if picture.has_transparency_data:
-        shown = picture.convert("RGBA")
-        picture = Pictures.alpha_composite(Pictures.new("RGBA", shown.size, "white"), shown)
-    return np.asarray(picture.convert("RGB"))
-
-
 def _moment_named(text: str) -> tuple[str, float]:
     """``VIDEO@SECONDS``, or ``VIDEO@h:mm:ss``."""
     from indexer.errors import QueryError
@@ -203,10 +179,19 @@ def _moment_named(text: str) -> tuple[str, float]:
 def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) -> None:
     if not ranking.moments:
         console.print("Nothing found." if request.page == 1 else "There are no more moments.")
-        console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
+        if not ranking.unlikely:
+            console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
     print_moments(console, ranking)
     if ranking.has_more:
         console.print(f"[dim]More with --page {request.page + 1}.[/]")
+    elif ranking.unlikely:
+        console.print(_about_unlikely(len(ranking.unlikely), is_all=not ranking.moments), soft_wrap=True)
+
+
+def _about_unlikely(count: int, *, is_all: bool) -> str:
+    which = "The nearest" if is_all else "The next"
+    told = f"{which} {count} moments are" if count > 1 else f"{which} moment is"
+    return f"{told} unlikely to be it; --min-confidence 0 shows {'them' if count > 1 else 'it'}."
 
 
 def _say_missing(modality: Modality) -> None:
@@ -233,10 +218,6 @@ def _short_path(path: Path) -> str:
     return str(path)
 
 
-def _best_hits(moment: Moment) -> list[Hit]:
-    return [hit for hit in (moment.best_hit(modality) for modality in moment.modalities) if hit is not None]
-
-
 def _reason(hit: Hit, *, is_ranked: bool) -> str:
     """Why a hit is there; where nothing was asked for but conditions, only what it says."""
     if not is_ranked:
@@ -250,81 +231,3 @@ def _quotation(hit: Hit) -> str:
         return ""
     shown = pieces(excerpt(hit.text, hit.matched, _LONGEST_TEXT), hit.matched)
     return f" “{''.join(f'[bold]{plain(part)}[/]' if found else plain(part) for part, found in shown)}”"
-
-
-def _as_json(ranking: Ranking, question: str) -> dict[str, Any]:
-    return {
-        "query": question,
-        "took_s": round(ranking.took_s, 4),
-        "total": ranking.total,
-        "has_more": ranking.has_more,
-        "searched": ranking.searched,
-        "missing": ranking.missing,
-        "moments": [
-            _moment_as_json(rank, moment) for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1)
-        ],
-    }
-
-
-def _moment_as_json(rank: int, moment: Moment) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "video_id": moment.video.id,
-        "path": str(moment.video.path),
-        "title": moment.video.title,
-        "label": moment.video.label,
-        "start_s": round(moment.start_s, 3),
-        "end_s": round(moment.end_s, 3),
-        "time_s": round(moment.time_s, 3),
-        "score": round(moment.score, 6),
-        "modalities": moment.modalities,
-        "hits": [
-            {
-                "modality": hit.modality,
-                "cosine": round(hit.score, 6),
-                "words": round(hit.lexical, 6),
-                "matched": hit.matched,
-                "rank": hit.rank,
-                "start_s": round(hit.start_s, 3),
-                "end_s": round(hit.end_s, 3),
-                "text": hit.text,
-            }
-            for hit in moment.hits
-        ],
-        "thumbnail": str(moment.thumbnail.resolve()) if moment.thumbnail else None,
-    }
-
-
-def _cards(ranking: Ranking) -> list[MomentCard]:
-    return [_card(rank, moment) for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1)]
-
-
-def _card(rank: int, moment: Moment) -> MomentCard:
-    video = moment.video
-    return MomentCard(
-        rank=rank,
-        video_id=video.id,
-        path=video.path,
-        title=video.title,
-        label=video.label,
-        start_s=moment.start_s,
-        end_s=moment.end_s,
-        time_s=moment.time_s,
-        score=moment.score,
-        evidence=tuple(_evidence(hit) for hit in _best_hits(moment)),
-        thumbnail=_thumbnail(moment.thumbnail),
-    )
-
-
-def _evidence(hit: Hit) -> Evidence:
-    text = excerpt(hit.text, hit.matched, _LONGEST_ON_PAGE)
-    return Evidence(hit.modality, hit.score, text, hit.lexical, hit.matched)
-
-
-def _thumbnail(path: Path | None) -> bytes | None:
-    """Its bytes; None where there is no picture, or none that a browser could show."""
-    try:
-        content = b"" if path is None else path.read_bytes()
-    except OSError:
-        return None
-    return content if content.startswith(b"\xff\xd8\xff") else None

@@ -1,0 +1,116 @@
+"""What was found, as a file for other programs: spreadsheets, scripts, browsers and editing suites.
+
+tables.py        CSV and JSON
+edit_lists.py    CMX3600 EDL and OpenTimelineIO
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from search.engine import Ranking
+    from search.moments import Moment
+
+__all__ = ["EXPORT_FORMATS", "MEDIA_TYPES", "ExportFormat", "export_ranking", "format_of", "write_export"]
+
+ExportFormat: TypeAlias = Literal["csv", "json", "html", "edl", "otio"]
+
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+MEDIA_TYPES: Mapping[ExportFormat, str] = MappingProxyType(
+    {
+        "csv": "text/csv",
+        "json": "application/json",
+        "html": "text/html",
+        "edl": "text/plain",
+        "otio": "application/json",
+    }
+)
+
+
+def export_ranking(ranking: Ranking, question: str, form: ExportFormat, *, shows_paths: bool = True) -> bytes:
+    """A page of a ranking as the content of a file, in UTF-8.
+
+    Args:
+        ranking: What was found.
+        question: What was asked, in words.
+        form: One of ``EXPORT_FORMATS``.
+        shows_paths: Whether the file may say where videos lie on this machine; else it names them by title or id, as
+            if they lay in ``/``.
+
+    Raises:
+        UsageError: an edit list cannot hold that many moments.
+    """
+    from ui.export.edit_lists import as_edl, as_otio, start_timecodes
+    from ui.export.tables import as_csv, as_json_text
+
+    starts = start_timecodes(ranking) if form in ("edl", "otio") else {}
+    shown = ranking if shows_paths else _without_places(ranking, has_pictures=form == "html")
+    writers: Mapping[ExportFormat, Callable[[], bytes]] = {
+        "csv": lambda: as_csv(shown),
+        "json": lambda: as_json_text(shown, question),
+        "html": lambda: _as_page(shown, question),
+        "edl": lambda: as_edl(shown, question, starts),
+        "otio": lambda: as_otio(shown, question, starts),
+    }
+    return writers[form]()
+
+
+def format_of(path: Path) -> ExportFormat:
+    """The format that a file's name asks for.
+
+    Raises:
+        UsageError: it asks for none that there is.
+    """
+    asked = path.suffix.lower().removeprefix(".")
+    if asked not in EXPORT_FORMATS:
+        known = ", ".join(f".{name}" for name in EXPORT_FORMATS)
+        raise UsageError(f"{path} does not say in which format to write.", hint=f"End its name in one of {known}.")
+    return asked
+
+
+def write_export(path: Path, ranking: Ranking, question: str) -> Path:
+    """Write a page of a ranking to ``path``, whole or not at all, in the format of its name; returns ``path``.
+
+    Raises:
+        UsageError: the name asks for no known format, or the file cannot be written.
+    """
+    content = export_ranking(ranking, question, format_of(path))
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder you can write to."
+        ) from error
+    return path
+
+
+def _without_places(ranking: Ranking, *, has_pictures: bool) -> Ranking:
+    """The ranking with videos that lie nowhere; thumbnails are read while a page is written, and else named."""
+    return replace(ranking, moments=tuple(_without_place(moment, has_pictures) for moment in ranking.moments))
+
+
+def _without_place(moment: Moment, has_picture: bool) -> Moment:
+    video = moment.video
+    name = (video.title.strip() or video.id).replace("/", "_")
+    nowhere = Path("/", name if name.endswith(video.path.suffix) else name + video.path.suffix)
+    thumbnail = moment.thumbnail if has_picture else None
+    return replace(moment, video=replace(video, path=nowhere), thumbnail=thumbnail)
+
+
+def _as_page(ranking: Ranking, question: str) -> bytes:
+    from ui.answers import as_cards
+    from ui.html_page import render_search_page
+
+    return render_search_page("sceneseek", question, as_cards(ranking)).encode()
