@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Wheels and checksums only from the package index that pip is set up for; exact versions of the tested set.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
+# Finds accessibility faults in the page, in the browser tests.
+AXE := axe-core@4.14.1
+
 .PHONY: install demo test lint format benchmarks clean
 
 install: $(VENV)/.installed
@@ -40,4 +43,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) --editable '.[all,test]'
+	@if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/axe-core $(AXE); \
+	else echo "npm is not installed: accessibility will not be checked"; fi
 	@touch $@

@@ -15,7 +15,7 @@ import typer
 from ui.console import INTERRUPTED, fail, say_interrupted
 from ui.context import Context, Flags
 from ui.evaluate_cli import evaluate_app
-from ui.options import Config, Device, Index, Json, Quiet
+from ui.options import Config, Device, Index, Json, Labels, Paths, Quiet, Where
 
 __all__ = ["app", "main"]
 
@@ -31,7 +31,11 @@ app.add_typer(evaluate_app)
 
 
 def main() -> None:
-    """Run the command line; our own errors become a message and their exit code."""
+    """Run the command line; our own errors become a message and their exit code.
+
+    Raises:
+        SystemExit: when it is done, with the exit code.
+    """
     from indexer.errors import SceneseekError
 
     # Threads that spin while they wait make models several times slower beside a busy decoder; read when PyTorch loads.
@@ -95,7 +99,11 @@ def index_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Index folders of videos. Run it again whenever they change: only what changed is done."""
+    """Index folders of videos. Run it again whenever they change: only what changed is done.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.index import IndexRequest, index_videos
 
     flags: Flags = {
@@ -128,14 +136,9 @@ def search_command(
         int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. (default: 10)")
     ] = None,
     page: Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page of the moments.")] = 1,
-    label: Annotated[list[str] | None, typer.Option("--label", help="Only videos with this label.")] = None,
-    path: Annotated[
-        list[str] | None, typer.Option("--path", metavar="GLOB", help="Only files that match, as 'holiday/*'.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITION", help="Only such videos: 'duration<60', 'year=1999'."),
-    ] = None,
+    label: Labels = None,
+    path: Paths = None,
+    where: Where = None,
     weight: Annotated[
         list[str] | None,
         typer.Option("--weight", metavar="KIND=NUMBER", help="How much a kind of evidence counts: 'subtitle=2'."),
@@ -144,12 +147,22 @@ def search_command(
         list[str] | None, typer.Option("--only", metavar="KIND", help="Only this kind: frames, speech, ocr ...")
     ] = None,
     by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", metavar="NUMBER", min=0.0, max=1.0, help="Leave out unlikely moments; 0: none."
+        ),
+    ] = None,
     image: Annotated[
         Path | None, typer.Option("--image", metavar="FILE", help="Find what looks like this picture.")
     ] = None,
     like: Annotated[str, typer.Option("--like", metavar="VIDEO@SECONDS", help="Find what is like this moment.")] = "",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures instead.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Write a .csv, .json, .html, .edl or .otio file instead."),
     ] = None,
     device: Device = None,
     config: Config = None,
@@ -170,23 +183,19 @@ def search_command(
         page=page,
         by_video=by_video,
         html=html,
+        export=export,
         as_json=as_json,
     )
-    flags: Flags = {"search.top_k": top_k, "models.device": device}
+    flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
     search_moments(Context.load(config, index, flags), request)
 
 
 @app.command("list")
 def list_command(
     index: Index = None,
-    label: Annotated[list[str] | None, typer.Option("--label", help="Only videos with this label.")] = None,
-    path: Annotated[
-        list[str] | None, typer.Option("--path", metavar="GLOB", help="Only files that match, as 'holiday/*'.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITION", help="Only such videos: 'language=en', 'cuts>10'."),
-    ] = None,
+    label: Labels = None,
+    path: Paths = None,
+    where: Where = None,
     sort: Annotated[
         str, typer.Option("--sort", metavar="FACT", help="As duration, or -loudness for the largest first.")
     ] = "path",
@@ -211,7 +220,11 @@ def status_command(index: Index = None, config: Config = None, as_json: Json = F
 
 @app.command("verify")
 def verify_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
-    """Check that the index holds what it says it holds, and say what to do if not."""
+    """Check that the index holds what it says it holds, and say what to do if not.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.inspect import verify_records
 
     raise typer.Exit(verify_records(Context.load(config, index), as_json=as_json))
@@ -266,16 +279,54 @@ def config_command(
         print_settings(Context.load(config, index), as_json=as_json)
 
 
+@app.command("serve")
+def serve_command(
+    index: Index = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="(default: 7860, or the next free one)")
+    ] = 0,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in; use --auth then.")
+    ] = "127.0.0.1",
+    auth: Annotated[
+        str, typer.Option("--auth", metavar="USER:PASSWORD", envvar="SCENESEEK_AUTH", help="Who may look.")
+    ] = "",
+    token: Annotated[
+        str, typer.Option("--token", metavar="TEXT", envvar="SCENESEEK_TOKEN", help="A secret in the link instead.")
+    ] = "",
+    opens_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = False,
+    device: Device = None,
+    config: Config = None,
+) -> None:
+    """The page in your browser: search, play the moment, manage the library, evaluate.\f
+
+    Raises:
+        SceneseekError: it cannot be served there.
+    """
+    from ui.commands.serve import ServeRequest, serve_page
+
+    request = ServeRequest(host, port, auth, token, opens_browser)
+    serve_page(Context.load(config, index, {"models.device": device}), request)
+
+
 @app.command("demo")
 def demo_command(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
     index: Index = None,
+    serves: Annotated[
+        bool | None, typer.Option("--serve/--no-serve", help="Show it in the browser. (default: in a terminal)")
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Build a small sample library, index it, and search it: by what is seen, said and written."""
+    """Build a small sample library, index it, search it, and show it in the browser.\f
+
+    Raises:
+        typer.Exit: with the exit code of the command.
+    """
     from ui.commands.demo import run_demo
 
-    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder))
+    serves = sys.stdout.isatty() if serves is None else serves
+    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder, serves=serves))
 
 
 def _strategy(strategy: str | None, sampling: str | None) -> str | None:

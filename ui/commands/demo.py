@@ -18,8 +18,8 @@ __all__ = ["run_demo"]
 _MOMENTS_EACH = 3
 
 
-def run_demo(context: Context, folder: Path) -> int:
-    """Build, index, search, and say what to type next; the exit code is that of indexing.
+def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
+    """Build, index, search, say what to type next, and with ``serves`` show the page; the exit code is indexing's.
 
     Raises:
         UsageError: a package whose pictures are needed is not installed.
@@ -32,6 +32,10 @@ def run_demo(context: Context, folder: Path) -> int:
     exit_code = index_videos(context, IndexRequest(paths=(library,)))
     _search_it(context, library)
     _say_next(context)
+    if serves:
+        from ui.commands.serve import ServeRequest, serve_page
+
+        serve_page(context, ServeRequest(opens_browser=True))
     return exit_code
 
 
@@ -54,6 +58,7 @@ def _say_next(context: Context) -> None:
     console.print("\n[bold]Try it yourself:[/]")
     for line in (
         f'{command} search --index {plain(context.index_folder)} "a blue bus in the street"',
+        f"{command} serve --index {plain(context.index_folder)} --open        the same in your browser",
         f'{command} index FOLDER        your own videos; then: {command} search "what you remember"',
         f"{command} --help",
     ):

@@ -1,0 +1,54 @@
+"""What the page's script and links ask for besides Gradio: the time line of a video, and an answer as a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from indexer.errors import SceneseekError
+from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
+from ui.web.library import Library
+from ui.web.search_form import SearchForm
+from ui.web.search_page import SearchPage
+
+__all__ = ["answers_router"]
+
+
+def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
+    """The routes ``/moments/VIDEO?FORM`` and ``/export/FORMAT?FORM``; with ``shows_paths`` a file says where videos lie."""
+    router = APIRouter()
+    page = SearchPage(library)
+
+    @router.get("/moments/{video_id}")
+    def moments(video_id: str, request: Request) -> dict[str, Any]:
+        """Every moment of one video that answers the form in the address."""
+        try:
+            found = page.timeline(SearchForm.from_address(request.url.query), video_id)
+        except SceneseekError as error:
+            raise _refused(error) from error
+        return {"moments": [asdict(mark) for mark in found]}
+
+    @router.get("/export/{form}")
+    def export(form: str, request: Request) -> Response:
+        """The moments that answer the form in the address, best first or in order of time, as a file."""
+        if form not in EXPORT_FORMATS:
+            raise HTTPException(404, f"There are {', '.join(EXPORT_FORMATS)}, and no '{form[:20]}'.")
+        asked = SearchForm.from_address(request.url.query)
+        try:
+            content = export_ranking(page.whole_ranking(asked), page.question(asked), form, shows_paths=shows_paths)
+        except SceneseekError as error:
+            raise _refused(error) from error
+        headers = {
+            "Content-Disposition": f'attachment; filename="moments.{form}"',
+            "Cache-Control": "private, no-store",
+        }
+        return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
+
+    return router
+
+
+def _refused(error: SceneseekError) -> HTTPException:
+    hint = f" {error.hint}" if error.hint else ""
+    return HTTPException(400 if error.exit_code == 2 else 500, f"{error.message}{hint}")

@@ -1,0 +1,216 @@
+"""The Search tab: controls, and what happens when they are used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+
+from indexer.errors import SceneseekError
+from indexer.types import SPACE_OF_MODALITY, Modality
+from ui.html_page import MODALITY_NAMES
+from ui.pictures import read_picture
+from ui.web.library import Library
+from ui.web.result_view import Panel, render_panel, render_player
+from ui.web.search_form import SearchForm, Sort
+from ui.web.search_page import SearchPage
+
+__all__ = ["search_tab"]
+
+_SCRIPT = Path(__file__).parent / "static" / "page.js"
+_KINDS: Sequence[tuple[str, Modality]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
+_SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Controls:
+    """The controls of the form, in the order that events pass their values."""
+
+    text: gr.Textbox
+    labels: gr.Dropdown
+    folder: gr.Dropdown
+    kinds: gr.CheckboxGroup
+    longer: gr.Number
+    shorter: gr.Number
+    since: gr.Textbox
+    until: gr.Textbox
+    sort: gr.Radio
+    by_video: gr.Checkbox
+    unlikely: gr.Checkbox
+    weights: tuple[gr.Slider, ...]
+
+    @property
+    def all(self) -> list[Any]:
+        """Every control."""
+        named = [getattr(self, name) for name in self.__slots__ if name != "weights"]
+        return [*named, *self.weights]
+
+
+def search_tab(library: Library) -> None:
+    """Put the search into the tab that is open."""
+    page = SearchPage(library)
+    asked = gr.State(SearchForm())
+    controls, button, picture = _build_controls()
+    with gr.Row(elem_classes="ss-columns"):
+        with gr.Column(scale=3, min_width=320):
+            answer = gr.HTML(
+                elem_id="answer",
+                js_on_load=_SCRIPT.read_text(encoding="utf-8"),
+                apply_default_css=False,
+                container=False,
+            )
+        with gr.Column(scale=2, min_width=320, elem_classes="ss-side"):
+            gr.HTML(render_player(), elem_id="player", apply_default_css=False, container=False, js_on_load=None)
+    _connect(page, library, controls, button, picture, asked, answer)
+
+
+def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
+    with gr.Row(elem_classes="ss-ask"):
+        text = gr.Textbox(
+            label="What do you remember?",
+            show_label=False,
+            placeholder='A picture, a sentence, a sign, a sound …  "exact words", -without, label:x, duration<60',
+            elem_id="query",
+            max_length=500,
+            lines=1,
+            max_lines=1,
+            scale=8,
+            container=False,
+            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=True, enterkeyhint="search"),
+        )
+        button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
+    with gr.Row(elem_classes="ss-more"):
+        with gr.Accordion("Filters", open=False):
+            with gr.Row():
+                labels = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these")
+                folder = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
+            kinds = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
+            with gr.Row():
+                longer = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
+                shorter = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
+                since = gr.Textbox(label="Changed since", placeholder="2024-05-31", max_length=10, min_width=120)
+                until = gr.Textbox(label="Changed until", placeholder="2024-05-31", max_length=10, min_width=120)
+        with gr.Accordion("By picture", open=False):
+            picture = gr.Image(
+                label="Find what looks like this picture",
+                sources=["upload", "clipboard"],
+                type="filepath",
+                height=180,
+                elem_id="picture",
+            )
+        with gr.Accordion("Advanced", open=False):
+            with gr.Row():
+                sort = gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")
+                by_video = gr.Checkbox(label="Each video once", info="By its best moment")
+                unlikely = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
+            gr.Markdown("How much each kind of evidence counts:")
+            with gr.Row():
+                weights = tuple(
+                    gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=150, elem_id=f"weight-{name}")
+                    for label, name in _KINDS
+                )
+    controls = _Controls(text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, weights)
+    return controls, button, picture
+
+
+def _connect(
+    page: SearchPage,
+    library: Library,
+    controls: _Controls,
+    button: gr.Button,
+    picture: gr.Image,
+    asked: gr.State,
+    answer: gr.HTML,
+) -> None:
+    def go_to(event: gr.EventData) -> list[Any]:
+        """An address was opened: show its form and its answer."""
+        form = SearchForm.from_address(str(event.address))
+        return [*_shown(form, library), form, None, page.answer(form)]
+
+    def search(before: SearchForm, *values: Any) -> tuple[SearchForm, None, str]:
+        """The form was filled in."""
+        form = _form(values)
+        # A moment to find more like stays the question while only filters change.
+        form = replace(form, like=before.like) if before.like and form.text == before.text else form
+        return form, None, page.answer(form)
+
+    def search_by_picture(path: str | None, *values: Any) -> tuple[SearchForm, str]:
+        if path is None:
+            return SearchForm(), gr.skip()
+        form = replace(_form(values), text="", page=1)
+        try:
+            return form, page.answer(form, read_picture(Path(path)))
+        except SceneseekError as error:
+            return form, render_panel(Panel.of_error(error))
+
+    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **_QUIET)
+    given = [asked, *controls.all]
+    for event in (button.click, controls.text.submit):
+        event(search, given, [asked, picture, answer], trigger_mode="always_last", **_QUIET)
+    at_once = (controls.labels, controls.folder, controls.kinds, controls.sort, controls.by_video, controls.unlikely)
+    for control in at_once:
+        control.input(search, given, [asked, picture, answer], trigger_mode="always_last", **_QUIET)
+    for bound in (controls.longer.submit, controls.shorter.submit, controls.since.submit, controls.until.submit):
+        bound(search, given, [asked, picture, answer], **_QUIET)
+    for slider in controls.weights:
+        slider.release(search, given, [asked, picture, answer], **_QUIET)
+    picture.upload(search_by_picture, [picture, *controls.all], [asked, answer], **_QUIET)
+
+
+def _form(values: Sequence[Any]) -> SearchForm:
+    """The form that the values of the controls make, from its first page."""
+    text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, *weights = values
+    return SearchForm(
+        text=text or "",
+        labels=tuple(labels or ()),
+        folder=folder or "",
+        kinds=tuple(name for name in SPACE_OF_MODALITY if name in (kinds or ())),
+        longer_s=60.0 * (longer or 0),
+        shorter_s=60.0 * (shorter or 0),
+        since=(since or "")[:10],
+        until=(until or "")[:10],
+        weights={name: float(w) for (_, name), w in zip(_KINDS, weights, strict=True) if w is not None and w != 1},
+        sort=cast("Sort", sort or "relevance"),
+        by_video=bool(by_video),
+        unlikely=bool(unlikely),
+    )
+
+
+def _shown(form: SearchForm, library: Library) -> list[Any]:
+    """The controls as a form fills them in, offering what the library has now."""
+    labels, folders, known = _choices(library)
+    return [
+        gr.update(value=form.text),
+        gr.update(value=list(form.labels), choices=sorted({*labels, *form.labels})),
+        gr.update(value=form.folder or None, choices=folders),
+        gr.update(value=list(form.kinds), choices=[(label, name) for label, name in _KINDS if name in known] or _KINDS),
+        gr.update(value=form.longer_s / 60 or None),
+        gr.update(value=form.shorter_s / 60 or None),
+        gr.update(value=form.since),
+        gr.update(value=form.until),
+        gr.update(value=form.sort),
+        gr.update(value=form.by_video),
+        gr.update(value=form.unlikely),
+        *(gr.update(value=form.weights.get(name, 1.0), visible=name in known) for _, name in _KINDS),
+    ]
+
+
+def _choices(library: Library) -> tuple[list[str], list[tuple[str, str]], set[Modality]]:
+    """The labels, the folders and the kinds of evidence that the library has."""
+    try:
+        catalogue = library.catalogue()
+    except SceneseekError:
+        logging.getLogger(__name__).debug("the answer says what is wrong with the index", exc_info=True)
+        catalogue = None
+    if catalogue is None:
+        return [], [], set()
+    videos = catalogue.videos.values()
+    labels = sorted({video.label for video in videos if video.label})
+    folders = sorted({video.path.parent.as_posix() for video in videos})[:500]
+    named = [("/".join(Path(folder).parts[-2:]).lstrip("/"), folder) for folder in folders]
+    return labels, named, set(catalogue.counts)

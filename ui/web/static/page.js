@@ -1,0 +1,318 @@
+// Runs once, when the answer's place on the page is there: `element` is that place, `trigger` tells the server.
+const find = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const SEARCH = "Search";
+
+// ---- Addresses: what is asked, and (v, t) what is playing.
+
+const addressNow = () => {
+  const asked = new URLSearchParams(location.search);
+  const playing = asked.get("v") ? { video: asked.get("v"), time: Number(asked.get("t")) || 0 } : null;
+  ["v", "t", "__theme", "token"].forEach((name) => asked.delete(name));
+  return { address: asked.toString(), playing };
+};
+
+const addressOf = (address, playing) => {
+  const asked = new URLSearchParams(address);
+  const theme = new URLSearchParams(location.search).get("__theme");
+  if (playing) {
+    asked.set("v", playing.video);
+    asked.set("t", String(Math.round(playing.time * 10) / 10));
+  }
+  if (theme) asked.set("__theme", theme);
+  const text = asked.toString();
+  return text ? `?${text}` : location.pathname;
+};
+
+let asking = "";
+const ask = (address) => {
+  asking = address;
+  trigger("select", { address });
+};
+
+const sameAddress = (one, other) => new URLSearchParams(one).toString() === new URLSearchParams(other).toString();
+
+// ---- The player.
+
+const clockOf = (seconds) => {
+  const whole = Math.max(0, Math.floor(seconds));
+  const two = (number) => String(number).padStart(2, "0");
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+};
+
+const player = { moment: null, info: null, way: "auto", offset: 0, moments: [] };
+const video = () => find(".ss-player video");
+const timeNow = () => player.offset + (video()?.currentTime ?? 0);
+
+const say = (text) => {
+  const trouble = find(".ss-player .ss-trouble");
+  trouble.textContent = text;
+  trouble.hidden = !text;
+};
+
+const fetched = async (address) => {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
+  if (!answer.ok) {
+    const told = await answer.json().catch(() => ({}));
+    throw new Error(typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`);
+  }
+  return answer.json();
+};
+
+const start = () => video().play().catch(() => {}); // a browser may want a click first; the controls are there
+
+const seek = (time) => {
+  const shown = video();
+  if (player.info.way === "direct" && player.way === "auto") {
+    player.offset = player.info.stream_start_s;
+    const go = () => { shown.currentTime = Math.max(0, time - player.offset); start(); };
+    if (shown.readyState >= 1) go();
+    else shown.addEventListener("loadedmetadata", go, { once: true });
+    return;
+  }
+  const inStream = time - player.offset;
+  const buffered = shown.buffered;
+  for (let index = 0; index < buffered.length; index += 1) {
+    if (buffered.start(index) <= inStream && inStream < buffered.end(index)) {
+      shown.currentTime = inStream;
+      start();
+      return;
+    }
+  }
+  openStream(time);
+};
+
+const openStream = async (time) => {
+  const shown = video();
+  const wanted = player.moment;
+  const info = await fetched(`/media/${wanted.video}/info?start=${time.toFixed(3)}&way=${player.way}`);
+  if (player.moment.video !== wanted.video) return;
+  player.offset = info.stream_start_s;
+  shown.src = info.src;
+  shown.addEventListener("loadedmetadata", () => {
+    shown.currentTime = Math.max(0, time - player.offset);
+    start();
+  }, { once: true });
+};
+
+const play = async (moment) => {
+  const frame = find(".ss-player");
+  const isSame = player.moment?.video === moment.video && player.info;
+  player.moment = moment;
+  frame.dataset.state = "playing";
+  say("");
+  markPlaying();
+  showTitle(moment.name ?? "");
+  history.replaceState(null, "", addressOf(addressNow().address, moment));
+  try {
+    if (!isSame) {
+      player.info = null;
+      player.way = "auto";
+      player.moments = [];
+      const info = await fetched(`/media/${moment.video}/info`);
+      if (player.moment !== moment) return;
+      player.info = info;
+      showTitle(moment.name || info.title || "");
+      find(".ss-player [data-length]").textContent = clockOf(info.duration_s);
+      if (info.way === "direct") video().src = info.src;
+    }
+    if (!player.info.way) throw new Error(player.info.reason || "This video cannot be played.");
+    seek(moment.time);
+    if (!isSame) await showTimeline(moment);
+  } catch (error) {
+    video().removeAttribute("src");
+    say(error.message);
+  }
+  if (matchMedia("(max-width: 60rem)").matches) frame.scrollIntoView({ behavior: "smooth", block: "start" });
+};
+
+// What the browser cannot play after all is asked for once more, converted; then the server says what is wrong.
+const failed = async (address) => {
+  if (player.way === "auto") {
+    player.way = "transcode";
+    await openStream(player.moment.time).catch((error) => say(error.message));
+    return;
+  }
+  await fetched(address).catch((error) => say(error.message));
+};
+
+const showTitle = (name) => { find(".ss-player .ss-title bdi").textContent = name; };
+
+const showTimeline = async (moment) => {
+  const bar = find(".ss-player .ss-timeline");
+  bar.replaceChildren();
+  const { address } = addressNow();
+  const told = address ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
+  if (player.moment?.video !== moment.video) return;
+  player.moments = told.moments;
+  const length = Math.max(player.info.duration_s, 0.001);
+  bar.append(...told.moments.map((each) => {
+    const mark = document.createElement("button");
+    mark.type = "button";
+    mark.style.left = `${(100 * each.start_s) / length}%`;
+    mark.style.width = `max(8px, ${(100 * (each.end_s - each.start_s)) / length}%)`;
+    mark.style.setProperty("--strength", String(0.35 + 0.65 * each.strength));
+    mark.title = `${clockOf(each.start_s)} – ${clockOf(each.end_s)}`;
+    mark.setAttribute("aria-label", `Play from ${clockOf(each.time_s)}`);
+    mark.addEventListener("click", (event) => {
+      event.stopPropagation();
+      play({ video: moment.video, name: moment.name, start: each.start_s, end: each.end_s, time: each.time_s });
+    });
+    return mark;
+  }));
+  const head = document.createElement("span");
+  head.className = "ss-head";
+  bar.append(head);
+  showTime();
+};
+
+const repeats = () => find(".ss-player [data-loop]").checked && player.moment.end > player.moment.start;
+
+const showTime = () => {
+  if (!player.info) return;
+  const now = timeNow();
+  const { moment } = player;
+  if (repeats() && (now >= moment.end || now < moment.start - 1)) seek(moment.start);
+  find(".ss-player [data-now]").textContent = clockOf(now);
+  const head = find(".ss-player .ss-head");
+  if (head) head.style.left = `${Math.min(100, (100 * now) / Math.max(player.info.duration_s, 0.001))}%`;
+};
+
+const step = (by) => {
+  const ordered = [...player.moments].sort((one, other) => one.start_s - other.start_s);
+  const now = timeNow();
+  const next = by > 0 ? ordered.find((each) => each.start_s > now + 0.5)
+    : ordered.filter((each) => each.end_s < now - 0.5 || each.start_s < now - 2).pop();
+  if (next) play({ ...player.moment, start: next.start_s, end: next.end_s, time: next.time_s });
+};
+
+const seekFromBar = (event, bar) => {
+  const box = bar.getBoundingClientRect();
+  const time = ((event.clientX - box.left) / box.width) * player.info.duration_s;
+  player.moment = { ...player.moment, start: time, end: time, time };
+  seek(time);
+};
+
+const markPlaying = () => all(".ss-card").forEach((card) => {
+  const { moment } = player;
+  const isIt = moment && card.dataset.video === moment.video && Number(card.dataset.start) === moment.start;
+  card.classList.toggle("ss-playing", Boolean(isIt));
+  if (isIt) card.setAttribute("aria-current", "true");
+  else card.removeAttribute("aria-current");
+});
+
+const momentOf = (card) => ({
+  video: card.dataset.video,
+  name: card.dataset.name,
+  start: Number(card.dataset.start),
+  end: Number(card.dataset.end),
+  time: Number(card.dataset.time),
+});
+
+// ---- What a visitor clicks and types.
+
+const openTab = (name) => {
+  const tab = all('button[role="tab"]').find((button) => button.textContent.trim() === name);
+  if (tab) tab.click();
+};
+
+const copyLink = async (button) => {
+  const { address } = addressNow();
+  const moment = momentOf(button.closest(".ss-card"));
+  const link = new URL(addressOf(address, moment), location.href).href;
+  let told = "Copied";
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch {
+    prompt("The link to this moment:", link);
+    told = "Copy link";
+  }
+  button.textContent = told;
+  setTimeout(() => { button.textContent = "Copy link"; }, 1500);
+};
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("a, button, .ss-card, .ss-timeline, label");
+  if (!target) return;
+  if (target.matches("a[data-go]")) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const address = "like" in target.dataset && player.moment
+      ? `like=${encodeURIComponent(`${player.moment.video}@${timeNow().toFixed(3)}`)}`
+      : target.getAttribute("href").slice(1);
+    ask(address);
+  } else if (target.matches("[data-tab]")) openTab(target.dataset.tab);
+  else if (target.matches("[data-copy]")) copyLink(target);
+  else if (target.matches("[data-step]")) step(Number(target.dataset.step));
+  else if (target.matches(".ss-timeline") && player.info) seekFromBar(event, target);
+  else if (target.matches("[data-play], .ss-card")) play(momentOf(target.closest(".ss-card")));
+});
+
+const isTyping = (target) => target.closest?.("input, textarea, select, [contenteditable], video, [role=listbox]");
+
+const focusCard = (by) => {
+  const cards = all(".ss-card [data-play]");
+  const index = cards.indexOf(document.activeElement);
+  const next = cards[index < 0 ? 0 : Math.min(cards.length - 1, Math.max(0, index + by))];
+  if (!next) return;
+  next.focus({ preventScroll: true });
+  next.closest(".ss-card").scrollIntoView({ block: "nearest" });
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && event.target.closest?.("#query")) event.target.blur();
+  if (isTyping(event.target)) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    openTab(SEARCH);
+    find("#query textarea, #query input")?.focus();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!find(".ss-card") || event.target.closest?.('[role="tab"], [role="slider"]')) return;
+    event.preventDefault();
+    focusCard(event.key === "ArrowDown" ? 1 : -1);
+  }
+});
+
+window.addEventListener("popstate", () => {
+  const { address, playing } = addressNow();
+  if (sameAddress(address, asking)) return;
+  pending = playing;
+  ask(address);
+});
+
+// ---- Answers as they come.
+
+let pending = addressNow().playing;
+
+const answered = () => {
+  const answer = find("[data-address]", element);
+  if (!answer) return;
+  const { address } = addressNow();
+  const asked = answer.dataset.address;
+  asking = asked;
+  if (!sameAddress(asked, address)) {
+    history.pushState(null, "", addressOf(asked, null));
+    if (player.info) showTimeline(player.moment);
+  }
+  markPlaying();
+  if (pending) {
+    const card = all(".ss-card").find((each) => each.dataset.video === pending.video
+      && Math.abs(Number(each.dataset.time) - pending.time) < 0.1);
+    play(card ? momentOf(card) : { video: pending.video, name: "", start: pending.time, end: pending.time, time: pending.time });
+    pending = null;
+  }
+};
+
+watch("value", answered);
+const whenPlayerIsThere = () => {
+  const shown = video();
+  if (!shown) { setTimeout(whenPlayerIsThere, 50); return; }
+  shown.addEventListener("timeupdate", showTime);
+  shown.addEventListener("seeked", showTime);
+  shown.addEventListener("ended", () => { if (repeats()) seek(player.moment.start); });
+  shown.addEventListener("error", () => { if (shown.getAttribute("src") && player.info) failed(shown.src); });
+  if (matchMedia("(pointer: fine)").matches) find("#query textarea, #query input")?.focus({ preventScroll: true });
+  ask(addressNow().address);
+};
+whenPlayerIsThere();
