@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, zip_longest
+from itertools import islice, zip_longest
 
 from indexer.folding import clean, fold
 from indexer.store.base import VectorStore
@@ -21,15 +21,15 @@ _PLAIN_KINDS = ("description", "captions")
 
 def example_queries(store: VectorStore, catalogue: Catalogue, count: int = 6) -> tuple[str, ...]:
     """At most ``count`` queries, each with an answer in the index: labels, clauses that are said or written (in
-    quotes), and words that describe a video. The same ones as long as the library is the same.
+    quotes), and clauses that describe a video. The same ones as long as the library is the same.
 
     Raises:
         IndexDamagedError: the index cannot be read.
     """
     videos = list(_spread(sorted(catalogue.videos.values(), key=lambda video: video.id), _VIDEOS_READ))
-    sources = (_labels(videos), _texts(store, videos), _titles(videos))
+    sources = (_texts(store, videos), _labels(videos))
     mixed = (query for row in zip_longest(*sources) for query in row if query)
-    unique = {fold(query): query for query in chain(mixed)}
+    unique = {fold(query): query for query in mixed}
     return tuple(islice(unique.values(), count))
 
 
@@ -39,14 +39,8 @@ def _spread(videos: Sequence[Video], count: int) -> Iterator[Video]:
 
 
 def _labels(videos: Sequence[Video]) -> Iterator[str]:
-    yield from dict.fromkeys(_as_words(video.label) for video in videos if video.label)
-
-
-def _titles(videos: Sequence[Video]) -> Iterator[str]:
-    for video in videos:
-        words = _as_words(video.title)
-        if len(words.split()) in _WORDS and not re.search(r"\d", words):
-            yield words
+    for label in dict.fromkeys(video.label for video in videos if video.label and '"' not in video.label):
+        yield f"label:{label}" if re.fullmatch(r"\w+", label) else f'label:"{label}"'
 
 
 def _texts(store: VectorStore, videos: Sequence[Video]) -> Iterator[str]:
@@ -65,7 +59,3 @@ def _clauses(modality: str, text: str) -> Iterator[str]:
                 yield f'"{" ".join(words)}"'
             elif modality in _PLAIN_KINDS:
                 yield " ".join(words)
-
-
-def _as_words(name: str) -> str:
-    return " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", clean(name).replace("_", " ").replace("-", " ")).split())

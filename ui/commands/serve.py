@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from indexer.errors import SceneseekError, UsageError
+from indexer.errors import UsageError
 from ui.console import answer_console, plain, side_console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
     from ui.context import Context
@@ -47,19 +48,27 @@ def serve_page(context: Context, request: ServeRequest) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     _check_installed()
-    import uvicorn
-
     from ui.web.access import is_loopback
-    from ui.web.app import build_app
-    from ui.web.jobs import Jobs
-    from ui.web.library import Library
 
     port = request.port or free_port(request.host)
     _check_free(request.host, port)
     is_local = is_loopback(request.host)
+    guard = _guard(request, is_local=is_local)
+    _serve(context, request, port, guard, is_local=is_local)
+
+
+def _serve(
+    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
+) -> None:
+    import uvicorn
+
+    from ui.web.app import build_app
+    from ui.web.jobs import Jobs
+    from ui.web.library import Library
+
     library = Library(context)
     jobs = Jobs(context, allowed_roots=None if is_local else _known_roots(library))
-    app = _guarded(build_app(library, jobs, is_local=is_local), request, is_local=is_local)
+    app = guard(build_app(library, jobs, is_local=is_local))
     _say_where(request, port, is_local=is_local)
     Thread(target=_warm_up, args=(library,), daemon=True).start()
     try:
@@ -120,14 +129,25 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _guarded(app: ASGIApp, request: ServeRequest, *, is_local: bool) -> ASGIApp:
-    from ui.web.access import RequireLogin, SameOrigin, parse_login
+def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
+    """What stands before the page, checked before the page is built.
+
+    Raises:
+        UsageError: the login or the token cannot be used.
+    """
+    from ui.web.access import RequireLogin, SameOrigin, check_token, parse_login
 
     login = parse_login(request.login) if request.login else None
-    if login is not None or request.token:
+    check_token(request.token)
+
+    def guard(app: ASGIApp) -> ASGIApp:
+        if login is None and not request.token:
+            return SameOrigin(app, only_this_computer=is_local)
         user, password = (login.user, login.password) if login else ("", "")
-        app = RequireLogin(app, user, password, token=request.token)
-    return SameOrigin(app, only_this_computer=is_local and not (login or request.token))
+        # A login keeps strangers out whatever name the page goes by, as behind a proxy.
+        return SameOrigin(RequireLogin(app, user, password, token=request.token), only_this_computer=False)
+
+    return guard
 
 
 def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
@@ -148,6 +168,8 @@ def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
 
 
 def _warm_up(library: Library) -> None:
-    """Load the models before the first visitor waits for them; what is wrong with them, that visitor is told."""
-    with suppress(SceneseekError):
-        library.engine().search("hello", top_k=1)
+    """Load the models, and learn what unrelated queries find, before the first visitor waits for it."""
+    from ui.web.search_form import SearchForm
+    from ui.web.search_page import SearchPage
+
+    SearchPage(library).answer(SearchForm(text="hello"))

@@ -28,7 +28,7 @@ from indexer.errors import UsageError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Login", "RequireLogin", "SameOrigin", "is_loopback", "parse_login"]
+__all__ = ["Login", "RequireLogin", "SameOrigin", "check_token", "is_loopback", "parse_login"]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -65,6 +65,18 @@ def parse_login(text: str) -> Login:
     return Login(user, password)
 
 
+def check_token(token: str) -> None:
+    """Refuse a token that is soon guessed; none at all is no token.
+
+    Raises:
+        UsageError: it is too short.
+    """
+    if token and len(token) < _SHORTEST_TOKEN:
+        raise UsageError(
+            f"A token of {len(token)} characters can be guessed.", hint=f"Give at least {_SHORTEST_TOKEN}."
+        )
+
+
 def is_loopback(host: str) -> bool:
     """Whether a server bound to this address is reached from this computer only."""
     return host.strip("[]").lower() in _LOOPBACK_NAMES or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
@@ -95,8 +107,7 @@ class RequireLogin:
     ) -> None:
         if not (user and password) and not token:
             raise UsageError("Without a user and password or a token there is nothing to ask for.")
-        if token and len(token) < _SHORTEST_TOKEN:
-            raise UsageError(f"A token of {len(token)} characters can be guessed.", hint="Give at least 16.")
+        check_token(token)
         self._app = app
         self._login = f"{user}:{password}" if user and password else ""
         self._token = token

@@ -17,7 +17,12 @@ __all__ = ["answers_router"]
 
 
 def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
-    """The routes ``/moments/VIDEO?FORM`` and ``/export/FORMAT?FORM``; with ``shows_paths`` a file says where videos lie."""
+    """The routes ``/moments/VIDEO?FORM`` and ``/export/FORMAT?FORM``.
+
+    Args:
+        library: What is searched.
+        shows_paths: Whether an exported file says where the videos lie.
+    """
     router = APIRouter()
     page = SearchPage(library)
 

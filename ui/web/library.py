@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ class Library:
 
     Args:
         context: The settings: where the index is, and how to search it.
+        opens: Opens the index; by default, the one that the settings name.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, opens: Callable[[], SearchEngine] | None = None) -> None:
         self.context = context
+        self._opens = opens or self._open
         self._opening = Lock()
         self._engine: SearchEngine | None = None
 
@@ -43,10 +46,7 @@ class Library:
         """
         with self._opening:
             if self._engine is None:
-                settings = self.context.settings
-                self._engine = SearchEngine.open(
-                    self.folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
-                )
+                self._engine = self._opens()
             return self._engine
 
     def catalogue(self) -> Catalogue | None:
@@ -77,3 +77,9 @@ class Library:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
+
+    def _open(self) -> SearchEngine:
+        settings = self.context.settings
+        return SearchEngine.open(
+            self.folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
+        )

@@ -104,14 +104,14 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
                 elem_id="picture",
             )
         with gr.Accordion("Advanced", open=False):
+            sort = gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")
             with gr.Row():
-                sort = gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")
                 by_video = gr.Checkbox(label="Each video once", info="By its best moment")
                 unlikely = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
             gr.Markdown("How much each kind of evidence counts:")
             with gr.Row():
                 weights = tuple(
-                    gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=150, elem_id=f"weight-{name}")
+                    gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
                     for label, name in _KINDS
                 )
     controls = _Controls(text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, weights)
