@@ -95,7 +95,7 @@ class _EvaluateTab:
             )
             with gr.Row(elem_classes="ev-buttons"):
                 self._captions = gr.UploadButton(
-                    "Choose a file and search for its queries",
+                    "Choose a file of queries",
                     file_types=list(CAPTION_SUFFIXES),
                     variant="primary",
                     min_width=180,
