@@ -223,6 +223,8 @@ def _split(line: str, separator: str) -> list[str]:
 def _json_table(path: Path, lines: Sequence[str]) -> _Table:
     try:
         content = json.loads("\n".join(lines))
+    except RecursionError as error:
+        raise QueryError(f"{path} is nested too deeply to be read.", hint="Give a CSV file.") from error
     except json.JSONDecodeError as error:
         if _mostly(lines, _is_json_object):
             return _Table("JSON lines", _json_line_rows(lines), by_text=True)

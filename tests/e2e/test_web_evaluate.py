@@ -11,33 +11,20 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-import gradio as gr
 import pytest
 import uvicorn
-from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from indexer.errors import IndexBusyError
 from tests.e2e.conftest import Demo
 from ui.context import Context
-from ui.web.app import _HEAD, STATIC, _SafeHeaders
+from ui.web.app import build_app
 from ui.web.evaluate_jobs import Evaluations
-from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_tab import evaluate_tab
+from ui.web.jobs import Jobs
 from ui.web.library import Library
-from ui.web.theme import page_theme
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE_S = 60.0
 IS_LOADED = "image => image.decode().then(() => image.naturalWidth)"
 
@@ -57,7 +44,8 @@ def served(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     shutil.copytree(demo.index, index)
     library = Library(Context.load(None, index))
     evaluations = Evaluations(library)
-    server = uvicorn.Server(uvicorn.Config(page(evaluations), host="127.0.0.1", port=0, log_level="warning"))
+    app = build_app(library, Jobs(library.context), evaluations)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     running = Thread(target=server.run, daemon=True)
     running.start()
     until(lambda: server.started)
@@ -69,17 +57,6 @@ def served(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     library.close()
 
 
-def page(evaluations: Evaluations) -> FastAPI:
-    app = FastAPI()
-    app.include_router(evaluation_router(evaluations))
-    app.mount("/page", StaticFiles(directory=STATIC))
-    app.add_middleware(_SafeHeaders)
-    with gr.Blocks(title="sceneseek", analytics_enabled=False) as blocks, gr.Tabs(), gr.Tab("Evaluate"):
-        evaluate_tab(evaluations)
-    head = f'{_HEAD}<link rel="stylesheet" href="/page/evaluate.css">'
-    return gr.mount_gradio_app(app, blocks, path="/", theme=page_theme(), head=head, ssr_mode=False)
-
-
 def until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not is_so():
@@ -87,26 +64,16 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip("Chromium is not installed")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def tab(served: Served, browser: Browser) -> Iterator[Page]:
+def tab(served: Served, chromium: Browser) -> Iterator[Page]:
     """The page; whatever it complains of on the console fails the test."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened = chromium.new_page(viewport={"width": 1280, "height": 900})
     complaints: list[str] = []
     opened.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.set_default_timeout(1000 * PATIENCE_S)
     opened.goto(served.address)
+    opened.get_by_role("tab", name="Evaluate").click()
     yield opened
     opened.close()
     assert complaints == []
@@ -131,7 +98,7 @@ def test_a_cancelled_self_test_keeps_what_it_has_and_lets_others_search(served: 
 
 
 def test_the_self_test_shows_its_bar_and_then_its_line_to_whoever_comes(
-    served: Served, tab: Page, browser: Browser
+    served: Served, tab: Page, chromium: Browser
 ) -> None:
     tab.get_by_role("button", name="Test my library").click()
     tab.get_by_label("Running evaluation").get_by_role("progressbar").wait_for()
@@ -142,7 +109,7 @@ def test_the_self_test_shows_its_bar_and_then_its_line_to_whoever_comes(
     assert section.get_by_role("progressbar").get_attribute("aria-valuenow") == "100"
     table = section.get_by_role("table", name="Finding the right video")
     assert table.get_by_role("rowheader").count() == len(("hit@1", "hit@5", "hit@10", "MRR"))
-    other = browser.new_page(viewport={"width": 390, "height": 844})
+    other = chromium.new_page(viewport={"width": 390, "height": 844})
     other.goto(served.address)
     other.locator("#evaluate-self-test .ev-headline").wait_for()
     assert other.evaluate("document.documentElement.scrollWidth") <= 390

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from ui.context import Context
 from ui.web.app import build_app
+from ui.web.evaluate_jobs import Evaluations
 from ui.web.jobs import Jobs
 from ui.web.library import Library
 
@@ -49,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     flags = {"models.profile": "embedded", "models.speech": "off", "models.ocr": "off"}
     context = Context.load(None, folder / "index", flags)
     library, jobs = Library(context), Jobs(context)
-    server = uvicorn.Server(uvicorn.Config(build_app(library, jobs), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(build_app(library, jobs, Evaluations(library)), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

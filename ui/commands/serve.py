@@ -63,18 +63,21 @@ def _serve(
     import uvicorn
 
     from ui.web.app import build_app
+    from ui.web.evaluate_jobs import Evaluations
     from ui.web.jobs import Jobs
     from ui.web.library import Library
 
     library = Library(context)
     jobs = Jobs(context, allowed_roots=None if is_local else _known_roots(library))
-    app = guard(build_app(library, jobs, is_local=is_local))
+    evaluations = Evaluations(library)
+    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
     _say_where(request, port, is_local=is_local)
     Thread(target=_warm_up, args=(library,), daemon=True).start()
     try:
         uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
     finally:
         jobs.close()
+        evaluations.close()
         library.close()
 
 

@@ -11,6 +11,9 @@ from fastapi.staticfiles import StaticFiles
 
 from ui.web.answers_router import answers_router
 from ui.web.endpoints import Endpoints, add_endpoints, guard_files
+from ui.web.evaluate_jobs import Evaluations
+from ui.web.evaluate_router import evaluation_router
+from ui.web.evaluate_tab import evaluate_tab
 from ui.web.jobs import Jobs
 from ui.web.library import Library
 from ui.web.library_tab import library_tab
@@ -31,6 +34,7 @@ _HEAD = """
 <link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/page/style.css">
 <link rel="stylesheet" href="/page/library.css">
+<link rel="stylesheet" href="/page/evaluate.css">
 """
 # Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
 _POLICY = (
@@ -45,7 +49,7 @@ _HEADERS = (
 )
 
 
-def build_blocks(library: Library, jobs: Jobs, *, is_local: bool = True) -> gr.Blocks:
+def build_blocks(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_local: bool = True) -> gr.Blocks:
     """The tabs and the named endpoints."""
     blocks: gr.Blocks
     with gr.Blocks(title="sceneseek", analytics_enabled=False, fill_width=True) as blocks:
@@ -55,26 +59,30 @@ def build_blocks(library: Library, jobs: Jobs, *, is_local: bool = True) -> gr.B
                 search_tab(library)
             with gr.Tab("Library", id="library"):
                 library_tab(library, jobs)
+            with gr.Tab("Evaluate", id="evaluate"):
+                evaluate_tab(evaluations)
         add_endpoints(Endpoints(library, shows_paths=is_local))
     return blocks
 
 
-def build_app(library: Library, jobs: Jobs, *, is_local: bool = True) -> FastAPI:
+def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_local: bool = True) -> FastAPI:
     """The page as a web application, without a login.
 
     Args:
         library: What is searched.
         jobs: What indexes.
+        evaluations: What evaluates.
         is_local: Whether only this machine can reach the page, so that paths may be shown.
     """
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_router(library))
     app.include_router(answers_router(library, shows_paths=is_local))
+    app.include_router(evaluation_router(evaluations))
     app.mount("/page", StaticFiles(directory=STATIC), name="page")
     app.add_middleware(_SafeHeaders)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        guard_files(build_blocks(library, jobs, is_local=is_local)),
+        guard_files(build_blocks(library, jobs, evaluations, is_local=is_local)),
         path="/",
         theme=page_theme(),
         head=_HEAD,

@@ -24,7 +24,7 @@ from indexer.errors import UsageError
 from ui.web import access
 from ui.web.access import Login, RequireLogin, SameOrigin, is_loopback, parse_login
 
-TOKEN = "a-token-of-many-characters"  # noqa: S105
+TOKEN = "a-token-of-many-characters"
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
 
 
