@@ -111,8 +111,14 @@ class KeptBackground:
         there = {space: role for space, role in roles.items() if role is not None and catalogue.modalities(space)}
         vectors = self._bank_vectors(there)
         vocabularies = {space: role.vocabulary for space, role in there.items() if isinstance(role, HasVocabulary)}
+        drawn = self._drawn(models, vectors) if "frames" in vocabularies else None
         asked = {
-            space: Asked(vectors[space], vocabularies.get(space), self._calibration(catalogue, space))
+            space: Asked(
+                vectors[space],
+                vocabularies.get(space),
+                self._calibration(catalogue, space),
+                judged_by=drawn if space == "frames" else None,
+            )
             for space in there
         }
         return Measured(BankScorer(store, catalogue).background(asked), vocabularies)

@@ -50,11 +50,18 @@ class Asked:
         vectors: ``(queries, dim)``, L2-normalised.
         vocabulary: The classes that the model's vectors are mixtures of, ``(classes, dim)``; None for other models.
         calibration: How the space's cosines are read.
+        judged_by: What hits are judged by, ``(queries, dim)``, if not by the vectors (``search.word_by_word``).
     """
 
     vectors: Embedding
     vocabulary: Embedding | None
     calibration: Calibration
+    judged_by: Embedding | None = None
+
+    @property
+    def judging(self) -> Embedding:
+        """What hits are judged by, ``(queries, dim)``."""
+        return self.vectors if self.judged_by is None else self.judged_by
 
     @property
     def least_spread(self) -> float:
@@ -88,7 +95,7 @@ class BankScorer:
     def _nulls(self, space: Space, asked: Asked) -> Iterator[Null]:
         best = self._read_all(space, asked) if self._is_small(space) else self._nearest(space, asked)
         for modality, scores in best.items():
-            scaled = scores - local_scale(asked.vectors, asked.vocabulary)
+            scaled = scores - local_scale(asked.judging, asked.vocabulary)
             yield Null(Channel(modality, "meaning"), scaled, asked.least_spread)
         if space == "text":  # the names of sounds are few and common, and their meaning says it better
             for modality, scores in self._best_by_words(space).items():
@@ -108,7 +115,7 @@ class BankScorer:
 
     def _scores(self, records: Sequence[Record], asked: Asked) -> NDArray[np.float64]:
         """``(queries, records)`` cosines less what brevity raises the floor by."""
-        cosines: NDArray[np.float64] = (asked.vectors @ np.stack([one.vector for one in records]).T).astype(np.float64)
+        cosines: NDArray[np.float64] = (asked.judging @ np.stack([one.vector for one in records]).T).astype(np.float64)
         brevity = asked.calibration.brevity
         if not brevity:
             return cosines
@@ -119,9 +126,10 @@ class BankScorer:
         """The best of each query's nearest records; a modality that is not among them has at most the last one's."""
         modalities = self.catalogue.modalities(space)
         best = {name: np.zeros(len(self.queries)) for name in modalities}
+        judging = asked.judging
         for place, (query, vector) in enumerate(zip(self.queries, asked.vectors, strict=True)):
             records = self.store.nearest(space, vector, _NEAREST)
-            scores = exact_cosines(records, vector)
+            scores = exact_cosines(records, judging[place])
             last = float(scores.min(initial=1.0))
             for name in modalities:
                 own = [

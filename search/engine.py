@@ -235,7 +235,11 @@ class SearchEngine:
             likeness = find_likeness(self._store, catalogue.find(named), second)
             scope = replace(scope, without=likeness.excerpt)
         probes = maker.probes(query, likeness)
-        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope, conditions))
+        measured = self._measured(query, catalogue)
+        if measured is not None:
+            probes = maker.judged(probes, query.wording, measured.vocabularies)
+        judge = Judge(measured, probes, query.wording)
+        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope, conditions, judge))
 
     def _browse(self, query: Query, catalogue: Catalogue, scope: Scope, conditions: Conditions) -> Ranking:
         found = browse(self._store, catalogue, scope.video_ids, conditions, once=query.group_by_video)
@@ -244,12 +248,17 @@ class SearchEngine:
         return Ranking(query, tuple(page), len(seen), (), _missing(query, (), catalogue))
 
     def _list(
-        self, query: Query, catalogue: Catalogue, probes: Sequence[Probe], scope: Scope, conditions: Conditions
+        self,
+        query: Query,
+        catalogue: Catalogue,
+        probes: Sequence[Probe],
+        scope: Scope,
+        conditions: Conditions,
+        judge: Judge,
     ) -> Listing:
         """List moments until there is one more than the page needs, or no more to find."""
         wording = Wording.of(query.wording)
         fusion = replace(self._fusion(query, probes), wording=query.wording, distinctness=wording.distinctness)
-        judge = Judge(self._measured(query, catalogue), probes, query.wording)
         gathering = Gathering(
             self._store,
             catalogue,

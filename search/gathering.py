@@ -12,7 +12,7 @@ from search.fusion import Fusion
 from search.lexical import Wording
 from search.lookup import WordSearch
 from search.moments import Hit
-from search.retrieval import Descent, Found, Probe, Scope, hit_of
+from search.retrieval import Descent, Found, Probe, Scope, judged_hits
 
 __all__ = ["Gathering"]
 
@@ -73,7 +73,7 @@ class Gathering:
 
     def _hits(self, space: Space, level: Sequence[Found], scope: Scope) -> list[Hit]:
         if self._words is None or space == "frames":
-            return [hit_of(record, cosine) for record, cosine in level]
+            return judged_hits(level, self._probes[space])
         hits = self._words.find(self._probes[space], scope, level)
         self._descents[space].pass_over(hit.record_id for hit in hits)
         return hits

@@ -57,7 +57,7 @@ class Judge:
         )
 
     def excludes_deeper(self, level: Sequence[Hit], least: float) -> bool:
-        """Whether no further hit can have this confidence: the last ones found by meaning have not.
+        """Whether no further hit is to be expected with this confidence: none of those found by meaning has it.
 
         Args:
             level: All hits of the level just gathered, as they are.
@@ -65,13 +65,7 @@ class Judge:
         """
         if not (self._nulls and least > 0):
             return False
-        by_space: dict[Space, Hit] = {}
-        for hit in level:
-            space = SPACE_OF_MODALITY[hit.modality]
-            last = by_space.get(space)
-            if not hit.lexical and (last is None or hit.score < last.score):
-                by_space[space] = hit
-        confidences = [self.confidence([hit]) for hit in by_space.values()]
+        confidences = [self.confidence([hit]) for hit in level if not hit.lexical]
         return bool(confidences) and all(one is not None and one < least for one in confidences)
 
     def _rated(self, hit: Hit) -> Iterator[tuple[Channel, Rated]]:
@@ -80,10 +74,12 @@ class Judge:
         if by_meaning in self._nulls:
             space = SPACE_OF_MODALITY[hit.modality]
             rise = self._probes[space].calibration.rise(self._wording, hit.text)
-            yield by_meaning, self._nulls[by_meaning].rated(hit.score - rise - self._scales.get(space, 0.0))
+            score = hit.score if hit.judged is None else hit.judged
+            yield by_meaning, self._nulls[by_meaning].rated(score - rise - self._scales.get(space, 0.0))
         if hit.lexical and by_words in self._nulls:
             yield by_words, self._nulls[by_words].rated(hit.lexical)
 
 
 def _scale(probe: Probe, measured: Measured) -> float:
-    return float(local_scale(probe.vector[None], measured.vocabularies.get(probe.space))[0])
+    vector = probe.vector if probe.judged_by is None else probe.judged_by
+    return float(local_scale(vector[None], measured.vocabularies.get(probe.space))[0])

@@ -24,7 +24,8 @@ class Hit:
     words alone may have any cosine.
 
     ``z_score`` and ``false_alarm_rate`` say how the hit stands among the best hits of queries that have no answer here,
-    by meaning or by words, whichever says more (``search.false_alarms``); None where that is not known.
+    by meaning or by words, whichever says more (``search.false_alarms``); None where that is not known. ``judged`` is
+    the cosine that they are told by where that is not ``score`` (``search.word_by_word``).
     """
 
     record_id: str
@@ -42,6 +43,7 @@ class Hit:
     matched: tuple[str, ...] = ()
     z_score: float | None = None
     false_alarm_rate: float | None = None
+    judged: float | None = None
 
     @property
     def likeness(self) -> float:

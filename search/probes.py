@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from search.like import Likeness
 from search.modalities import how_to_add, in_words
 from search.query import Query
 from search.retrieval import Probe
+from search.word_by_word import drawn_to_words
 
 __all__ = ["ProbeMaker", "QueryModels"]
 
@@ -66,6 +67,20 @@ class ProbeMaker:
             raise _nothing_to_compare(query, self.catalogue)
         return probes
 
+    def judged(self, probes: Sequence[Probe], wording: str, mixed: Collection[Space]) -> tuple[Probe, ...]:
+        """The probes of a text with what their hits are judged by.
+
+        Args:
+            probes: What ``probes`` made.
+            wording: The text.
+            mixed: The spaces whose vectors are mixtures of named classes.
+
+        Raises:
+            IndexIncompatibleError: the model here is not that of the index.
+            ModelError: it is missing, or cannot encode a word.
+        """
+        return tuple(self._word_by_word(one, wording) if one.space in mixed else one for one in probes)
+
     def seen(self, texts: Sequence[str]) -> tuple[Embedding, float]:
         """What frames that show these texts are like: ``(n, dim)`` vectors, and the cosine from which on they show one.
 
@@ -104,6 +119,12 @@ class ProbeMaker:
             wanted = self._wanted(query, space)
             if wanted and vector is not None:
                 yield self._probe(space, vector, wanted, comparison)
+
+    def _word_by_word(self, probe: Probe, wording: str) -> Probe:
+        if probe.space != "frames":
+            return probe
+        judged_by = drawn_to_words([wording], probe.vector[None], self._frames_encoder().encode_texts)
+        return replace(probe, judged_by=_only(judged_by))
 
     def _wanted(self, query: Query, space: Space) -> frozenset[Modality]:
         return frozenset(name for name in self.catalogue.modalities(space) if query.weight(name) > 0)

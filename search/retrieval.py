@@ -17,7 +17,7 @@ from search.lexical import LexicalMatch, spoken_span
 from search.merging import overlap_s
 from search.moments import Hit
 
-__all__ = ["Descent", "Excerpt", "Found", "Probe", "Scope", "exact_cosines", "hit_of"]
+__all__ = ["Descent", "Excerpt", "Found", "Probe", "Scope", "exact_cosines", "hit_of", "judged_hits"]
 
 # Chroma's filter takes time in proportion to the ids named: 90 ms for 400 of them over 20,000 records.
 MAX_IDS_PASSED = 100
@@ -25,12 +25,22 @@ MAX_IDS_PASSED = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """What to look for in one space: a vector ``(dim,)``, in which modalities, and how to read its cosines."""
+    """What to look for in one space.
+
+    Args:
+        space: Which.
+        vector: What to look for, ``(dim,)``.
+        modalities: Which of the space's modalities to look in.
+        calibration: How to read the cosines.
+        judged_by: What to judge by how likely a hit is no answer, ``(dim,)``, if not by ``vector``
+            (``search.word_by_word``).
+    """
 
     space: Space
     vector: Embedding
     modalities: frozenset[Modality]
     calibration: Calibration
+    judged_by: Embedding | None = None
 
 
 class Found(NamedTuple):
@@ -180,6 +190,19 @@ def hit_of(record: Record, cosine: float, match: LexicalMatch | None = None) -> 
         shot=record.shot,
     )
     return hit if match is None else _narrowed(replace(hit, lexical=match.score, matched=match.matched), record, match)
+
+
+def judged_hits(level: Sequence[Found], probe: Probe) -> list[Hit]:
+    """Records found by meaning as hits, with the cosines that they are judged by where these are others.
+
+    Raises:
+        IndexDamagedError: a stored vector is no direction (NaN or infinite).
+    """
+    hits = [hit_of(record, cosine) for record, cosine in level]
+    if probe.judged_by is None:
+        return hits
+    judged = exact_cosines([record for record, _ in level], probe.judged_by)
+    return [replace(hit, judged=float(cosine)) for hit, cosine in zip(hits, judged, strict=True)]
 
 
 _MOST = 0.5

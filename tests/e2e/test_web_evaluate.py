@@ -111,6 +111,7 @@ def test_the_self_test_shows_its_bar_and_then_its_line_to_whoever_comes(
     assert table.get_by_role("rowheader").count() == len(("hit@1", "hit@5", "hit@10", "MRR"))
     other = chromium.new_page(viewport={"width": 390, "height": 844})
     other.goto(served.address)
+    other.get_by_role("tab", name="Evaluate").click()
     other.locator("#evaluate-self-test .ev-headline").wait_for()
     assert other.evaluate("document.documentElement.scrollWidth") <= 390
     other.close()

@@ -178,7 +178,7 @@ def _likeness(moment: Moment) -> str:
     confidence = moment.confidence
     if confidence is None:
         return ""
-    return "sure" if confidence >= 0.99 else "likely" if confidence >= 0.9 else "unsure"
+    return "sure" if confidence >= 0.99 else "likely" if confidence >= 0.9 else "perhaps"
 
 
 def _render(template: str, **values: Any) -> str:
