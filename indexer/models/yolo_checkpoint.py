@@ -138,8 +138,10 @@ def _nothing_left_behind() -> Iterator[None]:
     import cv2
     import numpy as np
     import torch
+    from PIL import Image
 
-    threads, save, environment = cv2.getNumThreads(), torch.save, dict(os.environ)
+    # Its way of opening pictures would install a package for any file that is none.
+    opened, threads, save, environment = Image.open, cv2.getNumThreads(), torch.save, dict(os.environ)
     with TemporaryDirectory(prefix="sceneseek-") as folder, np.printoptions():
         os.environ.update(_QUIET, YOLO_CONFIG_DIR=folder)
         try:
@@ -147,6 +149,7 @@ def _nothing_left_behind() -> Iterator[None]:
         finally:
             _set_environment(environment)
             torch.save = save
+            Image.open = opened
             cv2.setNumThreads(threads)
 
 

@@ -25,6 +25,10 @@ from ui.sample_clips import DEMO_ANSWERS
 needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
 
 
+EVERYTHING = ("--min-confidence", 0)
+"""Also what is probably no answer."""
+
+
 def found(run: Run, demo: Demo, *arguments: object) -> list[dict]:
     done = run("search", "--index", demo.index, "--json", *arguments)
     assert done.returncode == 0, done.stderr
@@ -66,8 +70,8 @@ def test_the_answer_is_readable_in_80_columns(run: Run, demo: Demo) -> None:
 
 
 def test_pages_continue_each_other(run: Run, demo: Demo) -> None:
-    whole = [moment["hits"][0]["start_s"] for moment in found(run, demo, "a big cat", "-k", 6)]
-    pages = [found(run, demo, "a big cat", "-k", 3, "--page", page) for page in (1, 2)]
+    whole = [moment["hits"][0]["start_s"] for moment in found(run, demo, "a big cat", "-k", 6, *EVERYTHING)]
+    pages = [found(run, demo, "a big cat", "-k", 3, "--page", page, *EVERYTHING) for page in (1, 2)]
     assert [moment["hits"][0]["start_s"] for page in pages for moment in page] == whole
     assert [moment["rank"] for moment in pages[1]] == [4, 5, 6]
 
@@ -86,7 +90,7 @@ def exported(run: Run, demo: Demo) -> list[dict]:
 
 
 def test_by_video_names_each_video_once(run: Run, demo: Demo) -> None:
-    paths = [moment["path"] for moment in found(run, demo, "a big cat", "--by-video", "-k", 20)]
+    paths = [moment["path"] for moment in found(run, demo, "a big cat", "--by-video", "-k", 20, *EVERYTHING)]
     assert len(paths) == len(set(paths)) > 3
 
 

@@ -129,9 +129,9 @@ class TestTheSameMoments:
         assert expected[QUERIES[1]]
 
     def test_with_conditions(self, demo: Demo, client: Client) -> None:
-        given = {"top_k": 3, "page": 2, "label": "city", "kinds": ["frames"], "min_confidence": 0}
+        given = {"top_k": 2, "page": 2, "label": "city", "kinds": ["frames"], "min_confidence": 0}
         document = client.predict("a bus", **given, api_name="/search")
-        arguments = ["a bus", "-k", 3, "--page", 2, "--label", "city", "--only", "frames", "--min-confidence", 0]
+        arguments = ["a bus", "-k", 2, "--page", 2, "--label", "city", "--only", "frames", "--min-confidence", 0]
         assert found(document) == on_the_command_line(demo, *arguments) != []
 
     def test_like_a_moment(self, demo: Demo, client: Client) -> None:

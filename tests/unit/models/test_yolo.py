@@ -312,12 +312,13 @@ def test_it_asks_no_network_writes_nothing_and_leaves_settings_alone(checkpoint:
     code = (
         "import os, socket, sys\n"
         "import cv2, numpy as np, torch\n"
+        "from PIL import Image\n"
         "def asked(*_, **__): raise SystemExit('the network was asked')\n"
         "socket.getaddrinfo = socket.socket.connect = asked\n"
         "def settings():\n"
         # PyTorch itself notes where its compiler would keep its files.
         "    environment = {k: v for k, v in os.environ.items() if not k.startswith('TORCHINDUCTOR_')}\n"
-        "    return environment, torch.save, cv2.getNumThreads(), np.get_printoptions()\n"
+        "    return environment, torch.save, Image.open, cv2.getNumThreads(), np.get_printoptions()\n"
         "before = settings()\n"
         "from indexer.models.yolo import YoloDetector\n"
         f"detector = YoloDetector({str(checkpoint)!r}, device='cpu', confidence=0.3)\n"

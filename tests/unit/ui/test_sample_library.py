@@ -244,7 +244,7 @@ def test_without_ultralytics_its_clips_are_left_out_and_that_is_said(tmp_path: P
 
 
 def test_without_gradio_the_error_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pip install 'sceneseek\[demo\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'sceneseek\[web\]'"):
         build_sample_library(tmp_path / "new", locate=missing("gradio"))
     assert not (tmp_path / "new").exists()
 
