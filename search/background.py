@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -31,12 +31,14 @@ from search.false_alarms import LEAST_SPREAD, NEAREST_SHARE, Background, Channel
 from search.fusion import Calibration
 from search.probes import QueryModels
 from search.signature import index_signature
+from search.word_by_word import drawn_to_words
 
 __all__ = ["HasVocabulary", "KeptBackground", "Measured"]
 
 Encode: TypeAlias = Callable[[tuple[str, ...]], Embedding]
 
 _COMPARISONS: Mapping[Space, Comparison] = {"frames": "text-frames", "text": "text-text", "audio": "text-audio"}
+_FORMAT = "2, pictures judged word by word"
 _TRIED = 4  # bank queries that tell whether two roles encode with one model
 
 
@@ -111,16 +113,13 @@ class KeptBackground:
         there = {space: role for space, role in roles.items() if role is not None and catalogue.modalities(space)}
         vectors = self._bank_vectors(there)
         vocabularies = {space: role.vocabulary for space, role in there.items() if isinstance(role, HasVocabulary)}
-        drawn = self._drawn(models, vectors) if "frames" in vocabularies else None
         asked = {
-            space: Asked(
-                vectors[space],
-                vocabularies.get(space),
-                self._calibration(catalogue, space),
-                judged_by=drawn if space == "frames" else None,
-            )
+            space: Asked(vectors[space], vocabularies.get(space), self._calibration(catalogue, space))
             for space in there
         }
+        if models.frames is not None and "frames" in vocabularies:
+            drawn = self._drawn_to_words(models.frames, vectors["frames"])
+            asked["frames"] = replace(asked["frames"], judged_by=drawn)
         return Measured(BankScorer(store, catalogue).background(asked), vocabularies)
 
     def _calibration(self, catalogue: Catalogue, space: Space) -> Calibration:
@@ -141,10 +140,20 @@ class KeptBackground:
             self._write("vectors", {names[space]: _packed(vectors) for space, vectors in found.items()})
         return found
 
+    def _drawn_to_words(self, frames: FrameEncoder, vectors: Embedding) -> Embedding:
+        """What the bank is judged by where pictures are mixtures of classes; kept like its vectors."""
+        kept = _read(self._path("vectors"))
+        name = f"{frames.fingerprint.digest} {_bank_digest()} word by word"
+        drawn = _matrix(kept.get(name))
+        if drawn is None or drawn.shape != vectors.shape:
+            drawn = drawn_to_words(bank_queries(), vectors, frames.encode_texts)
+            self._write("vectors", {**kept, name: _packed(drawn)})
+        return drawn
+
     def _signature(self, catalogue: Catalogue) -> str:
         signed = self._signed
         if signed is None or signed[0] is not catalogue:
-            facts = (_bank_digest(), NEAREST_SHARE, LEAST_SPREAD, sorted(self._calibrations.items()))
+            facts = (_FORMAT, _bank_digest(), NEAREST_SHARE, LEAST_SPREAD, sorted(self._calibrations.items()))
             signed = self._signed = (catalogue, index_signature(catalogue, *facts))
         return signed[1]
 

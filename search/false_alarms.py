@@ -27,7 +27,8 @@ half of its queries have a confidence of at least one half.
 A cosine is compared after two corrections that make queries comparable. Less is what the floor rises by with the
 brevity of query and text (``search.fusion``), and, where a picture or sound is a mixture of named classes, the query's
 mean cosine with the tenth of these classes that are nearest to it. That is the local scaling of CSLS (Conneau et al.,
-2018): "a submarine" is near many classes and so near many pictures, "a red car seen from above" near few.
+2018): "a submarine" is near many classes and so near many pictures, "a red car seen from above" near few. Such
+pictures are also judged by the query drawn toward its words (``search.word_by_word``).
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ class ProbeMaker:
             IndexIncompatibleError: the model here is not that of the index.
             ModelError: it is missing, or cannot encode a word.
         """
-        return tuple(self._word_by_word(one, wording) if one.space in mixed else one for one in probes)
+        return tuple(
+            self._word_by_word(one, wording) if one.space == "frames" and "frames" in mixed else one for one in probes
+        )
 
     def seen(self, texts: Sequence[str]) -> tuple[Embedding, float]:
         """What frames that show these texts are like: ``(n, dim)`` vectors, and the cosine from which on they show one.
@@ -121,8 +123,6 @@ class ProbeMaker:
                 yield self._probe(space, vector, wanted, comparison)
 
     def _word_by_word(self, probe: Probe, wording: str) -> Probe:
-        if probe.space != "frames":
-            return probe
         judged_by = drawn_to_words([wording], probe.vector[None], self._frames_encoder().encode_texts)
         return replace(probe, judged_by=_only(judged_by))
 
