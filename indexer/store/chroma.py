@@ -53,11 +53,12 @@ DATABASE_FILE = "chroma.sqlite3"
 _PAGE = 2000
 # Each page searches the texts anew, so they are larger; SQLite takes no more than 32,766 rows at a time.
 _PAGE_OF_FOUND = 10_000
+_WRITES_TO_READ = "Even a search writes to the database: use a copy of the index in a folder you may write to."
 # What SQLite and Chroma say, what it means, and what to do.
 _TROUBLES = (
     ("disk is full", "The disk of the index is full", "Make room and run it again; nothing is lost."),
-    ("readonly", "The index cannot be written to", "Check the permissions of its folder."),
-    ("read-only", "The index cannot be written to", "Check the permissions of its folder."),
+    ("readonly", "The index cannot be written to", _WRITES_TO_READ),
+    ("read-only", "The index cannot be written to", _WRITES_TO_READ),
     ("unable to open", "The index cannot be opened", "Check that its folder can be read and written."),
     ("expected a name", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
     ("validation error", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,14 @@ def _search_it(context: Context, library: Path) -> None:
     console = answer_console()
     # Without the optional package whose pictures it shows, a clip is left out, and so is the search for it.
     queries = [query for query, (clip, *_) in DEMO_ANSWERS.items() if (library / clip).is_file()]
-    with SearchEngine.open(context.index_folder, device=context.settings.models.device) as engine:
-        for query in queries:
-            console.print(f'\n[bold]sceneseek search "{query}"[/]')
-            print_moments(console, engine.search(query, top_k=_MOMENTS_EACH))
+    settings = context.settings
+    with SearchEngine.open(
+        context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
+    ) as engine:
+        for text in queries:
+            console.print(f'\n[bold]sceneseek search "{text}"[/]')
+            query = engine.parse(text).query(top_k=_MOMENTS_EACH)
+            print_moments(console, engine.search(replace(query, min_confidence=settings.search.min_confidence)))
 
 
 def _say_next(context: Context) -> None:
