@@ -18,6 +18,7 @@ from search.modalities import modality_named
 
 __all__ = ["FacetCondition", "Filters", "ObjectCondition", "Query", "is_visible", "parse_condition"]
 
+_LONGEST, _MOST_PHRASES = 5000, 100
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are drawn as nothing
 
 
@@ -102,6 +103,7 @@ class Query:
     def __post_init__(self) -> None:
         # Bytes that are no text, as other encodings leave them in a terminal, have no meaning to search for.
         object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
+        _check_size(self.text, (*self.phrases, *self.without))
         self._check_question()
         if self.image is not None:
             _check_image(self.image)
@@ -158,6 +160,12 @@ def _check_like(video: str, seconds: float) -> None:
         raise QueryError("No video is named to find similar moments to.", hint="Give its path or id, and a second.")
     if not (math.isfinite(seconds) and seconds >= 0):
         raise QueryError(f"{seconds} is no time in a video.", hint="Give seconds from the start, 0 or more.")
+
+
+def _check_size(text: str, phrases: Sequence[str]) -> None:
+    """Longer ones take the database minutes, or are more than it can take."""
+    if len(text) + sum(map(len, phrases)) > _LONGEST or len(phrases) > _MOST_PHRASES:
+        raise QueryError("The query is too long.", hint=f"Use at most {_LONGEST} letters and {_MOST_PHRASES} phrases.")
 
 
 def _check_phrases(phrases: Sequence[str]) -> None:

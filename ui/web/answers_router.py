@@ -9,22 +9,19 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from indexer.errors import SceneseekError
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
-from ui.web.library import Library
 from ui.web.search_form import SearchForm
 from ui.web.search_page import SearchPage
 
 __all__ = ["answers_router"]
 
 
-def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
+def answers_router(page: SearchPage) -> APIRouter:
     """The routes ``/moments/VIDEO?FORM`` and ``/export/FORMAT?FORM``.
 
     Args:
-        library: What is searched.
-        shows_paths: Whether an exported file says where the videos lie.
+        page: What answers.
     """
     router = APIRouter()
-    page = SearchPage(library)
 
     @router.get("/moments/{video_id}")
     def moments(video_id: str, request: Request) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
         try:
             found = page.timeline(SearchForm.from_address(request.url.query), video_id)
         except SceneseekError as error:
-            raise _refused(error) from error
+            raise _refused(page, error) from error
         return {"moments": [asdict(mark) for mark in found]}
 
     @router.get("/export/{form}")
@@ -42,9 +39,11 @@ def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
             raise HTTPException(404, f"There are {', '.join(EXPORT_FORMATS)}, and no '{form[:20]}'.")
         asked = SearchForm.from_address(request.url.query)
         try:
-            content = export_ranking(page.whole_ranking(asked), page.question(asked), form, shows_paths=shows_paths)
+            content = export_ranking(
+                page.whole_ranking(asked), page.question(asked), form, shows_paths=page.shows_paths
+            )
         except SceneseekError as error:
-            raise _refused(error) from error
+            raise _refused(page, error) from error
         headers = {
             "Content-Disposition": f'attachment; filename="moments.{form}"',
             "Cache-Control": "private, no-store",
@@ -54,6 +53,7 @@ def answers_router(library: Library, *, shows_paths: bool = True) -> APIRouter:
     return router
 
 
-def _refused(error: SceneseekError) -> HTTPException:
-    hint = f" {error.hint}" if error.hint else ""
-    return HTTPException(400 if error.exit_code == 2 else 500, f"{error.message}{hint}")
+def _refused(page: SearchPage, error: SceneseekError) -> HTTPException:
+    panel = page.panel_of(error)
+    said = " ".join(part for part in (panel.title, panel.text, panel.hint) if part)
+    return HTTPException(400 if error.exit_code == 2 else 500, said)

@@ -18,6 +18,7 @@ from ui.web.jobs import Jobs
 from ui.web.library import Library
 from ui.web.library_tab import library_tab
 from ui.web.media import media_router
+from ui.web.search_page import SearchPage
 from ui.web.search_tab import search_tab
 from ui.web.theme import page_theme
 
@@ -49,19 +50,22 @@ _HEADERS = (
 )
 
 
-def build_blocks(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_local: bool = True) -> gr.Blocks:
+def build_blocks(
+    library: Library, jobs: Jobs, evaluations: Evaluations, page: SearchPage, *, is_local: bool = True
+) -> gr.Blocks:
     """The tabs and the named endpoints."""
     blocks: gr.Blocks
-    with gr.Blocks(title="sceneseek", analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title="sceneseek", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
         gr.HTML('<h1 class="ss-brand">sceneseek</h1>', apply_default_css=False, container=False, js_on_load=None)
+        # First, because what comes first keeps its name: /search is everybody's, not a handler of the tab.
+        add_endpoints(Endpoints(library, shows_paths=is_local))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Search", id="search"):
-                search_tab(library)
+                search_tab(library, page)
             with gr.Tab("Library", id="library"):
                 library_tab(library, jobs)
             with gr.Tab("Evaluate", id="evaluate"):
                 evaluate_tab(evaluations)
-        add_endpoints(Endpoints(library, shows_paths=is_local))
     return blocks
 
 
@@ -76,20 +80,21 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
     """
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_router(library))
-    app.include_router(answers_router(library, shows_paths=is_local))
+    page = SearchPage(library, shows_paths=is_local)
+    app.include_router(answers_router(page))
     app.include_router(evaluation_router(evaluations))
     app.mount("/page", StaticFiles(directory=STATIC), name="page")
     app.add_middleware(_SafeHeaders)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        guard_files(build_blocks(library, jobs, evaluations, is_local=is_local)),
+        guard_files(build_blocks(library, jobs, evaluations, page, is_local=is_local)),
         path="/",
         theme=page_theme(),
         head=_HEAD,
         footer_links=["api"],
         run_history=False,
         max_file_size=LARGEST_UPLOAD,
-        show_error=True,
+        show_error=is_local,
         ssr_mode=False,
         mcp_server=True,
         enable_monitoring=False,

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTS", "Card", "Panel", "card_of", "in_order_of_time", "render_answer", "render_panel", "render_player"]
 
-EXPORTS: Mapping[str, str] = {"csv": "Table", "json": "JSON", "html": "Page", "edl": "Edit list", "otio": "OTIO"}
+EXPORTS: Mapping[str, str] = {
+    "csv": "Spreadsheet",
+    "html": "Web page",
+    "edl": "Edit list (EDL)",
+    "otio": "Timeline (OTIO)",
+    "json": "JSON",
+}
 _LONGEST_TEXT = 220
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,14 +15,15 @@ from search.filters import FacetCondition, Filters
 from search.query import Query, is_visible
 from search.syntax import ParsedQuery
 
-__all__ = ["MOST_SORTED", "PAGE_SIZE", "SearchForm", "Sort"]
+__all__ = ["LONGEST_TEXT", "MOST_SORTED", "PAGE_SIZE", "SearchForm", "Sort"]
 
 Sort: TypeAlias = Literal["relevance", "time"]
 
 PAGE_SIZE = 12
 MOST_SORTED = 200
 """So many of the best moments are put in the order of time."""
-_LONGEST_TEXT = 500
+LONGEST_TEXT = 500
+_MOST_FIELDS = 100
 _MOST_PAGES = 200
 
 
@@ -32,6 +34,7 @@ class SearchForm:
     Args:
         text: As typed, with the syntax of ``search.syntax``.
         like: A moment to find more like, as ``(video id, second)``.
+        picture: The name of a picture to find what looks like it (``ui.web.kept_pictures``).
         labels: Only videos with one of these labels.
         folder: Only videos below this folder.
         kinds: Only these kinds of evidence; all if empty.
@@ -48,6 +51,7 @@ class SearchForm:
 
     text: str = ""
     like: tuple[str, float] | None = None
+    picture: str = ""
     labels: tuple[str, ...] = ()
     folder: str = ""
     kinds: tuple[Modality, ...] = ()
@@ -65,16 +69,20 @@ class SearchForm:
     def is_empty(self) -> bool:
         """Whether nothing is asked for yet: neither words nor a moment nor any condition."""
         nothing = SearchForm()
-        asked = ("like", "labels", "folder", "longer_s", "shorter_s", "since", "until")
+        asked = ("like", "picture", "labels", "folder", "longer_s", "shorter_s", "since", "until")
         return not is_visible(self.text) and all(getattr(self, name) == getattr(nothing, name) for name in asked)
 
     @classmethod
     def from_address(cls, address: str) -> SearchForm:
         """The form that an address (its part after the ``?``) describes; what cannot be read is left out."""
         form = cls()
-        for name, value in parse_qsl(address.removeprefix("?"), max_num_fields=100):
+        try:
+            pairs = parse_qsl(address.removeprefix("?"), max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            return form
+        for name, value in pairs:
             if read := _READERS.get(name):
-                form = read(form, value[:_LONGEST_TEXT])
+                form = read(form, value[:LONGEST_TEXT])
         return form
 
     def to_address(self) -> str:
@@ -138,9 +146,17 @@ class SearchForm:
 
 
 def _day(text: str) -> str:
-    if re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text.strip()) is None:
+    if not _is_day(text.strip()):
         raise QueryError(f"'{text}' is no day.", hint="Write it as 2024-05-31, or only the year or the month.")
     return text.strip()
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text + "2000-01-01"[len(text) :])
+    except ValueError:
+        return False
+    return re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text) is not None
 
 
 def _number(text: str) -> float:
@@ -173,6 +189,7 @@ def _weighted(text: str) -> dict[Modality, float]:
 _READERS: Mapping[str, Callable[[SearchForm, str], SearchForm]] = {
     "q": lambda form, value: replace(form, text=value),
     "like": lambda form, value: replace(form, like=_like(value)),
+    "picture": lambda form, value: replace(form, picture=value),
     "label": lambda form, value: replace(form, labels=(*form.labels, value)),
     "folder": lambda form, value: replace(form, folder=value),
     "in": lambda form, value: replace(form, kinds=_kinds(value)),
@@ -184,7 +201,8 @@ _READERS: Mapping[str, Callable[[SearchForm, str], SearchForm]] = {
     "sort": lambda form, value: replace(form, sort="time" if value == "time" else "relevance"),
     "videos": lambda form, value: replace(form, by_video=value == "1"),
     "unlikely": lambda form, value: replace(form, unlikely=value == "1"),
-    "page": lambda form, value: replace(form, page=min(max(1, int(_number(value))), _MOST_PAGES)),
+    # Not "page": Gradio takes that for one of its own.
+    "p": lambda form, value: replace(form, page=min(max(1, int(_number(value))), _MOST_PAGES)),
 }
 
 
@@ -214,6 +232,7 @@ _EMPTY = {each.name: getattr(SearchForm(), each.name) for each in fields(SearchF
 _WRITERS: Mapping[str, Callable[[str, SearchForm], list[tuple[str, str]]]] = {
     "q": _text_of("text"),
     "like": _write_like,
+    "picture": _text_of("picture"),
     "label": lambda key, form: [(key, label) for label in form.labels],
     "folder": _text_of("folder"),
     "in": lambda key, form: [(key, ",".join(form.kinds))] if form.kinds else [],
@@ -225,5 +244,5 @@ _WRITERS: Mapping[str, Callable[[str, SearchForm], list[tuple[str, str]]]] = {
     "sort": _text_of("sort"),
     "videos": _text_of("by_video"),
     "unlikely": _text_of("unlikely"),
-    "page": _text_of("page"),
+    "p": _text_of("page"),
 }

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from indexer.errors import IndexMissingError, SceneseekError
+from indexer.errors import IndexMissingError, QueryError, SceneseekError
 from search.engine import Ranking, SearchEngine
 from search.modalities import PLAIN_NAMES, how_to_add
 from ui.html_page import format_time
+from ui.web.kept_pictures import KeptPictures
 from ui.web.library import Library
 from ui.web.result_view import Panel, in_order_of_time, render_answer, render_panel
 from ui.web.search_form import MOST_SORTED, SearchForm
 
 if TYPE_CHECKING:
-    from indexer.types import Image, Modality
+    from indexer.types import Modality
     from search.query import Query
 
 __all__ = ["SearchPage", "TimelineMoment"]
@@ -40,27 +41,35 @@ class SearchPage:
 
     Args:
         library: What is searched.
+        pictures: The pictures that forms may ask by.
+        shows_paths: Whether visitors may read where the files lie.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, pictures: KeptPictures | None = None, *, shows_paths: bool = True) -> None:
         self._library = library
+        self.pictures = pictures or KeptPictures()
+        self.shows_paths = shows_paths
 
-    def answer(self, form: SearchForm, image: Image | None = None) -> str:
+    def answer(self, form: SearchForm) -> str:
         """The cards that answer a form, or a panel that says what to do."""
         try:
             engine = self._library.engine()
             if not engine.catalogue().videos:
-                return render_panel(_EMPTY)
-            if form.is_empty and image is None:
-                return render_panel(_welcome(engine))
-            return self._found(engine, form, image)
+                return render_panel(_EMPTY, form.to_address())
+            return self._found(engine, form) if not form.is_empty else render_panel(_welcome(engine), form.to_address())
         except IndexMissingError:
-            return render_panel(_NO_INDEX)
+            return render_panel(_NO_INDEX, form.to_address())
         except SceneseekError as error:
-            return render_panel(Panel.of_error(error), form.to_address())
+            return render_panel(self.panel_of(error), form.to_address())
         except Exception:
             logging.getLogger(__name__).exception("A search failed: %s", form.to_address())
             return render_panel(_FAULT, form.to_address())
+
+    def panel_of(self, error: SceneseekError) -> Panel:
+        """What an error says; nothing about this machine where visitors may not read that."""
+        if self.shows_paths or isinstance(error, QueryError):
+            return Panel.of_error(error)
+        return Panel("This cannot be answered now", "Whoever runs this page sees why in its terminal.", is_error=True)
 
     def whole_ranking(self, form: SearchForm) -> Ranking:
         """All that answers a form, whatever its page: as many moments as can be put in order.
@@ -69,7 +78,7 @@ class SearchPage:
             SceneseekError: as ``SearchEngine.search`` does.
         """
         engine = self._library.engine()
-        ranking = engine.search(replace(self._query(engine, form, None), top_k=MOST_SORTED, offset=0))
+        ranking = engine.search(replace(self._query(engine, form), top_k=MOST_SORTED, offset=0))
         ordered = in_order_of_time(ranking.moments) if form.sort == "time" else ranking.moments
         return replace(ranking, moments=tuple(ordered))
 
@@ -80,7 +89,7 @@ class SearchPage:
             SceneseekError: the index cannot be read.
         """
         if form.like is None:
-            return form.text.strip()
+            return "like a picture" if form.picture else form.text.strip()
         video = self._library.video(form.like[0])
         return f"like {video.title or video.path.name if video else form.like[0]} at {format_time(form.like[1])}"
 
@@ -94,7 +103,7 @@ class SearchPage:
         if video is None or form.is_empty:
             return []
         engine = self._library.engine()
-        query = self._query(engine, replace(form, page=1, sort="relevance", by_video=False), None)
+        query = self._query(engine, replace(form, page=1, sort="relevance", by_video=False))
         here = replace(query.filters, paths=(video.path.as_posix(),))
         moments = engine.search(replace(query, filters=here, top_k=_MOST_MARKS)).moments
         best = max((moment.score for moment in moments), default=0.0)
@@ -105,14 +114,15 @@ class SearchPage:
         ]
         return sorted(marks, key=lambda mark: (mark.start_s, mark.end_s))
 
-    def _query(self, engine: SearchEngine, form: SearchForm, image: Image | None) -> Query:
+    def _query(self, engine: SearchEngine, form: SearchForm) -> Query:
+        image = self.pictures.find(form.picture) if form.picture else None
         settings = self._library.context.settings.search
         return form.query(engine.parse, _weights(settings.weights), min_confidence=settings.min_confidence, image=image)
 
-    def _found(self, engine: SearchEngine, form: SearchForm, image: Image | None) -> str:
-        ranking = engine.search(self._query(engine, form, image))
+    def _found(self, engine: SearchEngine, form: SearchForm) -> str:
+        ranking = engine.search(self._query(engine, form))
         if ranking.moments:
-            heading = _heading(engine, form, ranking, image)
+            heading = _heading(engine, form, ranking)
             return render_answer(form, ranking, heading=heading, missing=list(_missing(form, ranking)))
         return render_panel(_nothing(form, ranking), form.to_address())
 
@@ -154,17 +164,17 @@ def _nothing(form: SearchForm, ranking: Ranking) -> Panel:
     links = []
     if ranking.unlikely:
         links.append(("Show the nearest moments all the same", replace(form, unlikely=True).to_address()))
-    if replace(form, text="", like=None) != SearchForm(weights=form.weights):
-        links.append(("Search without filters", SearchForm(text=form.text, like=form.like).to_address()))
+    if replace(form, text="", like=None, picture="") != SearchForm(weights=form.weights):
+        links.append(("Search without filters", SearchForm(form.text, form.like, form.picture).to_address()))
     text = "No moment is likely to be what you describe." if ranking.unlikely else "Nothing here matches."
     return Panel("Nothing found", text, "Try other words, or fewer of them.", links=tuple(links))
 
 
-def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking, image: Image | None) -> str:
+def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking) -> str:
     number = f"{ranking.total}{'+' if ranking.has_more else ''}"
     what = "video" if form.by_video else "moment"
     counted = f"{number} {what}{'s' if ranking.total != 1 else ''}"
-    if image is not None:
+    if form.picture:
         return f"{counted} like your picture"
     if form.like is not None:
         video = engine.catalogue().videos.get(form.like[0])

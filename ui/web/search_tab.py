@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,16 +14,16 @@ import gradio as gr
 from indexer.errors import SceneseekError
 from indexer.types import SPACE_OF_MODALITY, Modality
 from ui.html_page import MODALITY_NAMES
-from ui.pictures import read_picture
 from ui.web.library import Library
-from ui.web.result_view import Panel, render_panel, render_player
-from ui.web.search_form import SearchForm, Sort
+from ui.web.result_view import render_panel, render_player
+from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
 
 __all__ = ["search_tab"]
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
 _KINDS: Sequence[tuple[str, Modality]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
+_MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
 
@@ -51,9 +52,8 @@ class _Controls:
         return [*named, *self.weights]
 
 
-def search_tab(library: Library) -> None:
+def search_tab(library: Library, page: SearchPage) -> None:
     """Put the search into the tab that is open."""
-    page = SearchPage(library)
     asked = gr.State(SearchForm())
     controls, button, picture = _build_controls()
     with gr.Row(elem_classes="ss-columns"):
@@ -76,7 +76,7 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
             show_label=False,
             placeholder='A picture, a sentence, a sign, a sound …  "exact words", -without, label:x, duration<60',
             elem_id="query",
-            max_length=500,
+            max_length=LONGEST_TEXT,
             lines=1,
             max_lines=1,
             scale=8,
@@ -87,14 +87,14 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
     with gr.Row(elem_classes="ss-more"):
         with gr.Accordion("Filters", open=False):
             with gr.Row():
-                labels = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these")
+                labels = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
                 folder = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
             kinds = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
             with gr.Row():
                 longer = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
                 shorter = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
-                since = gr.Textbox(label="Changed since", placeholder="2024-05-31", max_length=10, min_width=120)
-                until = gr.Textbox(label="Changed until", placeholder="2024-05-31", max_length=10, min_width=120)
+                since = gr.Textbox(label="File changed since", placeholder="2024-05-31", max_length=10, min_width=120)
+                until = gr.Textbox(label="File changed until", placeholder="2024-05-31", max_length=10, min_width=120)
         with gr.Accordion("By picture", open=False):
             picture = gr.Image(
                 label="Find what looks like this picture",
@@ -128,47 +128,51 @@ def _connect(
     answer: gr.HTML,
 ) -> None:
     def go_to(event: gr.EventData) -> list[Any]:
-        """An address was opened: show its form and its answer."""
-        form = SearchForm.from_address(str(event.address))
-        return [*_shown(form, library), form, None, page.answer(form)]
+        """An address was opened: show its form and its answer, which says which address it is of."""
+        address = str(event.address)
+        form = SearchForm.from_address(address)
+        html = f'<div data-asked="{escape(address)}">{page.answer(form)}</div>'
+        return [*_shown(form, library), form, gr.skip() if form.picture else None, html]
 
-    def search(before: SearchForm, *values: Any) -> tuple[SearchForm, None, str]:
-        """The form was filled in."""
+    def fill_in(before: SearchForm, *values: Any) -> tuple[SearchForm, Any, str]:
+        """The form was filled in. What else was asked by, a moment or a picture, stays while only filters change."""
         form = _form(values)
-        # A moment to find more like stays the question while only filters change.
-        form = replace(form, like=before.like) if before.like and form.text == before.text else form
-        return form, None, page.answer(form)
+        if form.text == before.text:
+            form = replace(form, like=before.like, picture=before.picture)
+        return form, gr.skip() if form.picture else None, page.answer(form)
 
-    def search_by_picture(path: str | None, *values: Any) -> tuple[SearchForm, str]:
-        if path is None:
-            return SearchForm(), gr.skip()
-        form = replace(_form(values), text="", page=1)
+    def show_picture(path: str | None, *values: Any) -> tuple[SearchForm, str, str]:
+        """A picture was chosen, or taken away."""
+        form = replace(_form(values), text="")
         try:
-            return form, page.answer(form, read_picture(Path(path)))
+            form = replace(form, picture=page.pictures.keep(Path(path)) if path else "")
         except SceneseekError as error:
-            return form, render_panel(Panel.of_error(error))
+            return form, "", render_panel(page.panel_of(error))
+        return form, "", page.answer(form)
 
-    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **_QUIET)
-    given = [asked, *controls.all]
-    for event in (button.click, controls.text.submit):
-        event(search, given, [asked, picture, answer], trigger_mode="always_last", **_QUIET)
-    at_once = (controls.labels, controls.folder, controls.kinds, controls.sort, controls.by_video, controls.unlikely)
-    for control in at_once:
-        control.input(search, given, [asked, picture, answer], trigger_mode="always_last", **_QUIET)
-    for bound in (controls.longer.submit, controls.shorter.submit, controls.since.submit, controls.until.submit):
-        bound(search, given, [asked, picture, answer], **_QUIET)
-    for slider in controls.weights:
-        slider.release(search, given, [asked, picture, answer], **_QUIET)
-    picture.upload(search_by_picture, [picture, *controls.all], [asked, answer], **_QUIET)
+    quiet: dict[str, Any] = {**_QUIET, "trigger_mode": "always_last"}
+    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **quiet)
+    events = (
+        button.click,
+        controls.text.submit,
+        *(control.input for control in (controls.labels, controls.folder, controls.kinds, controls.sort)),
+        *(box.input for box in (controls.by_video, controls.unlikely)),
+        *(bound.submit for bound in (controls.longer, controls.shorter, controls.since, controls.until)),
+        *(slider.release for slider in controls.weights),
+    )
+    for event in events:
+        event(fill_in, [asked, *controls.all], [asked, picture, answer], **quiet)
+    for event in (picture.upload, picture.clear):
+        event(show_picture, [picture, *controls.all], [asked, controls.text, answer], **quiet)
 
 
 def _form(values: Sequence[Any]) -> SearchForm:
     """The form that the values of the controls make, from its first page."""
     text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, *weights = values
     return SearchForm(
-        text=text or "",
-        labels=tuple(labels or ()),
-        folder=folder or "",
+        text=(text or "")[:LONGEST_TEXT],
+        labels=tuple(str(label)[:LONGEST_TEXT] for label in (labels or ())[:_MOST_LABELS]),
+        folder=(folder or "")[:LONGEST_TEXT],
         kinds=tuple(name for name in SPACE_OF_MODALITY if name in (kinds or ())),
         longer_s=60.0 * (longer or 0),
         shorter_s=60.0 * (shorter or 0),
@@ -200,7 +204,7 @@ def _shown(form: SearchForm, library: Library) -> list[Any]:
     ]
 
 
-def _choices(library: Library) -> tuple[list[str], list[tuple[str, str]], set[Modality]]:
+def _choices(library: Library) -> tuple[list[str], list[str], set[Modality]]:
     """The labels, the folders and the kinds of evidence that the library has."""
     try:
         catalogue = library.catalogue()
@@ -211,6 +215,6 @@ def _choices(library: Library) -> tuple[list[str], list[tuple[str, str]], set[Mo
         return [], [], set()
     videos = catalogue.videos.values()
     labels = sorted({video.label for video in videos if video.label})
-    folders = sorted({video.path.parent.as_posix() for video in videos})[:500]
-    named = [("/".join(Path(folder).parts[-2:]).lstrip("/"), folder) for folder in folders]
-    return labels, named, set(catalogue.counts)
+    # The end of a path tells a folder as well (see ``search.filters``), and nothing of this machine.
+    folders = sorted({"/".join(video.path.parent.parts[-2:]).lstrip("/") for video in videos})[:500]
+    return labels, folders, set(catalogue.counts)

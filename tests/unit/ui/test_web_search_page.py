@@ -85,7 +85,7 @@ def test_pages_follow_each_other(tmp_path):
     assert len(cards(first)) == PAGE_SIZE
     assert len(cards(second)) == 3
     assert not set(cards(first)) & set(cards(second))
-    assert 'href="?q=red&amp;page=2"' in first
+    assert 'href="?q=red&amp;p=2"' in first
     assert f'start="{PAGE_SIZE + 1}"' in second
     in_time = [cards(page.answer(SearchForm(text="red", sort="time", page=number))) for number in (1, 2)]
     assert [key for part in in_time for key, _ in part] == [f"v{number:02}" for number in range(PAGE_SIZE + 3)]
@@ -140,7 +140,7 @@ def test_the_time_line_has_every_moment_of_one_video(library):
 @pytest.fixture
 def client(library) -> TestClient:
     app = FastAPI()
-    app.include_router(answers_router(library, shows_paths=False))
+    app.include_router(answers_router(SearchPage(library, shows_paths=False)))
     return TestClient(app)
 
 

@@ -8,7 +8,8 @@ const SEARCH = "Search";
 const addressNow = () => {
   const asked = new URLSearchParams(location.search);
   const playing = asked.get("v") ? { video: asked.get("v"), time: Number(asked.get("t")) || 0 } : null;
-  ["v", "t", "__theme", "token"].forEach((name) => asked.delete(name));
+  // Gradio's own, and what is playing.
+  ["v", "t", "__theme", "view", "page", "deep_link", "token"].forEach((name) => asked.delete(name));
   return { address: asked.toString(), playing };
 };
 
@@ -24,13 +25,22 @@ const addressOf = (address, playing) => {
   return text ? `?${text}` : location.pathname;
 };
 
-let asking = "";
-const ask = (address) => {
-  asking = address;
-  trigger("select", { address });
+const sameAddress = (one, other) => {
+  const [left, right] = [one, other].map((address) => {
+    const asked = new URLSearchParams(address);
+    asked.sort();
+    return asked.toString();
+  });
+  return left === right;
 };
 
-const sameAddress = (one, other) => new URLSearchParams(one).toString() === new URLSearchParams(other).toString();
+// What was asked last, until it is answered; `fromAddress` if the browser's address says so already.
+let awaited = null;
+let shown = null;
+const ask = (address, fromAddress = false) => {
+  awaited = { address, fromAddress };
+  trigger("select", { address });
+};
 
 // ---- The player.
 
@@ -40,7 +50,7 @@ const clockOf = (seconds) => {
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 };
 
-const player = { moment: null, info: null, way: "auto", offset: 0, moments: [] };
+const player = { moment: null, info: null, way: "auto", offset: 0, moments: [], ticket: 0 };
 const video = () => find(".ss-player video");
 const timeNow = () => player.offset + (video()?.currentTime ?? 0);
 
@@ -62,19 +72,25 @@ const fetched = async (address) => {
 const start = () => video().play().catch(() => {}); // a browser may want a click first; the controls are there
 
 const seek = (time) => {
-  const shown = video();
+  const screen = video();
   if (player.info.way === "direct" && player.way === "auto") {
     player.offset = player.info.stream_start_s;
-    const go = () => { shown.currentTime = Math.max(0, time - player.offset); start(); };
-    if (shown.readyState >= 1) go();
-    else shown.addEventListener("loadedmetadata", go, { once: true });
+    player.ticket += 1;
+    const { ticket } = player;
+    const go = () => {
+      if (player.ticket !== ticket) return;
+      screen.currentTime = Math.max(0, time - player.offset);
+      start();
+    };
+    if (screen.readyState >= 1) go();
+    else screen.addEventListener("loadedmetadata", go, { once: true });
     return;
   }
   const inStream = time - player.offset;
-  const buffered = shown.buffered;
+  const buffered = screen.buffered;
   for (let index = 0; index < buffered.length; index += 1) {
     if (buffered.start(index) <= inStream && inStream < buffered.end(index)) {
-      shown.currentTime = inStream;
+      screen.currentTime = inStream;
       start();
       return;
     }
@@ -83,16 +99,26 @@ const seek = (time) => {
 };
 
 const openStream = async (time) => {
-  const shown = video();
-  const wanted = player.moment;
-  const info = await fetched(`/media/${wanted.video}/info?start=${time.toFixed(3)}&way=${player.way}`);
-  if (player.moment.video !== wanted.video) return;
+  const screen = video();
+  player.ticket += 1;
+  const { ticket } = player;
+  const info = await fetched(`/media/${player.moment.video}/info?start=${time.toFixed(3)}&way=${player.way}`);
+  if (player.ticket !== ticket) return;
   player.offset = info.stream_start_s;
-  shown.src = info.src;
-  shown.addEventListener("loadedmetadata", () => {
-    shown.currentTime = Math.max(0, time - player.offset);
+  screen.src = info.src;
+  screen.addEventListener("loadedmetadata", () => {
+    if (player.ticket !== ticket) return;
+    screen.currentTime = Math.max(0, time - player.offset);
     start();
   }, { once: true });
+};
+
+const stop = () => {
+  const screen = video();
+  player.ticket += 1;
+  screen.pause();
+  screen.removeAttribute("src");
+  screen.load();
 };
 
 const play = async (moment) => {
@@ -106,6 +132,7 @@ const play = async (moment) => {
   history.replaceState(null, "", addressOf(addressNow().address, moment));
   try {
     if (!isSame) {
+      stop();
       player.info = null;
       player.way = "auto";
       player.moments = [];
@@ -120,7 +147,8 @@ const play = async (moment) => {
     seek(moment.time);
     if (!isSame) await showTimeline(moment);
   } catch (error) {
-    video().removeAttribute("src");
+    if (player.moment !== moment) return;
+    stop();
     say(error.message);
   }
   if (matchMedia("(max-width: 60rem)").matches) frame.scrollIntoView({ behavior: "smooth", block: "start" });
@@ -130,10 +158,14 @@ const play = async (moment) => {
 const failed = async (address) => {
   if (player.way === "auto") {
     player.way = "transcode";
-    await openStream(player.moment.time).catch((error) => say(error.message));
+    await openStream(Math.max(player.moment.time, timeNow())).catch((error) => say(error.message));
     return;
   }
-  await fetched(address).catch((error) => say(error.message));
+  const asking = new AbortController();
+  const answer = await fetch(address, { signal: asking.signal });
+  const told = answer.ok ? {} : await answer.json().catch(() => ({}));
+  asking.abort();
+  say(told.detail ?? "This browser cannot play this video.");
 };
 
 const showTitle = (name) => { find(".ss-player .ss-title bdi").textContent = name; };
@@ -143,7 +175,7 @@ const showTimeline = async (moment) => {
   bar.replaceChildren();
   const { address } = addressNow();
   const told = address ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
-  if (player.moment?.video !== moment.video) return;
+  if (player.moment?.video !== moment.video || addressNow().address !== address) return;
   player.moments = told.moments;
   const length = Math.max(player.info.duration_s, 0.001);
   bar.append(...told.moments.map((each) => {
@@ -276,9 +308,9 @@ document.addEventListener("keydown", (event) => {
 
 window.addEventListener("popstate", () => {
   const { address, playing } = addressNow();
-  if (sameAddress(address, asking)) return;
+  if (!awaited && sameAddress(address, shown ?? "")) return;
   pending = playing;
-  ask(address);
+  ask(address, true);
 });
 
 // ---- Answers as they come.
@@ -288,12 +320,23 @@ let pending = addressNow().playing;
 const answered = () => {
   const answer = find("[data-address]", element);
   if (!answer) return;
-  const { address } = addressNow();
-  const asked = answer.dataset.address;
-  asking = asked;
-  if (!sameAddress(asked, address)) {
-    history.pushState(null, "", addressOf(asked, null));
-    if (player.info) showTimeline(player.moment);
+  const of = find("[data-asked]", element)?.dataset.asked;
+  if (awaited && of !== undefined && of !== awaited.address) return; // a newer question is under way
+  const isFollowed = of !== undefined && awaited && !awaited.fromAddress;
+  const isThere = of !== undefined && awaited?.fromAddress;
+  awaited = null;
+  shown = answer.dataset.address;
+  const { address, playing } = addressNow();
+  if (!sameAddress(shown, address)) {
+    if (isThere) history.replaceState(null, "", addressOf(shown, playing));
+    else history.pushState(null, "", addressOf(shown, null));
+    if (player.info) showTimeline(player.moment).catch((error) => say(error.message));
+  }
+  const heading = find("h2", answer);
+  find(".ss-status").textContent = heading?.textContent ?? "";
+  if (isFollowed) {
+    if (element.getBoundingClientRect().top < 0) element.scrollIntoView({ block: "start" });
+    heading?.focus({ preventScroll: true });
   }
   markPlaying();
   if (pending) {
@@ -306,13 +349,13 @@ const answered = () => {
 
 watch("value", answered);
 const whenPlayerIsThere = () => {
-  const shown = video();
-  if (!shown) { setTimeout(whenPlayerIsThere, 50); return; }
-  shown.addEventListener("timeupdate", showTime);
-  shown.addEventListener("seeked", showTime);
-  shown.addEventListener("ended", () => { if (repeats()) seek(player.moment.start); });
-  shown.addEventListener("error", () => { if (shown.getAttribute("src") && player.info) failed(shown.src); });
+  const screen = video();
+  if (!screen) { setTimeout(whenPlayerIsThere, 50); return; }
+  screen.addEventListener("timeupdate", showTime);
+  screen.addEventListener("seeked", showTime);
+  screen.addEventListener("ended", () => { if (repeats()) seek(player.moment.start); });
+  screen.addEventListener("error", () => { if (screen.getAttribute("src") && player.info) failed(screen.src); });
   if (matchMedia("(pointer: fine)").matches) find("#query textarea, #query input")?.focus({ preventScroll: true });
-  ask(addressNow().address);
+  ask(addressNow().address, true);
 };
 whenPlayerIsThere();
