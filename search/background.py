@@ -3,43 +3,57 @@
 Both files can be made again and are worth nothing for another state of the index or other models: ``scores`` says how
 the bank scores, which every search reads, and ``vectors`` holds the bank as the models encode it, so that it is not
 encoded anew whenever a video is added.
+
+An index that is being written changes with every video. Until it has been left alone for a minute, what was measured
+of it less than a minute ago goes on being used, and what was measured when nine tenths of its records were the same.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, TypeAlias, runtime_checkable
-from uuid import uuid4
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from indexer.models.base import FrameEncoder, SoundEncoder, TextEncoder
-from indexer.store.base import VectorStore
-from indexer.types import Embedding, Space
+from indexer.store.base import Commit, VectorStore
+from indexer.types import SPACE_OF_MODALITY, Embedding, Space
+from search.background_files import (
+    Measured,
+    Measurement,
+    matrix_of,
+    measurement_of,
+    packed,
+    read_document,
+    scores_document,
+    write_document,
+)
 from search.bank import Asked, BankScorer, bank_queries
 from search.calibration import Comparison, calibration_of
 from search.catalogue import Catalogue
-from search.false_alarms import LEAST_SPREAD, NEAREST_SHARE, Background, Channel, Null
+from search.false_alarms import LEAST_SPREAD, NEAREST_SHARE
 from search.fusion import Calibration
 from search.probes import QueryModels
-from search.signature import index_signature
+from search.signature import content_signatures, index_signature, models_signature
 from search.word_by_word import drawn_to_words
 
-__all__ = ["HasVocabulary", "KeptBackground", "Measured"]
+__all__ = ["HasVocabulary", "KeptBackground", "Learning", "Measured"]
 
 Encode: TypeAlias = Callable[[tuple[str, ...]], Embedding]
+Learning: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 _COMPARISONS: Mapping[Space, Comparison] = {"frames": "text-frames", "text": "text-text", "audio": "text-audio"}
-_FORMAT = "2, pictures judged word by word"
+_FORMAT = "3, what was measured of which videos"
 _TRIED = 4  # bank queries that tell whether two roles encode with one model
+_BUSY_S = 60.0
+_MOST_CHANGED = 0.1
 
 
 @runtime_checkable
@@ -52,16 +66,14 @@ class HasVocabulary(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """What is known of an index's answers to unrelated queries.
+class _State:
+    """What of a catalogue decides whether a measurement is good for it; see ``Measurement``."""
 
-    Args:
-        background: The scores.
-        vocabularies: The classes that a space's vectors are mixtures of; spaces of other models are absent.
-    """
-
-    background: Background
-    vocabularies: Mapping[Space, Embedding] = field(default_factory=dict)
+    catalogue: Catalogue
+    signature: str
+    models: str
+    contents: Mapping[str, tuple[str, int]]
+    written_at: float
 
 
 class KeptBackground:
@@ -70,39 +82,93 @@ class KeptBackground:
     Args:
         folder: Where its files are kept; None, or one that cannot be written, keeps it in memory only.
         calibrations: How cosines are read, where not as ``search.calibration`` says.
+        learning: Entered while it is measured, which takes seconds.
+        now: What time it is, in seconds since 1970.
     """
 
-    def __init__(self, folder: Path | None, calibrations: Mapping[Comparison, Calibration] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        calibrations: Mapping[Comparison, Calibration] | None = None,
+        *,
+        learning: Learning = nullcontext,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
         self._calibrations = dict(calibrations or {})
+        self._learning = learning
+        self._now = now
         self._measuring = Lock()
-        self._signed: tuple[Catalogue, str] | None = None
-        self._known: tuple[str, Measured | None] = ("", None)
+        self._seen: _State | None = None
+        self._latest: Measurement | None = None
+        self._looked_for = ""
 
     def known(self, catalogue: Catalogue) -> Measured | None:
-        """What was measured for this state of the index before; None if nothing was."""
-        signature = self._signature(catalogue)
-        kept, measured = self._known
-        if kept != signature:
-            measured = _measured(_read(self._path("scores")), signature)
-            self._known = (signature, measured)
-        return measured
+        """What was measured for this state of the index before, or a little earlier while it is being written; None
+        if nothing was.
+        """
+        state = self._state(catalogue)
+        latest = self._look_up(state)
+        if latest is None or not (latest.signature == state.signature or self._serves(latest, state)):
+            return None
+        return latest.measured
 
     def measured(self, store: VectorStore, catalogue: Catalogue, models: QueryModels) -> Measured:
-        """What unrelated queries score in this state of the index.
+        """What unrelated queries score in this state of the index, or a little earlier while it is being written.
 
         Raises:
             IndexDamagedError: the index cannot be read, or a stored vector is no direction.
             ModelError: a model cannot encode the bank.
         """
-        with self._measuring:
-            known = self.known(catalogue)
-            if known is None:
-                known = self._measure(store, catalogue, models)
-                signature = self._signature(catalogue)
-                self._known = (signature, known)
-                self._write("scores", _scores_document(known, signature))
-        return known
+        known = self.known(catalogue)
+        if known is not None:
+            return known
+        # Whoever comes while another thread measures goes on with what was measured before.
+        older = self._older(self._state(catalogue))
+        if not self._measuring.acquire(blocking=older is None):
+            return older if older is not None else self.measured(store, catalogue, models)
+        try:
+            return self.known(catalogue) or self._measure_and_keep(store, catalogue, models)
+        finally:
+            self._measuring.release()
+
+    def _measure_and_keep(self, store: VectorStore, catalogue: Catalogue, models: QueryModels) -> Measured:
+        """Measure, and write it down unless the index was written meanwhile: then it is of no one state of it."""
+        state, began = self._state(catalogue), self._now()
+        with self._learning():
+            measured = self._measure(store, catalogue, models)
+        is_same = self._state_of(Catalogue.read(store)).signature == state.signature
+        signature = state.signature if is_same else ""
+        latest = self._latest = Measurement(measured, signature, state.models, state.contents, began)
+        if is_same:
+            write_document(self._path("scores"), scores_document(latest))
+        return measured
+
+    def _look_up(self, state: _State) -> Measurement | None:
+        """The latest measurement: this one's own, or what the file holds of another process with the same models."""
+        latest = self._latest
+        if state.signature != self._looked_for and (latest is None or latest.signature != state.signature):
+            kept = measurement_of(read_document(self._path("scores")), len(bank_queries()))
+            if kept is not None and kept.models == state.models:
+                found = [one for one in (latest, kept) if one is not None]
+                self._latest = max(found, key=lambda one: (one.signature == state.signature, one.measured_at))
+            self._looked_for = state.signature
+        return self._latest
+
+    def _older(self, state: _State) -> Measured | None:
+        """What was measured of another state of the index, if it can be used at all."""
+        latest = self._latest
+        if latest is None or latest.models != state.models:
+            return None
+        return latest.measured if latest.measured.modalities.issuperset(state.catalogue.counts) else None
+
+    def _serves(self, latest: Measurement, state: _State) -> bool:
+        """Whether it is near enough, for an index that is being written."""
+        now = self._now()
+        if self._older(state) is None or not 0 <= now - state.written_at < _BUSY_S:
+            return False
+        is_young = 0 <= now - latest.measured_at < _BUSY_S
+        return is_young or _changed(latest.contents, state.contents) < _MOST_CHANGED
 
     def _measure(self, store: VectorStore, catalogue: Catalogue, models: QueryModels) -> Measured:
         roles: dict[Space, FrameEncoder | TextEncoder | SoundEncoder | None] = {
@@ -128,51 +194,74 @@ class KeptBackground:
 
     def _bank_vectors(self, roles: Mapping[Space, FrameEncoder | TextEncoder | SoundEncoder]) -> dict[Space, Embedding]:
         """The bank by space; kept ones are taken where the model is the same."""
-        kept = _read(self._path("vectors"))
+        kept = read_document(self._path("vectors"))
         names = {space: f"{role.fingerprint.digest} {_bank_digest()}" for space, role in roles.items()}
         found: dict[Space, Embedding] = {}
         for space in roles:
-            vectors = _matrix(kept.get(names[space]))
+            vectors = matrix_of(kept.get(names[space]))
             if vectors is not None and vectors.shape == (len(bank_queries()), roles[space].fingerprint.dim):
                 found[space] = vectors
         if len(found) < len(roles):
             found |= _encoded({space: _encoder(role) for space, role in roles.items() if space not in found}, found)
-            self._write("vectors", {names[space]: _packed(vectors) for space, vectors in found.items()})
+            write_document(self._path("vectors"), {names[space]: packed(vectors) for space, vectors in found.items()})
         return found
 
     def _drawn_to_words(self, frames: FrameEncoder, vectors: Embedding) -> Embedding:
         """What the bank is judged by where pictures are mixtures of classes; kept like its vectors."""
-        kept = _read(self._path("vectors"))
+        kept = read_document(self._path("vectors"))
         name = f"{frames.fingerprint.digest} {_bank_digest()} word by word"
-        drawn = _matrix(kept.get(name))
+        drawn = matrix_of(kept.get(name))
         if drawn is None or drawn.shape != vectors.shape:
             drawn = drawn_to_words(bank_queries(), vectors, frames.encode_texts)
-            self._write("vectors", {**kept, name: _packed(drawn)})
+            write_document(self._path("vectors"), {**kept, name: packed(drawn)})
         return drawn
 
-    def _signature(self, catalogue: Catalogue) -> str:
-        signed = self._signed
-        if signed is None or signed[0] is not catalogue:
-            facts = (_FORMAT, _bank_digest(), NEAREST_SHARE, LEAST_SPREAD, sorted(self._calibrations.items()))
-            signed = self._signed = (catalogue, index_signature(catalogue, *facts))
-        return signed[1]
+    def _state(self, catalogue: Catalogue) -> _State:
+        seen = self._seen
+        if seen is None or seen.catalogue is not catalogue:
+            seen = self._seen = self._state_of(catalogue)
+        return seen
+
+    def _state_of(self, catalogue: Catalogue) -> _State:
+        facts = _FORMAT, _bank_digest(), NEAREST_SHARE, LEAST_SPREAD, sorted(self._calibrations.items())
+        return _State(
+            catalogue,
+            index_signature(catalogue, *facts),
+            models_signature(catalogue, *facts),
+            _contents(catalogue),
+            max(_written(catalogue), default=0.0),
+        )
 
     def _path(self, name: str) -> Path | None:
         return None if self._folder is None else self._folder / f"{name}.json"
 
-    def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Written whole; a folder that cannot be written is no fault: it is all measured again then."""
-        path = self._path(name)
-        if path is None:
-            return
-        unfinished = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-        with suppress(OSError):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                unfinished.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-                os.replace(unfinished, path)  # noqa: PTH105 - named for what it is: atomic
-            finally:
-                unfinished.unlink(missing_ok=True)
+
+def _written(catalogue: Catalogue) -> Iterator[float]:
+    """When videos were indexed, in seconds since 1970, as far as that is known."""
+    for commit in catalogue.commits.values():
+        try:
+            yield datetime.fromisoformat(commit.indexed_at).timestamp()
+        except (ValueError, OverflowError):
+            continue
+
+
+def _contents(catalogue: Catalogue) -> Mapping[str, tuple[str, int]]:
+    return {key: (digest, _records(catalogue.commits[key])) for key, digest in content_signatures(catalogue).items()}
+
+
+def _records(commit: Commit) -> int:
+    return commit.count(SPACE_OF_MODALITY)
+
+
+def _changed(before: Mapping[str, tuple[str, int]], after: Mapping[str, tuple[str, int]]) -> float:
+    """The share of records whose video is new, gone or another."""
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    most = max(_total(before.values()), _total(after.values()), 1)
+    return sum(max(before.get(key, ("", 0))[1], after.get(key, ("", 0))[1]) for key in changed) / most
+
+
+def _total(contents: Iterable[tuple[str, int]]) -> int:
+    return sum(count for _, count in contents)
 
 
 def _encoder(role: FrameEncoder | TextEncoder | SoundEncoder) -> Encode:
@@ -198,52 +287,3 @@ def _are_alike(one: Embedding, other: Embedding) -> bool:
 
 def _bank_digest() -> str:
     return hashlib.blake2b("\n".join(bank_queries()).encode(), digest_size=8).hexdigest()
-
-
-def _scores_document(measured: Measured, signature: str) -> dict[str, Any]:
-    nulls = measured.background.nulls.values()
-    return {
-        "signature": signature,
-        "channels": [
-            [*null.channel, null.least_spread, [round(score, 5) for score in null.scores.tolist()]] for null in nulls
-        ],
-        "vocabularies": {space: _packed(vectors) for space, vectors in measured.vocabularies.items()},
-    }
-
-
-def _measured(document: Mapping[str, Any], signature: str) -> Measured | None:
-    """What the document holds; None if it is of another state of the index, or not one of ours."""
-    if document.get("signature") != signature:
-        return None
-    try:
-        nulls = [
-            Null(Channel(name, way), np.array(scores, np.float64), float(least))
-            for name, way, least, scores in document["channels"]
-        ]
-        vocabularies = {space: _matrix(packed) for space, packed in document["vocabularies"].items()}
-    except (KeyError, TypeError, ValueError):
-        return None
-    background = Background({null.channel: null for null in nulls})
-    return Measured(background, {space: vectors for space, vectors in vocabularies.items() if vectors is not None})
-
-
-def _read(path: Path | None) -> Mapping[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _packed(vectors: Embedding) -> dict[str, Any]:
-    """Vectors in 16 bits, which move a cosine by less than 0.0005."""
-    halves = vectors.astype("<f2")
-    return {"shape": list(halves.shape), "float16": base64.b64encode(halves.tobytes()).decode("ascii")}
-
-
-def _matrix(packed: Any) -> Embedding | None:
-    try:
-        halves = np.frombuffer(base64.b64decode(packed["float16"]), "<f2").reshape(packed["shape"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return halves.astype(np.float32)

@@ -123,21 +123,26 @@ class BankScorer:
         return cosines - brevity * np.outer([shortness(query) for query in self.queries], rises)
 
     def _nearest(self, space: Space, asked: Asked) -> dict[Modality, NDArray[np.float64]]:
-        """The best of each query's nearest records; a modality that is not among them has at most the last one's."""
+        """The best of each query's nearest records; a modality that is not among them is asked by itself."""
         modalities = self.catalogue.modalities(space)
         best = {name: np.zeros(len(self.queries)) for name in modalities}
-        judging = asked.judging
-        for place, (query, vector) in enumerate(zip(self.queries, asked.vectors, strict=True)):
-            records = self.store.nearest(space, vector, _NEAREST)
-            scores = exact_cosines(records, judging[place])
-            last = float(scores.min(initial=1.0))
+        for place, vector in enumerate(asked.vectors):
+            among_all = self._best_of(self.store.nearest(space, vector, _NEAREST), place, asked)
             for name in modalities:
-                own = [
-                    float(score) - asked.calibration.rise(query, one.text)
-                    for one, score in zip(records, scores, strict=True)
-                    if one.modality == name and one.video_id in self.catalogue.ids
-                ]
-                best[name][place] = max(own, default=last)
+                own = among_all.get(name)
+                if own is None:
+                    nearest = self.store.nearest(space, vector, _NEAREST, modalities=frozenset({name}))
+                    own = self._best_of(nearest, place, asked).get(name, 0.0)
+                best[name][place] = own
+        return best
+
+    def _best_of(self, records: Sequence[Record], place: int, asked: Asked) -> dict[Modality, float]:
+        """The best score of one query among the searchable ones of these records, for each of their modalities."""
+        best: dict[Modality, float] = {}
+        for one, cosine in zip(records, exact_cosines(records, asked.judging[place]), strict=True):
+            if one.video_id in self.catalogue.ids:
+                score = float(cosine) - asked.calibration.rise(self.queries[place], one.text)
+                best[one.modality] = max(best.get(one.modality, score), score)
         return best
 
     def _best_by_words(self, space: Space) -> dict[Modality, NDArray[np.float64]]:

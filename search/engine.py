@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from indexer.models.base import OptionalRole
 from indexer.models.lifecycle import Lazy
 from indexer.store.base import VectorStore
 from indexer.types import SPACE_OF_MODALITY, Modality
-from search.background import KeptBackground, Measured
+from search.background import KeptBackground, Learning, Measured
 from search.browsing import browse
 from search.calibration import Comparison
 from search.catalogue import Catalogue
@@ -105,6 +106,7 @@ class SearchEngine:
         options: How to search.
         kept_in: The folder for what unrelated queries score in this index (``search.background``); None keeps it in
             memory only.
+        learning: Entered while that is measured, which takes seconds the first time.
     """
 
     def __init__(
@@ -115,12 +117,13 @@ class SearchEngine:
         thumbnails: FindThumbnail | None = None,
         options: SearchOptions = DEFAULT_OPTIONS,
         kept_in: Path | None = None,
+        learning: Learning = nullcontext,
     ) -> None:
         self._store = store
         self._models = models
         self._thumbnails = thumbnails
         self._options = options
-        self._background = KeptBackground(kept_in, options.calibrations)
+        self._background = KeptBackground(kept_in, options.calibrations, learning=learning)
         self._reading = Lock()
         self._catalogue: Catalogue | None = None
         self._is_stale = False
@@ -134,6 +137,7 @@ class SearchEngine:
         url: str = "",
         device: str = "auto",
         options: SearchOptions = DEFAULT_OPTIONS,
+        learning: Learning = nullcontext,
     ) -> Self:
         """Open the index in a folder, or the one on a Chroma server at ``url``; models load at the first query.
 
@@ -143,6 +147,7 @@ class SearchEngine:
             url: A Chroma server instead of the folder.
             device: Where the models run: ``auto``, ``cpu``, ``cuda`` or ``mps``.
             options: How to search.
+            learning: Entered while it is measured what unrelated queries score in this index.
 
         Raises:
             IndexMissingError: there is no index.
@@ -155,7 +160,7 @@ class SearchEngine:
         models = Lazy(lambda: _models_of(store, device))
         thumbnails = ThumbnailFolder(Path(path), name).find
         kept_in = Path(path) / "unrelated" / name if Path(path).is_dir() else None
-        return cls(store, models.get, thumbnails=thumbnails, options=options, kept_in=kept_in)
+        return cls(store, models.get, thumbnails=thumbnails, options=options, kept_in=kept_in, learning=learning)
 
     def search(self, query: Query | str, *, top_k: int | None = None) -> Ranking:
         """Find the moments that match a query.
@@ -274,7 +279,7 @@ class SearchEngine:
                 break
             level = gathering.next_level(scope)
             listing.add(level)
-            if judge.excludes_deeper(level, query.min_confidence):
+            if judge.excludes_deeper(level, query.min_confidence, gathering.unexhausted):
                 break
             if query.group_by_video:
                 scope = scope.besides(listing.by_video.keys())

@@ -57,6 +57,11 @@ class Gathering:
         """Whether there is no more to find."""
         return self._words is None and all(descent.exhausted for descent in self._descents.values())
 
+    @property
+    def unexhausted(self) -> frozenset[Space]:
+        """The spaces that have more to find by meaning."""
+        return frozenset(space for space, descent in self._descents.items() if not descent.exhausted)
+
     def next_level(self, scope: Scope) -> list[Hit]:
         """The next hits of all spaces.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from indexer.types import SPACE_OF_MODALITY, Space
@@ -56,17 +56,39 @@ class Judge:
             ((channel, rated.rate) for hit in hits for channel, rated in self._rated(hit)), self._tests
         )
 
-    def excludes_deeper(self, level: Sequence[Hit], least: float) -> bool:
-        """Whether no further hit is to be expected with this confidence: none of those found by meaning has it.
+    def excludes_deeper(self, level: Sequence[Hit], least: float, unexhausted: Collection[Space]) -> bool:
+        """Whether no further hit is to be expected with this confidence: none of those found by meaning has it, and
+        with no more than their lowest cosine none of any modality would.
 
         Args:
             level: All hits of the level just gathered, as they are.
             least: The confidence asked for; at 0, and where nothing can be judged, further hits are never excluded.
+            unexhausted: The spaces that have more hits.
         """
         if not (self._nulls and least > 0):
             return False
-        confidences = [self.confidence([hit]) for hit in level if not hit.lexical]
-        return bool(confidences) and all(one is not None and one < least for one in confidences)
+        by_meaning = [hit for hit in level if not hit.lexical]
+        confidences = [self.confidence([hit]) for hit in by_meaning]
+        if not confidences or any(one is None or one >= least for one in confidences):
+            return False
+        return all(self._is_spent(space, by_meaning, least) for space in unexhausted)
+
+    def _is_spent(self, space: Space, by_meaning: Iterable[Hit], least: float) -> bool:
+        """Whether a hit below all of these in their space would have less than this confidence in any modality.
+
+        Where hits are judged by another cosine than they are found by, the lowest found says nothing of it.
+        """
+        lowest = min((hit.score for hit in by_meaning if SPACE_OF_MODALITY[hit.modality] == space), default=None)
+        probe = self._probes[space]
+        if lowest is None or probe.judged_by is not None:
+            return lowest is not None
+        channels = [Channel(name, "meaning") for name in probe.modalities]
+        if not all(channel in self._nulls for channel in channels):
+            return False
+        score = lowest - self._scales.get(space, 0.0)
+        best = [(channel, self._nulls[channel].rated(score).rate) for channel in channels]
+        confidence = confidence_of(best, self._tests)
+        return confidence is not None and confidence < least
 
     def _rated(self, hit: Hit) -> Iterator[tuple[Channel, Rated]]:
         """What each of the hit's scores means, as far as that is known."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import av
 
 from indexer.errors import MediaError, UnreadableMediaError, UsageError
-from indexer.media.container import best_picture_stream, best_sound_stream, open_media
-from indexer.media.seeking import says_when_shown
+from indexer.media.container import best_picture_stream, best_sound_stream, first_frame_s, open_media
+from indexer.media.seeking import SAME_S, find_keyframe, read_from, says_when_shown, stamp_of
 from indexer.media.tracks import COPY, ENCODE, Encoding, Handling, Source, interleaved, open_tracks
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ _SOUND_ONLY = frozenset({".m4a", ".mka", ".mp3", ".ogg", ".wav"})
 # Other formats hold the same codecs: MP4 plays everywhere, Matroska takes nearly everything.
 _OTHERWISE = (".mp4", ".mkv")
 _OTHERWISE_SOUND = (".m4a", ".mka")
+# Nothing takes a file of one or two for MP3: it has no other mark of its own.
+_LEAST_MP3_PACKETS = 3
+_WIDER_S = Fraction(1, 4)
 _KEPT = Encoding(preset="veryfast", crf=18, largest=None, sound_bitrate=192_000)
 
 
@@ -49,7 +54,7 @@ class Cut:
     Attributes:
         path: The new file.
         start_s: Where it really begins, in seconds of the video it was cut from; before what was asked where pictures
-            were copied, because those begin at a codec keyframe.
+            were copied, because those begin at a codec keyframe, and where sound alone was, which begins with a packet.
         end_s: Where it really ends; a copy may hold some frames more than asked.
         is_encoded: Whether its pictures or its sound had to be encoded anew.
     """
@@ -78,11 +83,20 @@ def suffix_of_cut(path: Path) -> str:
         return next(fitting, others[0])
 
 
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """How many packets were written, and until when they are shown, in seconds from the clip's first instant."""
+
+    packets: int
+    until_s: Fraction
+
+
 def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool = False) -> Cut:
     """Cut ``[start_s, end_s)`` into a new file, which appears under its name once it is complete.
 
     Packets are copied from the codec keyframe at the start or before it; what the new kind of file cannot hold as it
-    is, is encoded as H.264 and AAC, exactly from the start.
+    is, is encoded as H.264 and AAC, exactly from the start. An ``.mp3`` of one or two packets, which nothing could
+    open, gets some more from around it.
 
     Args:
         path: The video.
@@ -92,19 +106,18 @@ def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool
         exact: Encode the pictures anew even if they could be copied, so that the clip begins where it was asked to.
 
     Raises:
-        UsageError: the span is empty or lies behind the end, or ``out`` has a suffix that is not written here.
+        UsageError: the span is empty, has no end or lies behind the video's end, or ``out`` has a suffix that is not
+            written here.
         UnreadableMediaError: the video cannot be opened or decoded.
         MediaError: the clip cannot be written.
     """
-    if not 0 <= start_s < end_s:
+    if not 0 <= start_s < end_s < math.inf:
         raise UsageError(f"A clip cannot go from {start_s} s to {end_s} s.", hint="Its end must come after its start.")
     source = _source(path, out.suffix.lower(), exact)
-    begin_s, until_s = source.start_s(Fraction(start_s)), Fraction(end_s)
-    unfinished = out.with_name(f"{out.name}.tmp")
+    # Its own name, not one made of the clip's: someone may keep a file of such a name there.
+    unfinished = out.with_name(f".{uuid4().hex}.tmp")
     try:
-        length_s = _write(source, (begin_s, until_s), unfinished, _FORMATS[out.suffix.lower()])
-        if not length_s:
-            raise UsageError(f"There is nothing to cut out at {start_s} s.", hint="Ask for an earlier second.")
+        begin_s, until_s = _written(source, (Fraction(start_s), Fraction(end_s)), unfinished, out.suffix.lower())
         unfinished.replace(out)
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, (MediaError, UsageError)):
@@ -112,18 +125,50 @@ def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool
         raise MediaError(f"{out} cannot be written: {error}.") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    return Cut(out, float(begin_s), float(begin_s + length_s), ENCODE in (source.picture, source.sound))
+    return Cut(out, float(begin_s), float(until_s), ENCODE in (source.picture, source.sound))
 
 
-def _write(source: Source, span: tuple[Fraction, Fraction], path: Path, format_: str) -> Fraction:
-    """How long what was written is, in seconds; 0 if there was nothing to write."""
+def _written(source: Source, asked: tuple[Fraction, Fraction], path: Path, suffix: str) -> tuple[Fraction, Fraction]:
+    """Write a clip; from when to when it really goes, in seconds of the video.
+
+    Raises:
+        UsageError: nothing is shown at the start or after it.
+    """
+    (start_s, end_s), begin_s = asked, source.start_s(asked[0])
+    length = _write(source, (begin_s, end_s), path, _FORMATS[suffix])
+    if not length.packets or (begin_s + length.until_s <= start_s + SAME_S and not _goes_on(source, start_s)):
+        raise UsageError(
+            f"There is nothing to cut out at {float(start_s)} s.",
+            hint="The video has ended: ask for an earlier second.",
+        )
+    if suffix == ".mp3" and length.packets < _LEAST_MP3_PACKETS:
+        begin_s = source.start_s(max(Fraction(0), begin_s - _WIDER_S))
+        length = _write(source, (begin_s, end_s + _WIDER_S), path, _FORMATS[suffix])
+    return begin_s, begin_s + length.until_s
+
+
+def _write(source: Source, span: tuple[Fraction, Fraction], path: Path, format_: str) -> _Length:
     options = {"movflags": "faststart"} if format_ in ("mp4", "mov", "ipod") else {}
-    length_s = Fraction(0)
+    packets, length_s = 0, Fraction(0)
     with ExitStack() as opened:
         out = opened.enter_context(av.open(str(path.absolute()), "w", format=format_, container_options=options))
         for until_s in interleaved(open_tracks(source, span, out, _KEPT, opened), out):
-            length_s = max(length_s, until_s)
-    return length_s
+            packets, length_s = packets + 1, max(length_s, until_s)
+    return _Length(packets, length_s)
+
+
+def _goes_on(source: Source, start_s: Fraction) -> bool:
+    """Whether pictures come at a second or after it: then the one before stands until then, whatever it says itself."""
+    if source.picture == "none":
+        return False
+    with open_media(source.path) as container:
+        stream = best_picture_stream(container)
+        if stream is None:
+            return False
+        first_s, time_base = first_frame_s(container), stream.time_base or Fraction(1, av.time_base)
+        packets = read_from(container, stream, find_keyframe(container, stream, start_s))
+        stamps = (stamp_of(container, packet) for packet in packets)
+        return any(stamp is not None and stamp * time_base - first_s >= start_s - SAME_S for stamp in stamps)
 
 
 def _source(path: Path, suffix: str, exact: bool) -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -102,9 +101,11 @@ def _packets(container: InputContainer, stream: Stream, seek_to: int | None) -> 
     if seek_to is None:
         _rewind(container, stream)
     else:
-        # Where there is nothing to seek by, go on from where the file stands: the next place is nearer its beginning.
-        with suppress(av.FFmpegError):
+        # Where there is nothing to seek by, read on from the beginning: the place comes, and comes each time.
+        try:
             container.seek(seek_to, stream=stream)
+        except av.FFmpegError:
+            _rewind(container, stream)
     return read_packets(container, stream, _ignore)
 
 

@@ -10,9 +10,9 @@ from indexer.media.container import best_picture_stream, open_media
 __all__ = ["start_timecode"]
 
 
-def start_timecode(path: Path) -> str:
+def start_timecode(path: Path) -> str | None:
     """The time code of a file's first frame as the camera wrote it, such as ``01:00:00:00`` (with ``;`` before the
-    frames where it drops numbers); "" where it has none or cannot be opened.
+    frames where it drops numbers); "" where it has none, None where the file cannot be opened.
 
     Reads the header only.
     """
@@ -22,5 +22,5 @@ def start_timecode(path: Path) -> str:
             places = [picture, *container.streams.data] if picture else []
             tags = [*(place.metadata for place in places), container.metadata]
     except UnreadableMediaError:
-        return ""
+        return None
     return next((found["timecode"] for found in tags if found.get("timecode")), "")

@@ -86,14 +86,19 @@ class Source:
     sound: Handling
 
     def start_s(self, asked_s: Fraction) -> Fraction:
-        """Where a copy that begins at the asked second or before it begins, in seconds from the first frame."""
-        if self.picture != COPY:
+        """Where a copy that begins at the asked second or before it begins, in seconds from the first frame.
+
+        That is a codec keyframe of the pictures; of a file of sound alone, the packet that is heard at that second.
+        """
+        if self.picture == ENCODE or (self.picture == "none" and self.sound != COPY):
             return asked_s
         with open_media(self.path) as container:
-            stream = best_picture_stream(container)
+            stream = best_picture_stream(container) if self.picture == COPY else best_sound_stream(container)
             if stream is None:
                 return asked_s
             landing = find_keyframe(container, stream, asked_s)
+            if self.picture == "none" and (landing is None or landing.time_s > asked_s):
+                return asked_s
             return max(Fraction(0), landing.time_s) if landing else Fraction(0)
 
 
@@ -182,9 +187,20 @@ def _copied(
         copy = copy or out.add_stream_from_template(stream, opaque=True)
         for ready in (*late, packet):
             for bare in unframe(ready):
-                bare.stream = copy
-                yield bare
+                whole = _whole(bare) if out.format.name == "mp3" else bare
+                whole.stream = copy
+                yield whole
         late.clear()
+
+
+def _whole(packet: Packet[Stream]) -> Packet[Stream]:
+    """The packet without a note that its end is padding: the writer of MP3 makes of it that the clip's start is too."""
+    if not packet.has_sidedata("skip_samples"):
+        return packet
+    whole: Packet[Stream] = av.Packet(bytes(packet))
+    whole.pts, whole.dts, whole.duration, whole.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    whole.is_keyframe = packet.is_keyframe
+    return whole
 
 
 class _Unframer:
@@ -218,6 +234,7 @@ class _Clock:
         self._container = container
         self.time_base = stream.time_base or Fraction(1, av.time_base)
         self._origin = round((first_frame_s(container) + start_s) / self.time_base)
+        self._is_picture = isinstance(stream, av.VideoStream)
         rate = frame_rate_of(stream) if isinstance(stream, av.VideoStream) else None
         self._step = max(1, round(1 / (rate or _USUAL_RATE) / self.time_base))
         self._delay = self._step * int(getattr(stream.codec_context, "has_b_frames", 0))
@@ -235,6 +252,8 @@ class _Clock:
             return False
         packet.dts = decoded if self._previous is None else max(decoded, self._previous + 1)
         packet.pts = max(pts, packet.dts)
+        if self._is_picture and not packet.duration:
+            packet.duration = self._step
         self._previous = packet.dts
         return True
 
@@ -256,22 +275,28 @@ class _Pictures:
         self._time_base = stream.time_base or Fraction(1, av.time_base)
         self.rate = frame_rate_of(stream) or _USUAL_RATE
 
-    def shown(self, span: tuple[Fraction, Fraction | None]) -> Iterator[tuple[Fraction, VideoFrame]]:
-        """What is seen in the span, and when, in seconds from its start: first the frame that stands there then."""
+    def shown(self, span: tuple[Fraction, Fraction | None]) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+        """What is seen in the span, from when and until when, in seconds from its start.
+
+        The first is the frame that stands there then. A frame stands until the next one, the file's last as long as it
+        says or a frame takes on average; that may be before the span.
+        """
         start_s, end_s = span
-        standing = None
+        standing: tuple[Fraction, VideoFrame] | None = None
         for time_s, frame in self._frames(start_s):
-            if time_s <= start_s + SAME_S:
-                standing = frame
-                continue
-            if standing is not None:
-                yield Fraction(0), standing
-                standing = None
-            if end_s is not None and time_s >= end_s - SAME_S:
+            has_ended = end_s is not None and time_s >= end_s - SAME_S
+            if standing is not None and time_s > start_s + SAME_S:
+                next_s = end_s if end_s is not None and has_ended else time_s
+                yield max(standing[0] - start_s, Fraction(0)), next_s - start_s, standing[1]
+            if has_ended:
                 return
-            yield time_s - start_s, frame
+            standing = time_s, frame
         if standing is not None:
-            yield Fraction(0), standing
+            time_s, frame = standing
+            yield max(time_s - start_s, Fraction(0)), time_s + self._own_length(frame) - start_s, frame
+
+    def _own_length(self, frame: VideoFrame) -> Fraction:
+        return max(1 / self.rate, (frame.duration or 0) * self._time_base)
 
     def _frames(self, start_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Frames and their times, in seconds from the first frame, from a keyframe before the start on."""
@@ -304,18 +329,27 @@ def _encoded_pictures(
 ) -> Track:
     """H.264 with square pixels; turned for display as the source is."""
     encoder, previous = None, -1
+    lengths: dict[int | None, int] = {}
     scaler = VideoReformatter()
-    for time_s, frame in pictures.shown(span):
+    for time_s, until_s, frame in pictures.shown(span):
         pts = round(time_s * _TICKS_PER_S)
         if pts <= previous:
             continue
         encoder = encoder or _picture_encoder(pictures, frame, out, encoding)
         scaled = _scaled(scaler, frame, encoder.width, encoder.height)
         scaled.pts, scaled.time_base, scaled.pict_type = pts, Fraction(1, _TICKS_PER_S), PictureType.NONE
+        lengths[pts] = max(0, round(until_s * _TICKS_PER_S) - pts)
         previous = pts
-        yield from encoder.encode(scaled)
+        yield from _lasting(encoder.encode(scaled), lengths)
     if encoder is not None:
-        yield from encoder.encode(None)
+        yield from _lasting(encoder.encode(None), lengths)
+
+
+def _lasting(packets: Iterable[Packet[Stream]], lengths: dict[int | None, int]) -> Track:
+    """The encoder's packets, which do not say themselves how long they are shown; takes them out of ``lengths``."""
+    for packet in packets:
+        packet.duration = lengths.pop(packet.pts, 0)
+        yield packet
 
 
 def _scaled(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int) -> VideoFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,20 @@ from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics, match_queries
-from search.evaluate.metrics import VIDEO_METRICS, QueryValues, aggregate, by_moment, first_ranks, per_query
+from search.evaluate.metrics import (
+    RANK_METRICS,
+    VIDEO_METRICS,
+    QueryValues,
+    aggregate,
+    by_moment,
+    first_ranks,
+    per_query,
+)
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, span_of, write_qrels
 from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
 from search.evaluate.searched import Searched, index_signature
-from search.evaluate.significance import Interval, Statistic, bootstrap_intervals
+from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
 
 __all__ = [
     "MetricValue",
@@ -36,6 +44,7 @@ __all__ = [
 ]
 
 UNFINISHED = "searched.json"
+_LEAST_WIDTH = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +225,39 @@ def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
     return per_query(run, qrels, VIDEO_METRICS, corpus_size=size)
 
 
-def summed_up(values: QueryValues) -> tuple[MetricValue, ...]:
-    """Each metric over all queries, with its interval."""
+def summed_up(values: QueryValues, groups: Mapping[str, Hashable] | None = None) -> tuple[MetricValue, ...]:
+    """Each metric over all queries, with its interval.
+
+    Args:
+        values: Every query's value of each metric.
+        groups: By query, to which of several groups of queries that are alike it belongs; by default, all queries are
+            independent. Of a single group nothing could be told, so that its queries are taken one by one. Only where
+            every metric is a mean.
+    """
     intervals: dict[str, Interval] = {}
+    draws: dict[str, int] = {}
     for names, statistic in alike(values):
-        intervals.update(zip(names, bootstrap_intervals(columns(values, names), statistic), strict=True))
+        kinds = _groups(values[names[0]], groups)
+        found = bootstrap_intervals(columns(values, names), statistic, groups=kinds)
+        intervals.update(zip(names, found, strict=True))
+        draws.update(dict.fromkeys(names, len(set(kinds) if kinds else values[names[0]])))
+    figures = {name: aggregate(name, list(of_query.values())) for name, of_query in values.items()}
     return tuple(
-        MetricValue(name, aggregate(name, list(of_query.values())), intervals[name], len(of_query))
-        for name, of_query in values.items()
+        MetricValue(name, figure, _doubted(name, figure, intervals[name], draws[name]), len(values[name]))
+        for name, figure in figures.items()
     )
+
+
+def _groups(queries: Collection[str], groups: Mapping[str, Hashable] | None) -> list[Hashable] | None:
+    """The group of each query, if there are several."""
+    kinds = [groups[query] for query in queries] if groups else []
+    return kinds if len(set(kinds)) > 1 else None
+
+
+def _doubted(name: str, figure: float, interval: Interval, draws: int) -> Interval:
+    """The interval, but where all values are the same, that of a share: a few of a kind are no certainty."""
+    is_certain = interval.high - interval.low < _LEAST_WIDTH
+    return share_interval(figure, draws) if is_certain and name not in RANK_METRICS else interval
 
 
 def alike(values: QueryValues) -> Iterator[tuple[list[str], Statistic]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -70,8 +71,25 @@ def _read(path: Path, signature: str) -> dict[str, tuple[str, Any]]:
     """What the file holds for this signature; nothing if it is not there, another one's, or not one of ours."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if content["signature"] != signature:
+            return {}
+        return {query: (_text(text), _answers(answers)) for query, (text, answers) in content["queries"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
-    if not isinstance(content, dict) or content.get("signature") != signature:
-        return {}
-    return {query: (text, answers) for query, (text, answers) in content["queries"].items()}
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"not a text: {text!r}")
+    return text
+
+
+def _answers(answers: Any) -> Answers:
+    """The answers as they were kept; whatever else stands there is an error of its kind."""
+    return {level: [(_text(document), _finite(score)) for document, score in found] for level, found in answers.items()}
+
+
+def _finite(score: Any) -> float:
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise ValueError(f"not a score: {score!r}")
+    return score

@@ -10,16 +10,18 @@ A video that is found is right if it is the one the text is of; which moments ar
 
 Where the subtitles of a film and its speech are both in the index, each is what finds the other.
 
-In a small library many searches are right by accident. So beside each figure stands what a random order of the videos
-would give. The intervals draw queries anew; queries of one video are alike, so where few videos gave many of them, the
-truth may lie further out.
+In a small library many searches are right by accident. So beside each figure, of videos and of moments, stands what
+the searches for something in other videos would give if they were judged by the same answer; where all queries are of
+one video, there is no such thing. Queries of one video are alike, so the intervals draw whole videos anew; where there
+are few of them, the truth may lie further out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from indexer.errors import QueryError
@@ -33,14 +35,15 @@ from search.evaluate.metrics import QueryValues, first_ranks
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import write_qrels
 from search.evaluate.retrieval import MetricValue, summed_up
-from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, write_run
+from search.evaluate.runs import DEFAULT_RUN, LEVELS, Level, Run, RunOptions, write_run
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
-from search.evaluate.self_test_searches import SELF_TEST_METRICS, SelfTestSearches, chance_of_videos
+from search.evaluate.self_test_searches import SELF_TEST_METRICS, SelfTestSearches
 from search.modalities import in_words
 
 __all__ = [
     "FEWEST_QUERIES",
     "SELF_TEST_METRICS",
+    "Chance",
     "LeftOut",
     "Measured",
     "SelfTestOptions",
@@ -90,13 +93,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """What the searches without the source would give if they were for something else, by metric.
+
+    Empty where all queries are of one video; of moments also where no query has one.
+    """
+
+    by_video: Mapping[str, float] = field(default_factory=dict)
+    by_moment: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SelfTestRow:
-    """Queries of some sources: how well they find their place without their source, and with everything."""
+    """Queries of some sources: how well they find their place without their source, with everything, and by chance."""
 
     sources: tuple[Modality, ...]
     queries: int
     without_source: Measured
     with_source: Measured
+    chance: Chance = field(default_factory=Chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,6 @@ class SelfTestReport:
 
     Args:
         rows: All queries, then those of each source if there are several.
-        chance: What a random order of the videos gives, by metric.
         drawn: The queries.
         videos: How many videos there are to find.
         left_out: Kinds of text that nothing was drawn from, and why.
@@ -121,7 +135,6 @@ class SelfTestReport:
     """
 
     rows: tuple[SelfTestRow, ...]
-    chance: Mapping[str, float]
     drawn: tuple[KnownItem, ...]
     videos: int
     left_out: tuple[LeftOut, ...] = ()
@@ -142,7 +155,8 @@ class SelfTestReport:
             row.sources,
             {metric.name: metric for metric in (found.by_moment if alone else found.by_video)},
             {metric.name: metric.value for metric in (upper.by_moment if alone else upper.by_video)},
-            {} if alone else self.chance,
+            row.chance.by_moment if alone else row.chance.by_video,
+            of_moments=alone,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -152,7 +166,6 @@ class SelfTestReport:
             "videos": self.videos,
             "videos_asked": self.videos_asked,
             "expectation": self.expectation,
-            "chance": dict(self.chance),
             "rows": [asdict(row) for row in self.rows],
             "left_out": [asdict(one) for one in self.left_out],
             "files": [str(path) for path in self.files],
@@ -196,7 +209,6 @@ def run_self_test(
     videos = len(catalogue.videos)
     report = SelfTestReport(
         rows=tuple(_rows(test, runs, upper)),
-        chance=chance_of_videos(videos),
         drawn=drawn,
         videos=videos,
         left_out=tuple(_left_out(catalogue, sources, test.sources)),
@@ -279,19 +291,31 @@ def _left_out(catalogue: Catalogue, usable: Sequence[Modality], drawn: Sequence[
 def _rows(test: SelfTestSearches, runs: Mapping[Level, Run], upper: Mapping[Level, Run]) -> Iterator[SelfTestRow]:
     """Of all queries, and of each source if there are several."""
     sources = test.sources
-    without, everything = test.values(runs), test.values(upper)
+    without, everything, chance = test.values(runs), test.values(upper), test.chance(runs)
     for names in [sources] if len(sources) == 1 else [sources, *((name,) for name in sources)]:
-        queries = {known.id for known in test.drawn if known.source in names}
-        yield SelfTestRow(names, len(queries), _measured(without, queries), _measured(everything, queries))
+        asked = {known.id: known.span.video_id for known in test.drawn if known.source in names}
+        yield SelfTestRow(
+            names, len(asked), _measured(without, asked), _measured(everything, asked), _chance(chance, asked)
+        )
 
 
-def _measured(values: Mapping[Level, QueryValues], queries: Collection[str]) -> Measured:
-    return Measured(_summed_up(values["videos"], queries), _summed_up(values["moments"], queries))
+def _measured(values: Mapping[Level, QueryValues], asked: Mapping[str, str]) -> Measured:
+    """The metrics of the queries asked, which are given with their videos."""
+    by_video, by_moment = (summed_up(_kept(values[level], asked), groups=asked) for level in LEVELS)
+    return Measured(by_video, by_moment)
 
 
-def _summed_up(values: QueryValues, queries: Collection[str]) -> tuple[MetricValue, ...]:
-    kept = {name: {key: one for key, one in of_query.items() if key in queries} for name, of_query in values.items()}
-    return summed_up({name: of_query for name, of_query in kept.items() if of_query})
+def _chance(values: Mapping[Level, QueryValues], asked: Collection[str]) -> Chance:
+    by_video, by_moment = (
+        {name: fmean(of_query.values()) for name, of_query in _kept(values[level], asked).items()} for level in LEVELS
+    )
+    return Chance(by_video, by_moment)
+
+
+def _kept(values: QueryValues, asked: Collection[str]) -> QueryValues:
+    """The values of some queries, without metrics that none of them has."""
+    kept = {name: {key: one for key, one in of_query.items() if key in asked} for name, of_query in values.items()}
+    return {name: of_query for name, of_query in kept.items() if of_query}
 
 
 def _write_qrels(out: Path, test: SelfTestSearches) -> Iterator[Path]:

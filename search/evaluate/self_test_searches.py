@@ -3,6 +3,10 @@
 A moment is right if it and the text share at least half of the shorter of the two, which is how the search itself tells
 that two pieces of evidence mean one moment, and if whoever plays it from its start comes to the text within ten
 seconds: a whole film would otherwise always be right.
+
+What chance would find is seen from searches for something else. A video with many texts is asked for more often, and
+is found more often whatever is searched for; a random order of the videos would know nothing of that. So what is found
+for the queries of other videos is judged by the answer of each query in turn.
 """
 
 from __future__ import annotations
@@ -21,12 +25,13 @@ from search.evaluate.searched import Searched, index_signature
 from search.evaluate.self_test_queries import KnownItem
 from search.merging import overlap_s
 
-__all__ = ["SELF_TEST_METRICS", "SelfTestSearches", "chance_of_videos", "is_right_moment"]
+__all__ = ["SELF_TEST_METRICS", "SelfTestSearches", "is_right_moment"]
 
 SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
 _SHARED = 0.5
 _NEAR_S = 10.0
 _INSTANT_S = 0.001
+_MOST_OTHERS = 50
 
 
 class SelfTestSearches:
@@ -72,6 +77,23 @@ class SelfTestSearches:
         """What is found for each query with everything."""
         return self._run("with-source", self.drawn, {})
 
+    def chance(self, runs: Mapping[Level, Run]) -> Mapping[Level, QueryValues]:
+        """For each query, what the answers to queries of other videos are worth if it is they that answer it.
+
+        The mean over at most 50 of them, spread evenly; nothing if all queries are of one video.
+        """
+        spans = {document: span_of(document) for document in runs["moments"].documents}
+        found: dict[Level, dict[str, dict[str, float]]] = {level: {} for level in LEVELS}
+        for known in self.drawn:
+            others = _spread([each for each in self.drawn if each.span.video_id != known.span.video_id])
+            if others:
+                right = {other: {known.span.video_id: 1} for other in others}
+                found["videos"][known.id] = _mean_values(runs["videos"], right)
+            if others and known.has_moment:
+                right = {other: _right(runs["moments"], other, known.span, spans) for other in others}
+                found["moments"][known.id] = _mean_values(runs["moments"], right)
+        return {level: _by_metric(of_query) for level, of_query in found.items()}
+
     def values(self, runs: Mapping[Level, Run]) -> Mapping[Level, QueryValues]:
         """Every metric, by query."""
         size = len(self._engine.catalogue().videos)
@@ -106,21 +128,8 @@ class SelfTestSearches:
 
     def _judged(self, run: Run) -> Qrels:
         """Which moments are right: the known one, and those found that lead to it."""
-        spans = {known.id: known.span for known in self.drawn if known.has_moment}
-        return Qrels(
-            {
-                query: {moment_id(known): 1}
-                | {document: 1 for document, _ in run[query] if _leads_to(span_of(document), known)}
-                for query, known in spans.items()
-            }
-        )
-
-
-def chance_of_videos(videos: int) -> dict[str, float]:
-    """What each metric is worth, on average, if the only right one among so many videos may stand anywhere."""
-    anywhere = Run({"any": [(str(number), 0.0) for number in range(videos)]})
-    values = per_query(anywhere, Qrels({"any": {"0": 1}}), SELF_TEST_METRICS, corpus_size=videos)
-    return {name: of_query["any"] for name, of_query in values.items()}
+        spans = {document: span_of(document) for document in run.documents}
+        return Qrels({known.id: _right(run, known.id, known.span, spans) for known in self.drawn if known.has_moment})
 
 
 def is_right_moment(found: Span, known: Span) -> bool:
@@ -133,6 +142,29 @@ def is_right_moment(found: Span, known: Span) -> bool:
 
 def _leads_to(found: Span | None, known: Span) -> bool:
     return found is not None and is_right_moment(found, known)
+
+
+def _right(run: Run, query: str, known: Span, spans: Mapping[str, Span | None]) -> dict[str, int]:
+    """The moments that are right: the known one, and those of a query's answers that lead to it."""
+    return {moment_id(known): 1} | {document: 1 for document, _ in run[query] if _leads_to(spans[document], known)}
+
+
+def _spread(others: Sequence[KnownItem]) -> list[str]:
+    """The ids of all, or of so many that lie evenly among them; more would only take longer."""
+    step = max(1.0, len(others) / _MOST_OTHERS)
+    return [others[int(place * step)].id for place in range(min(len(others), _MOST_OTHERS))]
+
+
+def _mean_values(run: Run, right: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """Each metric over some of the queries of a run, judged as said; those that found nothing right count 0."""
+    found = {query: judged for query, judged in right.items() if any(answer in judged for answer, _ in run[query])}
+    answers = Run({query: run[query] for query in found})
+    values = per_query(answers, Qrels(found), SELF_TEST_METRICS, corpus_size=0)
+    return {name: sum(of_query.values()) / len(right) for name, of_query in values.items()}
+
+
+def _by_metric(of_query: Mapping[str, Mapping[str, float]]) -> QueryValues:
+    return {name: {query: values[name] for query, values in of_query.items()} for name in SELF_TEST_METRICS}
 
 
 def _joined(runs: Sequence[Run], name: str) -> Run:

@@ -6,20 +6,23 @@ makes the 25 metrics of a run as quick as one, and keeps them comparable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Difference", "Interval", "Statistic", "bootstrap_intervals", "paired_differences"]
+__all__ = ["Difference", "Interval", "Statistic", "bootstrap_intervals", "paired_differences", "share_interval"]
 
 Statistic: TypeAlias = Literal["mean", "median"]
 Values: TypeAlias = NDArray[np.float64]
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
+_DEVIATIONS = 1.959964
+"""So many standard deviations of a normal distribution, to both sides, hold 95% of it."""
 _AT_ONCE = 2_000_000
 
 
@@ -44,18 +47,52 @@ class Difference:
     p: float
 
 
-def bootstrap_intervals(values: Values, statistic: Statistic = "mean", *, seed: int = 0) -> tuple[Interval, ...]:
+def bootstrap_intervals(
+    values: Values, statistic: Statistic = "mean", *, groups: Sequence[Hashable] | None = None, seed: int = 0
+) -> tuple[Interval, ...]:
     """The 95% percentile bootstrap intervals (Efron, 1979): queries are drawn with replacement, 9999 times.
+
+    Queries that are alike, as those of one video, tell less than so many independent ones would. If they are named as
+    groups, whole groups are drawn instead (the cluster bootstrap of Davison and Hinkley, 1997, section 3.8).
 
     Args:
         values: One row per query and one column per metric, ``(n, m)``.
         statistic: Of what.
+        groups: To which group each query belongs, ``(n,)``; only for means.
         seed: The same seed gives the same intervals.
 
     Raises:
-        ValueError: there are no queries, or a value is not finite.
+        ValueError: there are no queries, a value is not finite, there is not one group for each query, or a median of
+            groups is asked for.
     """
-    return _intervals(_resampled(_checked(values), statistic, seed))
+    checked = _checked(values)
+    if groups is None:
+        return _intervals(_resampled(checked, statistic, seed))
+    if statistic != "mean" or len(groups) != len(checked):
+        raise ValueError("groups are drawn for means, and there must be one for each query")
+    return _intervals(_resampled_groups(checked, groups, seed))
+
+
+def share_interval(share: float, draws: int) -> Interval:
+    """The 95% score interval (Wilson, 1927) of a share, or of any mean of values from 0 to 1.
+
+    It serves where all values are the same, which a bootstrap takes for certainty. For a mean of values between 0 and 1
+    it is rather too wide, since none of them spreads more than a share does.
+
+    Args:
+        share: What was seen, from 0 to 1.
+        draws: How many independent values it is the mean of.
+
+    Raises:
+        ValueError: the share is not from 0 to 1, or there are no draws.
+    """
+    if not 0 <= share <= 1 or draws < 1:
+        raise ValueError(f"{share} of {draws} is no share")
+    doubt = _DEVIATIONS**2 / draws
+    middle = (share + doubt / 2) / (1 + doubt)
+    reach = math.sqrt(share * (1 - share) * doubt + doubt**2 / 4) / (1 + doubt)
+    # The ends of 0 and 1 are exact but for the last digit.
+    return Interval(max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
 
 
 def paired_differences(
@@ -112,6 +149,19 @@ def _resampled(values: Values, statistic: Statistic, seed: int) -> Values:
     return _in_parts(
         RESAMPLES, values.size, lambda rows: _figures(values, rng.integers(0, count, (rows, count)), statistic)
     )
+
+
+def _resampled_groups(values: Values, groups: Sequence[Hashable], seed: int) -> Values:
+    """The means of every resample of whole groups, ``(9999, m)``; larger groups count for more."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    sums = np.zeros((len(numbers), values.shape[1] + 1))
+    np.add.at(sums, [numbers[group] for group in groups], np.column_stack([values, np.ones(len(values))]))
+    rng = np.random.default_rng(seed)
+    count = len(numbers)
+    means = _in_parts(
+        RESAMPLES, max(count, sums.shape[1]), lambda rows: _figures(sums, rng.integers(0, count, (rows, count)), "mean")
+    )
+    return np.asarray(means[:, :-1] / means[:, -1:])
 
 
 def _figures(values: Values, drawn: NDArray[np.int64], statistic: Statistic) -> Values:

@@ -12,8 +12,6 @@ from ui.commands.evaluate_retrieval import run_options
 from ui.console import answer_console, plain, print_json, work_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
     from rich.table import Table
 
@@ -74,8 +72,8 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
     console.print(f"[bold]{plain(report.expectation)}[/]\n")
     console.print(
         f"{len(report.drawn)} queries from {report.videos_asked} of {report.videos} videos. Each is a few words of a "
-        "text that the index holds, searched for without texts of that kind, and with them. Each figure with its 95% "
-        "interval; in brackets, how many queries."
+        f"text that the index holds, searched for without texts of that kind, and with them. {_about_chance(report)}"
+        "Each figure with its 95% interval; in brackets, how many queries."
     )
     console.print()
     console.print(_table("video", report, by_moment=False))
@@ -83,6 +81,13 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
         console.print()
         console.print(_table("moment", report, by_moment=True))
     _print_cautions(console, report)
+
+
+def _about_chance(report: SelfTestReport) -> str:
+    """What the figures by chance are, if there are any."""
+    if report.videos_asked < 2:
+        return ""
+    return "By chance: what searches for something in other videos find of it. "
 
 
 def _table(found: str, report: SelfTestReport, *, by_moment: bool) -> Table:
@@ -100,8 +105,9 @@ def _table(found: str, report: SelfTestReport, *, by_moment: bool) -> Table:
         if without:
             table.add_row(f"{_name(row)} ({without[0].queries})", *map(_cell, without))
             table.add_row("  with it", *map(_cell, everything), style="dim")
-    if not by_moment:
-        table.add_row("By chance", *_chances(report.chance))
+            chance = row.chance.by_moment if by_moment else row.chance.by_video
+            if chance:
+                table.add_row("  by chance", *map(_without_interval, chance.values()), style="dim")
     return table
 
 
@@ -111,24 +117,27 @@ def _name(row: SelfTestRow) -> str:
 
 def _cell(metric: MetricValue) -> str:
     """As narrow as four of them must be to stand side by side in 80 columns."""
+    if metric.queries < _FEW_QUERIES:
+        return _without_interval(metric.value)
     low, high = (
         f"{end:.2f}".removeprefix("0") if end < 0.995 else "1.0" for end in (metric.interval.low, metric.interval.high)
     )
     return f"{metric.value:.2f} {low}–{high}"
 
 
-def _chances(chance: Mapping[str, float]) -> list[str]:
-    """Each below the figures it belongs to, which are followed by an interval."""
-    return [f"{value:.2f}{' ' * len(' .00–.00')}" for value in chance.values()]
+def _without_interval(value: float) -> str:
+    """In line with the figures above, which are followed by an interval."""
+    return f"{value:.2f}{' ' * len(' .00–.00')}"
 
 
 def _print_cautions(console: Console, report: SelfTestReport) -> None:
     console.print()
     if report.videos_asked < _FEW_VIDEOS:
         videos = "one video" if report.videos_asked == 1 else f"{report.videos_asked} videos"
+        unknown = " What chance would find cannot be told from one video." if report.videos_asked == 1 else ""
         console.print(
             f"[yellow]All of them come from {videos}[/]; queries of one video are alike, so the truth may lie outside "
-            "the intervals."
+            f"the intervals.{unknown}"
         )
     few = [row for row in report.rows if row.queries < _FEW_QUERIES]
     if few:

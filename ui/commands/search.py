@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, TypedDict
 
 from ui.answers import as_cards, as_json, best_hits
@@ -15,7 +17,7 @@ from ui.html_page import format_span, write_search_page
 from ui.pictures import read_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["SearchRequest", "print_moments", "search_moments"]
 
 _LONGEST_TEXT = 200
+_LONG_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,11 @@ def search_moments(context: Context, request: SearchRequest) -> None:
     settings = context.settings
     given = _given(context, request)
     with SearchEngine.open(
-        context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
+        context.index_folder,
+        name=settings.index.name,
+        url=settings.index.url,
+        device=settings.models.device,
+        learning=_said_if_long,
     ) as engine:
         query = engine.parse(request.text).query(**given)
         ranking = engine.search(replace(query, min_confidence=settings.search.min_confidence))
@@ -79,8 +86,10 @@ def search_moments(context: Context, request: SearchRequest) -> None:
         write_search_page(request.html, "sceneseek", question, as_cards(ranking))
         side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
     elif request.export is not None:
-        write_export(request.export, ranking, question)
+        written = write_export(request.export, ranking, question)
         side_console().print(f"{len(ranking.moments)} moments written to {plain(request.export)}.", soft_wrap=True)
+        if written.unopened:
+            side_console().print(_about_unopened(written.unopened), soft_wrap=True)
     elif request.as_json:
         print_json(as_json(ranking, question))
     else:
@@ -177,8 +186,11 @@ def _moment_named(text: str) -> tuple[str, float]:
 
 
 def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) -> None:
+    if ranking.total and not ranking.moments:
+        console.print("There are no more moments.")
+        return
     if not ranking.moments:
-        console.print("Nothing found." if request.page == 1 else "There are no more moments.")
+        console.print("Nothing found.")
         if not ranking.unlikely:
             console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
     print_moments(console, ranking)
@@ -188,10 +200,29 @@ def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) ->
         console.print(_about_unlikely(len(ranking.unlikely), is_all=not ranking.moments), soft_wrap=True)
 
 
+@contextmanager
+def _said_if_long() -> Iterator[None]:
+    """Say what is being done to an index that is searched for the first time, once it takes long."""
+    told = Timer(_LONG_S, lambda: side_console().print("Learning what unrelated queries find in this index ..."))
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
+
+
 def _about_unlikely(count: int, *, is_all: bool) -> str:
     which = "The nearest" if is_all else "The next"
     told = f"{which} {count} moments are" if count > 1 else f"{which} moment is"
     return f"{told} unlikely to be it; --min-confidence 0 shows {'them' if count > 1 else 'it'}."
+
+
+def _about_unopened(count: int) -> str:
+    files = f"{count} files cannot be opened" if count > 1 else "1 file cannot be opened"
+    which = "their own time codes are" if count > 1 else "its own time code is"
+    where = "them" if count > 1 else "it"
+    return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
 
 
 def _say_missing(modality: Modality) -> None:

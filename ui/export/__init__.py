@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from uuid import uuid4
 
 from indexer.errors import UsageError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from search.engine import Ranking
     from search.moments import Moment
 
-__all__ = ["EXPORT_FORMATS", "MEDIA_TYPES", "ExportFormat", "export_ranking", "format_of", "write_export"]
+__all__ = ["EXPORT_FORMATS", "MEDIA_TYPES", "ExportFormat", "Written", "export_ranking", "format_of", "write_export"]
 
 ExportFormat: TypeAlias = Literal["csv", "json", "html", "edl", "otio"]
 
@@ -35,6 +36,20 @@ MEDIA_TYPES: Mapping[ExportFormat, str] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written.
+
+    Attributes:
+        path: Where it lies.
+        unopened: How many videos of an edit list cannot be opened; their own time codes are unknown, and positions in
+            them count from zero.
+    """
+
+    path: Path
+    unopened: int
+
+
 def export_ranking(ranking: Ranking, question: str, form: ExportFormat, *, shows_paths: bool = True) -> bytes:
     """A page of a ranking as the content of a file, in UTF-8.
 
@@ -46,13 +61,22 @@ def export_ranking(ranking: Ranking, question: str, form: ExportFormat, *, shows
             if they lay in ``/``.
 
     Raises:
-        UsageError: an edit list cannot hold that many moments.
+        UsageError: an edit list cannot hold that many moments, or moments that long.
     """
-    from ui.export.edit_lists import as_edl, as_otio, start_timecodes
+    shown = ranking if shows_paths else _without_places(ranking, has_pictures=form == "html")
+    return _content(shown, question, form, _starts(ranking, form))
+
+
+def _starts(ranking: Ranking, form: ExportFormat) -> Mapping[str, str | None]:
+    from ui.export.edit_lists import start_timecodes
+
+    return start_timecodes(ranking) if form in ("edl", "otio") else {}
+
+
+def _content(shown: Ranking, question: str, form: ExportFormat, starts: Mapping[str, str | None]) -> bytes:
+    from ui.export.edit_lists import as_edl, as_otio
     from ui.export.tables import as_csv, as_json_text
 
-    starts = start_timecodes(ranking) if form in ("edl", "otio") else {}
-    shown = ranking if shows_paths else _without_places(ranking, has_pictures=form == "html")
     writers: Mapping[ExportFormat, Callable[[], bytes]] = {
         "csv": lambda: as_csv(shown),
         "json": lambda: as_json_text(shown, question),
@@ -76,14 +100,22 @@ def format_of(path: Path) -> ExportFormat:
     return asked
 
 
-def write_export(path: Path, ranking: Ranking, question: str) -> Path:
-    """Write a page of a ranking to ``path``, whole or not at all, in the format of its name; returns ``path``.
+def write_export(path: Path, ranking: Ranking, question: str) -> Written:
+    """Write a page of a ranking to ``path``, whole or not at all, in the format of its name.
 
     Raises:
-        UsageError: the name asks for no known format, or the file cannot be written.
+        UsageError: the name asks for no known format, the format cannot hold the ranking, or the file cannot be
+            written.
     """
-    content = export_ranking(ranking, question, format_of(path))
-    unfinished = path.with_name(path.name + ".tmp")
+    form = format_of(path)
+    starts = _starts(ranking, form)
+    _write_whole(path, _content(ranking, question, form, starts))
+    return Written(path, sum(start is None for start in starts.values()))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    # Its own name, not one made of the path's: someone may keep a file of such a name there.
+    unfinished = path.with_name(f".{uuid4().hex}.tmp")
     try:
         unfinished.write_bytes(content)
         unfinished.replace(path)
@@ -93,7 +125,6 @@ def write_export(path: Path, ranking: Ranking, question: str) -> Path:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder you can write to."
         ) from error
-    return path
 
 
 def _without_places(ranking: Ranking, *, has_pictures: bool) -> Ranking:

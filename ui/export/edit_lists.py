@@ -2,14 +2,16 @@
 
 Each moment is a clip, in the order of the ranking, one after the other. A clip begins with the frame that is shown
 when the moment begins and ends with the last one shown in it. Positions are counted in frames from the file's own start
-time code, or from zero where it has none. The index knows a moment's place in seconds. In a file of constant frame
+time code, or from zero where it has none; where the file cannot be opened, its time code is unknown, which the list
+says of each clip. The index knows a moment's place in seconds. In a file of constant frame
 rate that is one certain frame; in a file with a varying one it is the frame at that second once the file plays at its
 average rate, which is how editing suites take such files in.
 
 An EDL knows one frame rate, eight characters to name a reel, and 999 events. Its rate is the commonest of the videos
 listed that a time code can count; clips of other rates are placed by their second, with a note of their own rate. At
-29.97 and 59.94 its time code drops numbers, unless a file of that rate carries one that does not; the list says which.
-OpenTimelineIO has none of these limits: every clip keeps the rate of its file.
+29.97 and 59.94 its time code drops numbers, unless the files of that rate carry one that does not. Where some do and
+others do not, each clip's place in its file is counted as the file counts, with an ``FCM`` line at every change, and
+the places in the cut drop numbers. OpenTimelineIO has none of these limits: every clip keeps the rate of its file.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -53,12 +55,13 @@ _REEL_LENGTH = 8
 _RESERVED_REELS = frozenset({"AX", "BL", "BLACK", "BARS"})
 _LONGEST_NAME = 120
 _LONGEST_TEXT = 200
+_UNKNOWN_START = "START TIME CODE UNKNOWN, COUNTED FROM ZERO"
 # As much as a container's rounding blurs a rate; 24 and 24000/1001 are 1/1000 apart.
 _SAME_RATE = Fraction(1, 5000)
 # A time that should fall on a frame's first instant may miss it by as much, as a share of a frame.
 _JITTER = Fraction(1, 100)
 _TIMECODE = re.compile(r"(\d{2}):(\d{2}):(\d{2})([:;.])(\d{2,3})")
-_EVENT = re.compile(r"(?m)^(\d{3}  \S+ +)V    ( C )")
+_EVENT = re.compile(r"(?m)^(\d{3}  \S+ +)V    ( C +)\S+ \S+( \S+ \S+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class Cut:
     """A moment's place in its file, in frames of ``rate`` a second.
 
     ``first`` is the first frame shown and ``end`` the one after the last; ``origin`` is the number that the file's own
-    time code gives its first frame, ``timecode`` how the file writes it ("" for none), and ``length`` how many frames
-    the file has.
+    time code gives its first frame, ``timecode`` how the file writes it ("" for none, None where the file cannot be
+    opened), and ``length`` how many frames the file has.
     """
 
     rank: int
@@ -77,10 +80,10 @@ class Cut:
     end: int
     origin: int
     length: int
-    timecode: str = ""
+    timecode: str | None = ""
 
 
-def as_edl(ranking: Ranking, question: str, starts: Mapping[str, str] = MappingProxyType({})) -> bytes:
+def as_edl(ranking: Ranking, question: str, starts: Mapping[str, str | None] = MappingProxyType({})) -> bytes:
     """The ranking as a CMX3600 edit decision list, in UTF-8; see the module for what it can hold.
 
     The channel says whether a clip has picture (``V``), sound (``A``) or both (``B``). The reel is the video's title,
@@ -92,7 +95,7 @@ def as_edl(ranking: Ranking, question: str, starts: Mapping[str, str] = MappingP
         starts: The time codes that the files begin with, by the videos' ids; a file without one begins at zero.
 
     Raises:
-        UsageError: there are more moments than an EDL has numbers for.
+        UsageError: there are more moments than an EDL has numbers for, or they last a day or longer together.
     """
     from opentimelineio import adapters
 
@@ -103,16 +106,18 @@ def as_edl(ranking: Ranking, question: str, starts: Mapping[str, str] = MappingP
         )
     rate = list_rate(moment.video for moment in ranking.moments)
     cuts = [_recounted(cut, rate) for cut in cuts_of(ranking, starts)]
-    drops = _drops(rate) and not any(_counts_all(cut) for cut in cuts)
-    header = f"TITLE: {_title(question)}\nFCM: {'DROP' if drops else 'NON-DROP'} FRAME\n"
+    marks = {_mark(cut) for cut in cuts}
+    drops = _drops(rate) and (";" in marks or ":" not in marks)
+    _check_length(cuts, rate, drops)
+    header = f"TITLE: {_title(question)}\n{_counting(drops)}"
     if not cuts:
         return header.encode()
-    counted = rate if drops or not _drops(rate) else Fraction(round(rate))  # one number for each frame, none dropped
+    counted = _counted(rate, drops)
     events = adapters.write_to_string(_edl_timeline(cuts, counted), "cmx_3600", rate=float(counted), style="nucoda")
-    return f"{header}\n{_with_channels(events, cuts)}".encode()
+    return f"{header}\n{_as_in_their_files(events, cuts, drops)}".encode()
 
 
-def as_otio(ranking: Ranking, question: str, starts: Mapping[str, str] = MappingProxyType({})) -> bytes:
+def as_otio(ranking: Ranking, question: str, starts: Mapping[str, str | None] = MappingProxyType({})) -> bytes:
     """The ranking as an OpenTimelineIO timeline: a track of pictures and, where any file has sound, one of sounds.
 
     A clip's ``metadata["sceneseek"]`` says why it is there: rank, query, score, confidence, evidence, and the times
@@ -135,15 +140,18 @@ def as_otio(ranking: Ranking, question: str, starts: Mapping[str, str] = Mapping
     return f"{adapters.write_to_string(timeline, 'otio_json')}\n".encode()
 
 
-def start_timecodes(ranking: Ranking) -> dict[str, str]:
-    """The time codes that the files themselves begin with, by the videos' ids, such as ``01:00:00:00``; "" for none."""
+def start_timecodes(ranking: Ranking) -> dict[str, str | None]:
+    """The time codes that the files themselves begin with, by the videos' ids, such as ``01:00:00:00``.
+
+    "" stands for none; None for a file that cannot be opened, so that it is unknown.
+    """
     from indexer.media.timecode import start_timecode
 
     paths = {moment.video.id: moment.video.path for moment in ranking.moments}
     return {video_id: start_timecode(path) for video_id, path in paths.items()}
 
 
-def cuts_of(ranking: Ranking, starts: Mapping[str, str] = MappingProxyType({})) -> list[Cut]:
+def cuts_of(ranking: Ranking, starts: Mapping[str, str | None] = MappingProxyType({})) -> list[Cut]:
     """The moments in frames of their own files; files of sound alone are counted at the rate of the list."""
     usual = list_rate(moment.video for moment in ranking.moments)
     return [
@@ -177,13 +185,34 @@ def _drops(rate: Fraction) -> bool:
     return rate in (Fraction(30000, 1001), Fraction(60000, 1001))
 
 
-def _counts_all(cut: Cut) -> bool:
-    """Whether the file's own time code gives every frame a number, at a rate where others drop some."""
-    found = _TIMECODE.fullmatch(cut.timecode)
-    return _drops(cut.moment.video.frame_rate or Fraction(0)) and found is not None and found[4] == ":"
+def _mark(cut: Cut) -> str:
+    """How the file's own time code counts: ``;`` where it drops numbers, ``:`` where it could and does not; else ""."""
+    found = _TIMECODE.fullmatch(cut.timecode or "")
+    if found is None or not _drops(_rate_of(cut.moment.video) or Fraction(0)):
+        return ""
+    return ":" if found[4] == ":" else ";"
 
 
-def _cut(rank: int, moment: Moment, rate: Fraction, timecode: str) -> Cut:
+def _counted(rate: Fraction, drops: bool) -> Fraction:
+    """The rate that makes a time code count so: a whole one gives each frame a number and drops none."""
+    return rate if drops or not _drops(rate) else Fraction(round(rate))
+
+
+def _counting(drops: bool) -> str:
+    return f"FCM: {'DROP' if drops else 'NON-DROP'} FRAME\n"
+
+
+def _check_length(cuts: Sequence[Cut], rate: Fraction, drops: bool) -> None:
+    """Time codes begin anew after a day: a cut as long as that would end before it begins."""
+    frames = sum(cut.end - cut.first for cut in cuts)
+    if frames >= _origin(f"24:00:00{';' if drops else ':'}00", rate):
+        raise UsageError(
+            f"An EDL holds less than 24 hours, and these moments last {float(frames / rate / 3600):.1f}.",
+            hint="Ask for fewer with --top-k, or write an .otio file.",
+        )
+
+
+def _cut(rank: int, moment: Moment, rate: Fraction, timecode: str | None) -> Cut:
     first, end = _frames(moment.start_s, moment.end_s, rate)
     length = max(end, math.ceil(Fraction(moment.video.duration_s) * rate - _JITTER))
     return Cut(rank, moment, rate, first, end, _origin(timecode, rate), length, timecode)
@@ -204,9 +233,9 @@ def _recounted(cut: Cut, rate: Fraction) -> Cut:
     return replace(cut, rate=rate, first=first, end=end, origin=origin, length=math.ceil(cut.length / cut.rate * rate))
 
 
-def _origin(timecode: str, rate: Fraction) -> int:
+def _origin(timecode: str | None, rate: Fraction) -> int:
     """The number of frames that a start time code stands for; 0 where it is none at this rate."""
-    found = _TIMECODE.fullmatch(timecode)
+    found = _TIMECODE.fullmatch(timecode or "")
     if found is None:
         return 0
     hours, minutes, seconds, frames = (int(found[group]) for group in (1, 2, 3, 5))
@@ -262,6 +291,7 @@ def _why(cut: Cut, question: str) -> dict[str, Any]:
         "start_s": round(moment.start_s, 3),
         "end_s": round(moment.end_s, 3),
         "frame_rate": str(moment.video.frame_rate or ""),
+        **({"start_timecode": "unknown"} if cut.timecode is None else {}),
         "why": [
             {"modality": hit.modality, "cosine": round(hit.score, 6), "words": hit.lexical, "text": _plain(hit.text)}
             for hit in best_hits(moment)
@@ -297,14 +327,39 @@ def _comments(cut: Cut) -> list[str]:
     return [
         f"RANK {cut.rank} SCORE {cut.moment.score:.6f}",
         *([f"SOURCE FRAME RATE {video.frame_rate}"] if own not in (None, cut.rate) else []),
+        *([_UNKNOWN_START] if cut.timecode is None else []),
         *(f"FOUND IN {text[:_LONGEST_TEXT]}" for text in texts),
     ]
 
 
-def _with_channels(events: str, cuts: Sequence[Cut]) -> str:
-    """The events, each with the channels its file has; the adapter writes one track, and so one kind."""
-    channels = iter([_channel(cut.moment.video) for cut in cuts])
-    return _EVENT.sub(lambda event: f"{event[1]}{next(channels):5}{event[2]}", events)
+def _as_in_their_files(events: str, cuts: Sequence[Cut], drops: bool) -> str:
+    """The events, each with the channels its file has and counted as its file counts.
+
+    The adapter writes one track, and so one kind, and counts in one way.
+    """
+    changes = iter(list(_changes(cuts, drops)))
+
+    def changed(event: re.Match[str]) -> str:
+        before, channel, place = next(changes)
+        return f"{before}{event[1]}{channel:5}{event[2]}{place}{event[3]}"
+
+    return _EVENT.sub(changed, events)
+
+
+def _changes(cuts: Sequence[Cut], drops: bool) -> Iterator[tuple[str, str, str]]:
+    """What stands before each event, its channels, and its place in its file."""
+    counts_now = drops
+    for cut in cuts:
+        counts = _mark(cut) == ";" if _drops(cut.rate) and _mark(cut) else drops
+        before, counts_now = _counting(counts) if counts != counts_now else "", counts
+        yield before, _channel(cut.moment.video), _place(cut, _counted(cut.rate, counts))
+
+
+def _place(cut: Cut, counted: Fraction) -> str:
+    from opentimelineio.opentime import RationalTime, to_timecode
+
+    frames = (cut.origin + cut.first, cut.origin + cut.end)
+    return " ".join(to_timecode(RationalTime(frame, float(counted)), float(counted)) for frame in frames)
 
 
 def _channel(video: Video) -> str:

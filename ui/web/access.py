@@ -15,7 +15,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
 import re
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,9 +28,18 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Login", "RequireLogin", "SameOrigin", "check_token", "is_loopback", "parse_login"]
+__all__ = [
+    "Login",
+    "RequireLogin",
+    "SameOrigin",
+    "check_token",
+    "is_loopback",
+    "names_of_this_computer",
+    "parse_login",
+    "refuse",
+]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -82,6 +93,13 @@ def is_loopback(host: str) -> bool:
     return host.strip("[]").lower() in _LOOPBACK_NAMES or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
+def names_of_this_computer() -> frozenset[str]:
+    """The names this computer goes by in a home network, in lower case."""
+    whole = socket.gethostname().lower()
+    first = whole.partition(".")[0]
+    return frozenset({"localhost", whole, first, f"{first}.local"}) - {"", ".local"}
+
+
 class RequireLogin:
     """Lets in who knows the user's name and password, or the token.
 
@@ -129,10 +147,10 @@ class RequireLogin:
         offered_token = _token_in_address(scope) if self._token else ""
         offered = headers.get("authorization", "")
         if not offered and not offered_token:
-            await _refuse(scope, send, 401, self._how_to_enter, self._challenge)
+            await refuse(scope, send, 401, self._how_to_enter, self._challenge)
         elif (wait_s := self._guesses.wait_s(address)) > 0:
             after = {"retry-after": str(max(1, round(wait_s)))}
-            await _refuse(scope, send, 429, "Too many wrong logins. Wait a little, then try again.", after)
+            await refuse(scope, send, 429, "Too many wrong logins. Wait a little, then try again.", after)
         elif self._is_right(offered):
             await self._app(scope, receive, send)
         elif offered_token and _is_same(offered_token, self._token):
@@ -140,7 +158,7 @@ class RequireLogin:
         else:
             self._guesses.count(address)
             await asyncio.sleep(_WRONG_GUESS_TAKES_S)
-            await _refuse(scope, send, 401, f"That was not right. {self._how_to_enter}", self._challenge)
+            await refuse(scope, send, 401, f"That was not right. {self._how_to_enter}", self._challenge)
 
     def _is_right(self, authorization: str) -> bool:
         scheme, _, value = authorization.partition(" ")
@@ -172,27 +190,39 @@ class RequireLogin:
             "set-cookie": f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Lax{secure}",
             "referrer-policy": "no-referrer",
         }
-        await _refuse(scope, send, 303, "", headers)
+        await refuse(scope, send, 303, "", headers)
 
 
 class SameOrigin:
     """Refuses what another web page asks for in a visitor's name.
 
     Requests that change something, and web sockets, must come from the page itself or from a program that is
-    no browser.
+    no browser. What is answered can be read by no other page either, whatever the answer's own headers allow.
 
     Args:
         app: What is guarded.
         only_this_computer: The server is bound to the loopback address: then the page has no name but ``localhost``,
             ``127.0.0.1`` and ``[::1]``, at any port.
         origins: Others that may ask, as ``https://films.example``: where a proxy has a name of its own.
+        names: What else the page may be called where others reach it: by these names, by those of ``origins`` and by
+            addresses in numbers, which no name can be made to lead to. None allows all names: to be given where
+            there is no login.
     """
 
-    def __init__(self, app: ASGIApp, *, only_this_computer: bool, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        only_this_computer: bool,
+        origins: Collection[str] = (),
+        names: Collection[str] | None = None,
+    ) -> None:
         self._app = app
         self._only_this_computer = only_this_computer
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
-        self._names = _LOOPBACK_NAMES | {urlsplit(origin).hostname or "" for origin in self._origins}
+        of_origins = {urlsplit(origin).hostname or "" for origin in self._origins}
+        self._local_names = _LOOPBACK_NAMES | of_origins
+        self._names = None if names is None else frozenset(name.lower() for name in names) | of_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
@@ -200,13 +230,21 @@ class SameOrigin:
             await self._app(scope, receive, send)
             return
         headers = _headers(scope)
-        if self._only_this_computer and _hostname(headers.get("host", "")) not in self._names:
-            message = "This page is there for this computer only. Open it as http://localhost with the port shown."
-            await _refuse(scope, send, 421, message)
-        elif _changes_something(scope) and not self._is_own(headers):
-            await _refuse(scope, send, 403, "Another web page has asked for this; that is not allowed.")
+        is_own = self._is_own(headers)
+        if wrong_name := self._wrong_name(_hostname(headers.get("host", ""))):
+            await refuse(scope, send, 421, wrong_name)
+        elif _changes_something(scope) and not is_own:
+            await refuse(scope, send, 403, "Another web page has asked for this; that is not allowed.")
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send if is_own else _unreadable_elsewhere(send))
+
+    def _wrong_name(self, host: str) -> str:
+        """Why the page does not answer to this name; empty if it does."""
+        if self._only_this_computer and host not in self._local_names:
+            return "This page is there for this computer only. Open it as http://localhost with the port shown."
+        if self._only_this_computer or self._names is None or host in self._names or _is_address(host):
+            return ""
+        return "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860."
 
     def _is_own(self, headers: Mapping[str, str]) -> bool:
         origin = headers.get("origin")
@@ -215,6 +253,28 @@ class SameOrigin:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         host = headers.get("host", "").lower()
         return origin.lower() in self._origins or (host != "" and origin.lower().partition("://")[2] == host)
+
+
+def _unreadable_elsewhere(send: Send) -> Send:
+    """Sends answers without what would let another page's scripts read them."""
+
+    async def send_without(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            pairs = message.get("headers", ())
+            kept = [(name, value) for name, value in pairs if not name.lower().startswith(b"access-control-")]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return send_without
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is an IP address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _changes_something(scope: Scope) -> bool:
@@ -292,10 +352,8 @@ def _address_without_token(scope: Scope) -> str:
     return f"{path}?{rest}" if rest else path
 
 
-async def _refuse(
-    scope: Scope, send: Send, status: int, message: str, headers: Mapping[str, str] | None = None
-) -> None:
-    """Answer in plain words; a web socket is closed before it is opened."""
+async def refuse(scope: Scope, send: Send, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    """Answer a request in plain words; a web socket is closed before it is opened."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": message[:100]})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,10 +22,12 @@ __all__ = [
 ]
 
 LONGEST_TEXT = 500
+# Halves of letters, which JSON may hold and no text can be written with.
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 
 
 def text_of(name: str, value: Any) -> str:
-    """A text of at most 500 characters; nothing is an empty one.
+    """A text of at most 500 characters that can be written as UTF-8; nothing is an empty one.
 
     Raises:
         QueryError: it is none.
@@ -35,7 +38,7 @@ def text_of(name: str, value: Any) -> str:
         raise QueryError(f"'{name}' is no text.", hint="Give it in quotes.")
     if len(value) > LONGEST_TEXT:
         raise QueryError(f"'{name}' has {len(value)} characters.", hint=f"Give at most {LONGEST_TEXT}.")
-    return value
+    return _UNPAIRED.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 def labels_of(label: Any) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from search.filters import date_of
 from ui.answers import as_json
+from ui.web.places import model_placeless, placeless
 from ui.web.search_form import SearchForm
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Documents:
             "labels": dict(status.labels),
             "failures": failures,
             "profile": manifest.profile if manifest else "",
-            "models": {role: spec for role, (spec, _) in manifest.models.items()} if manifest else {},
+            "models": {role: self._model(spec) for role, (spec, _) in manifest.models.items()} if manifest else {},
             "folders": [str(root) for root in manifest.roots] if manifest and self._shows_paths else None,
             "disk_bytes": status.disk_bytes,
         }
@@ -113,7 +114,10 @@ class Documents:
     def _placeless(self, text: str, path: Path) -> str:
         if self._shows_paths:
             return text
-        return text.replace(str(path), "the file").replace(str(path.parent), "its folder").replace(path.name, "it")
+        return placeless(text, path).replace(path.name, "it")
+
+    def _model(self, spec: str) -> str:
+        return spec if self._shows_paths else model_placeless(spec)
 
 
 def texts_document(records: Iterable[Record]) -> Document:

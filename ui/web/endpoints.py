@@ -10,12 +10,13 @@ from contextlib import closing
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
+from urllib.parse import unquote
 
 import gradio as gr
 from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta
+from gradio_client.utils import is_file_obj_with_meta, traverse
 
 from indexer.errors import IndexMissingError, QueryError, SceneseekError, UsageError
 from indexer.inspect import inspect_index
@@ -39,6 +40,8 @@ MOST_MOMENTS = 100
 _DEEPEST = 10_000
 _LARGEST_PICTURE = 25_000_000
 _VIDEOS_A_PAGE = 100
+_NO_ADDRESS = "Pictures are not fetched from addresses: upload the file here first."
+_NO_UPLOAD = "The file was not uploaded by a user of this page. Upload it first."
 _TEXT_SPACES: tuple[Space, ...] = ("text", "audio")
 
 
@@ -264,8 +267,8 @@ class Endpoints:
         Returns:
             The file's name, its media type and its content as text.
         """
-        if form not in EXPORT_FORMATS:
-            raise QueryError(f"There is no format '{form}'.", hint=f"Use one of {', '.join(EXPORT_FORMATS)}.")
+        if (named := text_of("form", form)) not in EXPORT_FORMATS:
+            raise QueryError(f"There is no format '{named}'.", hint=f"Use one of {', '.join(EXPORT_FORMATS)}.")
         asked = SearchForm(
             text=text_of("text", text),
             labels=labels_of(label),
@@ -305,9 +308,10 @@ class Endpoints:
 
     def _video(self, video_id: str) -> Video:
         """The video with exactly this id; paths are not looked up, so that nobody can ask what lies where."""
-        found = self._catalogue().videos.get(text_of("video_id", video_id))
+        key = text_of("video_id", video_id)
+        found = self._catalogue().videos.get(key)
         if found is None:
-            raise QueryError(f"There is no video '{video_id}' in this library.", hint="Take the id from an answer.")
+            raise QueryError(f"There is no video '{key}' in this library.", hint="Take the id from an answer.")
         return found
 
 
@@ -334,10 +338,48 @@ def guard_files(blocks: gr.Blocks) -> gr.Blocks:
     """Let a page that is to be mounted take only files that were uploaded to it; returns the page.
 
     Gradio refuses the names of other files on this machine once ``launch`` has been called, which it never is for a
-    mounted page: without this, any visitor could have any file copied to where uploads are served from.
+    mounted page: without this, any visitor could have any file copied to where uploads are served from. It also
+    fetches whatever address a visitor names, of any size, and says where it looked for a file: here neither happens.
     """
     blocks.has_launched = True
+    preprocess: Any = blocks.preprocess_data
+
+    async def preprocess_uploads(block_fn: Any, inputs: list[Any], *further: Any, **named: Any) -> Any:
+        return await preprocess(block_fn, _uploads_only(inputs), *further, **named)
+
+    blocks.preprocess_data = preprocess_uploads  # type: ignore[method-assign]
     return blocks
+
+
+def _uploads_only(inputs: list[Any]) -> list[Any]:
+    """The same inputs if all files in them were uploaded to this page; its own addresses of them become paths.
+
+    Raises:
+        gr.Error: one of them is elsewhere.
+    """
+    uploads = Path(get_upload_folder()).resolve()
+
+    def checked(file: dict[str, Any]) -> dict[str, Any]:
+        path = _path_of_upload(str(file["path"]))
+        try:
+            is_upload = Path(path).is_absolute() and Path(path).resolve().is_relative_to(uploads)
+        except (OSError, ValueError, RuntimeError):  # no name of a file at all
+            is_upload = False
+        if not is_upload:
+            raise gr.Error(_NO_ADDRESS if _is_address(path) else _NO_UPLOAD, title="sceneseek", print_exception=False)
+        return file | {"path": path, "url": None}
+
+    return cast("list[Any]", traverse(inputs, checked, is_file_obj_with_meta))
+
+
+def _path_of_upload(path: str) -> str:
+    """Assistants name what they have uploaded by its address on this page; nothing is fetched from there."""
+    place = path.partition("/gradio_api/file=")[2] if _is_address(path) else ""
+    return unquote(place) or path
+
+
+def _is_address(path: str) -> bool:
+    return path.casefold().startswith(("http:", "https:"))
 
 
 def _answering(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -138,8 +138,8 @@ def render_self_test(report: SelfTestReport, number: int) -> str:
         "queries": len(report.drawn),
         "videos": report.videos,
         "videos_asked": report.videos_asked,
-        "tables": _self_test_tables(first, report.chance, ""),
-        "by_source": [_self_test_tables(row, report.chance, f", from {_source(row)}") for row in by_source],
+        "tables": _self_test_tables(first, ""),
+        "by_source": [_self_test_tables(row, f", from {_source(row)}") for row in by_source],
         "is_of_few_videos": report.videos_asked < min(_FEW_VIDEOS, report.videos),
         "few": [_source(row) for row in by_source if row.queries < _FEW_QUERIES],
         "left_out": [(PLAIN_NAMES[one.source], one.reason) for one in report.left_out],
@@ -236,13 +236,22 @@ def metric_meaning(name: str, of: str = "video") -> str:
     }.get(kind, "")
 
 
-def _self_test_tables(row: SelfTestRow, chance: Mapping[str, float], ending: str) -> list[_Table]:
-    """Of videos, and of moments where there are any; chance is known of videos only."""
-    without, upper = row.without_source, row.with_source
-    tables = [_table("video", ending, without.by_video, chance, _values(upper.by_video))]
+def _self_test_tables(row: SelfTestRow, ending: str) -> list[_Table]:
+    """Of videos, and of moments where there are any."""
+    without, upper, chance = row.without_source, row.with_source, row.chance
+    tables = [_table("video", ending, without.by_video, chance.by_video, _values(upper.by_video))]
     if without.by_moment:
-        tables.append(_table("moment", ending, without.by_moment, upper=_values(upper.by_moment)))
-    return tables
+        tables.append(_table("moment", ending, without.by_moment, chance.by_moment, _values(upper.by_moment)))
+    return [_without_intervals(each) if each.queries < _FEW_QUERIES else each for each in tables]
+
+
+def _without_intervals(table: _Table) -> _Table:
+    """The same figures where there are too few queries to say how sure they are."""
+    figures = (
+        replace(each, interval="", track=replace(each.track, low=each.track.value, width=0.0) if each.track else None)
+        for each in table.figures
+    )
+    return replace(table, figures=tuple(figures))
 
 
 def _retrieval_tables(metrics: Sequence[MetricValue], ending: str) -> list[_Table]:

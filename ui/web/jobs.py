@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from indexer.errors import IndexBusyError, UsageError
 from ui.context import Context
@@ -50,6 +50,7 @@ _EARLIEST_GUESS_S = 2.0
 _CLOSED = "The page is being closed."
 _STOPPED = "Nothing is lost: what was finished is kept, and the next run goes on from there."
 _AFTER_A_CRASH = "Nothing finished is lost. Start again: the next run goes on from there."
+_NOT_FROM_HERE = "That may not be indexed from this page."
 _WHOLE_PATH = "Type the whole path, such as /home/me/Videos or ~/Videos."
 
 
@@ -125,7 +126,7 @@ class Jobs:
     Args:
         context: The settings of the index.
         allowed_roots: Below which folders videos may be added; None allows all that this process can read. To be given
-            where the page is reached over the network.
+            where the page is reached over the network: then no path is told either.
         grace_s: How long a job may take to stop before its process is killed.
     """
 
@@ -166,7 +167,8 @@ class Jobs:
         changes = RoleChanges(_roles(add), _roles(without))
         options = RunOptions(retry_failed, prune, changes)
         checked = tuple(self.check_path(path) for path in paths)
-        self._begin(IndexTask(self.context.loaded, checked, options), _purpose(checked, options))
+        named = [self._named(path) for path in checked]
+        self._begin(IndexTask(self.context.loaded, checked, options), _purpose(named, options))
 
     def remove(self, *, video_ids: Sequence[str] = (), root: Path | None = None) -> None:
         """Begin to take videos, or all of a folder that was indexed, out of the index; files are left alone.
@@ -174,7 +176,7 @@ class Jobs:
         Raises:
             IndexBusyError: a job of this page has not ended yet.
         """
-        what = f"Removing {root} from the index" if root else "Removing from the index"
+        what = f"Removing {self._named(root)} from the index" if root else "Removing from the index"
         self._begin(RemoveTask(self.context.loaded, tuple(video_ids), root), what)
 
     def progress(self) -> JobProgress:
@@ -211,13 +213,17 @@ class Jobs:
         Raises:
             UsageError: it is not there, is neither folder nor video, or is not among what may be indexed from here.
         """
-        path = _read_path(str(typed))
+        text = _typed_path(str(typed))
+        if self.allowed_roots is not None and text.startswith("~"):
+            raise UsageError(_NOT_FROM_HERE)  # the home folder, or that there is none, would be told
+        path = _read_path(text)
         if self.allowed_roots is not None and not _is_below(path, self.allowed_roots):
-            allowed = " or ".join(str(root) for root in self.allowed_roots)
-            where = f"Name a folder below {allowed}." if allowed else "Whoever runs the server can add folders."
-            raise UsageError(f"{path} may not be indexed from this page.", hint=where)
+            raise UsageError(_NOT_FROM_HERE)
         _check_is_video_or_folder(path)
         return path
+
+    def _named(self, path: Path) -> str:
+        return str(path) if self.allowed_roots is None else path.name
 
     def _begin(self, task: Task, what: str) -> None:
         with self._lock:
@@ -343,10 +349,10 @@ def _end_in_words(exit_code: int | None) -> str:
     return f"The process that indexes broke off (exit code {exit_code}); the terminal of the server says more."
 
 
-def _purpose(paths: Sequence[Path], options: RunOptions) -> str:
-    """What the job does, for a person."""
-    if paths:
-        return f"Adding {', '.join(map(str, paths))}"
+def _purpose(named: Sequence[str], options: RunOptions) -> str:
+    """What the job does, for a person; ``named`` are the folders and videos it adds."""
+    if named:
+        return f"Adding {', '.join(named)}"
     if options.changes.add:
         return f"Finding {' and '.join(MODALITY_NAMES[role].lower() for role in options.changes.add)} in all videos"
     if options.changes.without:
@@ -363,12 +369,18 @@ def _roles(names: Sequence[str]) -> tuple[OptionalRole, ...]:
     return tuple(role for role in OPTIONAL_ROLES if role in names)
 
 
-def _read_path(typed: str) -> Path:
+def _typed_path(typed: str) -> str:
+    """The path without what file managers put about it."""
     text = typed.strip().strip("\"'").strip()
     if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
+        path = text.removeprefix("file://").partition("?")[0].partition("#")[0].partition("/")[2]
+        text = unquote(f"/{path}") if path else ""
     if not text or "\0" in text:
         raise UsageError("No folder is named.", hint="Type the whole path of a folder or a video on this computer.")
+    return text
+
+
+def _read_path(text: str) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:

@@ -90,14 +90,15 @@ _FOCUS_KEEP = """
 _Updates: TypeAlias = list[Any]
 
 
-def library_tab(library: Library, jobs: Jobs) -> None:
+def library_tab(library: Library, jobs: Jobs, *, shows_paths: bool = True) -> None:
     """Build the tab inside the ``gr.Tab`` that is open.
 
     Args:
         library: The index.
         jobs: Where jobs are started and watched.
+        shows_paths: Whether visitors may know where files lie on this machine; else videos and folders go by name.
     """
-    _LibraryTab(library, jobs).build()
+    _LibraryTab(library, jobs, shows_paths=shows_paths).build()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,10 @@ class _Removal:
 
 
 class _LibraryTab:
-    def __init__(self, library: Library, jobs: Jobs) -> None:
+    def __init__(self, library: Library, jobs: Jobs, *, shows_paths: bool) -> None:
         self._library = library
         self._jobs = jobs
+        self._shows_paths = shows_paths
         self._versions = _Versions()
         self._disk = _DiskUse(library.folder)
 
@@ -252,7 +254,7 @@ class _LibraryTab:
         try:
             action()
         except SceneseekError as error:
-            return render_message(error)
+            return render_message(error, shows_paths=self._shows_paths)
         return ""
 
     def _start_adding(self, path: str | None) -> _Updates:
@@ -272,16 +274,19 @@ class _LibraryTab:
         commit = catalogue.commits.get(_pressed(event, "id")) if catalogue else None
         if commit is None:
             return ["", page, *_unasked()]
-        question = render_removal(str(commit.video.path), 1, is_folder=False)
+        path, title = commit.video.path, commit.video.title
+        question = render_removal(str(path) if self._shows_paths else title or path.name, 1, is_folder=False)
         return ["", page, gr.update(visible=True), question, _Removal(video_id=commit.video.id)]
 
     def _press_in_details(self, event: gr.EventData) -> _Updates:
         catalogue = self._read()
-        root = folder_named(catalogue, _pressed(event, "folder")) if catalogue else None
+        key = _pressed(event, "folder")
+        root = folder_named(catalogue, key, shows_paths=self._shows_paths) if catalogue else None
         if catalogue is None or root is None:
             return ["", *_unasked()]
         count = sum(any(at.path.is_relative_to(root) for at in c.locations) for c in catalogue.commits.values())
-        return ["", gr.update(visible=True), render_removal(str(root), count, is_folder=True), _Removal(root=root)]
+        name = str(root) if self._shows_paths else root.name
+        return ["", gr.update(visible=True), render_removal(name, count, is_folder=True), _Removal(root=root)]
 
     def _start_removing(self, removal: _Removal | None) -> _Updates:
         if removal is None:
@@ -307,11 +312,11 @@ class _LibraryTab:
         job = self._jobs.progress()
         request = ListRequest((words or "")[:_LONGEST_WORDS], show, sort, page)
         cancel, add, timer = fresh.of("controls", job.state, lambda: _controls(job), 3)
-        (bar,) = fresh.of("job", job if job.is_active else (job.number, job.state), lambda: [render_job(job)], 1)
+        (bar,) = fresh.of("job", job if job.is_active else (job.number, job.state), lambda: [self._bar(job)], 1)
         try:
             catalogue = self._library.catalogue()
         except SceneseekError as error:
-            problem = render_message(error)
+            problem = render_message(error, shows_paths=self._shows_paths)
             shown = fresh.of("library", problem, lambda: _broken(problem), _OF_LIBRARY)
         else:
             key = (
@@ -324,24 +329,27 @@ class _LibraryTab:
             shown = fresh.of("library", key, lambda: self._painted(catalogue, request, job), _OF_LIBRARY)
         return [fresh.seen, bar, cancel, add, timer, *shown]
 
+    def _bar(self, job: JobProgress) -> str:
+        return render_job(job, shows_paths=self._shows_paths)
+
     def _painted(self, catalogue: Catalogue | None, request: ListRequest, job: JobProgress) -> _Updates:
         commits = list(catalogue.commits.values()) if catalogue else []
         roots = catalogue.manifest.roots if catalogue and catalogue.manifest else ()
         missing = _missing_roles(catalogue)
-        videos = list_videos(commits, request)
-        trouble = render_trouble(commits)
+        videos = list_videos(commits, request, within=None if self._shows_paths else roots)
+        trouble = render_trouble(commits, shows_paths=self._shows_paths)
         return [
             videos.request.page,
             gr.update(visible=bool(roots), interactive=not job.is_active),
             render_totals(catalogue, self._disk.bytes()) if catalogue and commits else "",
             gr.update(visible=bool(roots)),
-            render_details(catalogue) if catalogue else "",
+            render_details(catalogue, shows_paths=self._shows_paths) if catalogue else "",
             gr.update(visible=bool(missing and roots)),
             gr.update(choices=[(f"{MODALITY_NAMES[role]}: {_COSTS[role]}", role) for role in missing]),
             trouble,
             gr.update(visible=bool(trouble), interactive=not job.is_active),
             gr.update(visible=bool(commits)),
-            render_list(videos, roots, is_working=job.is_active),
+            render_list(videos, roots, is_working=job.is_active, shows_paths=self._shows_paths),
         ]
 
     def _read(self) -> Catalogue | None:

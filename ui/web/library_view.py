@@ -1,5 +1,6 @@
 """The library as HTML: what is indexed, what failed and why, and how far the running job is.
 
+``shows_paths`` says whether a visitor may know where files lie on this machine: over the network names must do.
 Names, labels and reasons come from files that nobody vouches for; the templates escape all of them.
 """
 
@@ -16,9 +17,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from indexer.errors import UsageError
 from indexer.folding import fold
 from indexer.types import SPACE_OF_MODALITY
 from ui.html_page import MODALITY_NAMES, format_time
+from ui.web.places import model_placeless, placeless, tells_place
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,6 +78,7 @@ _MOST_NOTES = 2
 _MOST_REMEMBERED = 1 << 15
 _LONGEST_TITLE, _LONGEST_FOLDER, _LONGEST_PATH, _LONGEST_LABEL, _LONGEST_REASON = 100, 140, 240, 60, 180
 _MOST_BYTES_PER_LETTER = 2
+_ASK_AT_THE_SERVER = "Whoever runs this page finds the reason with 'sceneseek status'."
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -108,11 +112,19 @@ class VideoList:
         return (self.request.page - 1) * PAGE_SIZE + 1 if self.commits else 0
 
 
-def list_videos(commits: Collection[Commit], request: ListRequest) -> VideoList:
-    """The videos asked for; a page beyond the last one is the last one."""
+def list_videos(
+    commits: Collection[Commit], request: ListRequest, *, within: Sequence[Path] | None = None
+) -> VideoList:
+    """The videos asked for; a page beyond the last one is the last one.
+
+    Args:
+        commits: All there are.
+        request: Which of them.
+        within: Look for words in what is shown of the paths, from these folders' own names on; None: in whole paths.
+    """
     chosen = [commit for commit in commits if request.show == "all" or _state(commit) == request.show]
     if words := fold(request.words).split():
-        chosen = [commit for commit in chosen if _holds_all(commit, words)]
+        chosen = [commit for commit in chosen if _holds_all(commit, words, within)]
     ordered = _sorted(chosen, request.sort)
     whole = VideoList(request, (), len(ordered), len(commits))
     page = min(max(1, request.page), whole.pages)
@@ -120,9 +132,9 @@ def list_videos(commits: Collection[Commit], request: ListRequest) -> VideoList:
     return replace(whole, request=replace(request, page=page), commits=shown)
 
 
-def render_list(videos: VideoList, roots: Sequence[Path], *, is_working: bool) -> str:
+def render_list(videos: VideoList, roots: Sequence[Path], *, is_working: bool, shows_paths: bool = True) -> str:
     """The list as a table, or what to do where there is none; ``is_working`` says that a job is running."""
-    rows = [_row(commit, roots, is_working) for commit in videos.commits]
+    rows = [_row(commit, roots, is_working, shows_paths) for commit in videos.commits]
     return _render("library_list.html.j2", {"list": videos, "rows": rows, "is_working": is_working})
 
 
@@ -139,37 +151,42 @@ def render_totals(catalogue: Catalogue, disk_bytes: int | None) -> str:
     return _render("library_totals.html.j2", {"stats": stats})
 
 
-def render_details(catalogue: Catalogue) -> str:
+def render_details(catalogue: Catalogue, *, shows_paths: bool = True) -> str:
     """The folders that were indexed, the records by kind, and the models."""
     manifest = catalogue.manifest
+    models = [(role, spec) for role, (spec, _) in manifest.models.items()] if manifest else []
     facts = {
         "counts": [(MODALITY_NAMES[name], catalogue.counts[name]) for name in _MODALITIES if name in catalogue.counts],
         "profile": manifest.profile if manifest else "",
-        "models": [(role, spec) for role, (spec, _) in manifest.models.items()] if manifest else [],
-        "folders": _folders(catalogue),
+        "models": models if shows_paths else [(role, model_placeless(spec)) for role, spec in models],
+        "folders": _folders(catalogue, shows_paths),
     }
     return _render("library_details.html.j2", facts)
 
 
-def folder_named(catalogue: Catalogue, shown: str) -> Path | None:
-    """The indexed folder that ``render_details`` shows so, None if there is none (any more)."""
-    roots = catalogue.manifest.roots if catalogue.manifest else ()
-    return next((root for root in roots if _shown(root) == shown), None)
+def folder_named(catalogue: Catalogue, key: str, *, shows_paths: bool = True) -> Path | None:
+    """The indexed folder whose button says ``key`` in what ``render_details`` shows, None if there is none (more)."""
+    return next((root for own_key, root in _keyed_roots(catalogue, shows_paths) if own_key == key), None)
 
 
-def render_trouble(commits: Iterable[Commit]) -> str:
+def render_trouble(commits: Iterable[Commit], *, shows_paths: bool = True) -> str:
     """What failed, with the first reasons; empty if nothing did."""
     failed = _sorted([commit for commit in commits if commit.state == "failed"], "name")
     if not failed:
         return ""
-    reasons = [(_clipped(commit.video.path.name, _LONGEST_TITLE), _reason(commit)) for commit in failed[:_MOST_REASONS]]
+    reasons = [
+        (_clipped(commit.video.path.name, _LONGEST_TITLE), _reason(commit, shows_paths))
+        for commit in failed[:_MOST_REASONS]
+    ]
     return _render("library_trouble.html.j2", {"count": len(failed), "reasons": reasons})
 
 
-def render_job(job: JobProgress) -> str:
+def render_job(job: JobProgress, *, shows_paths: bool = True) -> str:
     """The progress bar of a running job, or how the last one ended; empty if there was none."""
     if job.state == "idle":
         return ""
+    if not shows_paths:
+        job = _placeless_job(job)
     facts = {
         "job": job,
         "percent": int(100 * job.share),
@@ -190,9 +207,12 @@ def render_removal(what: str, count: int, *, is_folder: bool) -> str:
     return _render("library_removal.html.j2", facts)
 
 
-def render_message(error: SceneseekError) -> str:
-    """An error in words, and what to do about it."""
-    return _render("library_message.html.j2", {"message": error.message, "hint": error.hint})
+def render_message(error: SceneseekError, *, shows_paths: bool = True) -> str:
+    """An error in words, and what to do about it; a wrong input is told of as it was typed."""
+    message, hint = error.message, error.hint
+    if not shows_paths and not isinstance(error, UsageError) and tells_place(f"{message} {hint}"):
+        message, hint = "That does not work just now.", _ASK_AT_THE_SERVER
+    return _render("library_message.html.j2", {"message": message, "hint": hint})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +235,14 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    path: str
+    key: str
+    name: str
     videos: int
     amount: str
     is_there: bool
 
 
-def _row(commit: Commit, roots: Sequence[Path], is_working: bool) -> _Row:
+def _row(commit: Commit, roots: Sequence[Path], is_working: bool, shows_paths: bool) -> _Row:
     video, state = commit.video, _state(commit)
     made = [name for name in _MODALITIES if name in commit.modalities and commit.modalities[name].count]
     name = "Being indexed" if state == "unfinished" and is_working else _STATES[state]
@@ -229,8 +250,8 @@ def _row(commit: Commit, roots: Sequence[Path], is_working: bool) -> _Row:
     return _Row(
         id=video.id,
         title=_clipped(video.title or video.path.name, _LONGEST_TITLE),
-        folder=_clipped(_place(video.path, roots), _LONGEST_FOLDER),
-        path=_clipped(str(video.path), _LONGEST_PATH),
+        folder=_clipped(_place(video.path, roots, shows_paths), _LONGEST_FOLDER),
+        path=_clipped(str(video.path), _LONGEST_PATH) if shows_paths else "",
         duration=format_time(video.duration_s) if video.duration_s else "",
         label=_clipped(video.label, _LONGEST_LABEL),
         kinds=tuple((MODALITY_NAMES[name], commit.modalities[name].count) for name in made),
@@ -238,7 +259,7 @@ def _row(commit: Commit, roots: Sequence[Path], is_working: bool) -> _Row:
         indexed_on=f"{when:%Y-%m-%d}" if when else "",
         state=state,
         state_name=name,
-        reasons=_reasons(commit, is_working),
+        reasons=_reasons(commit, is_working, shows_paths),
         has_picture="frames" in made,
         has_audio=video.has_audio,
     )
@@ -250,31 +271,36 @@ def _state(commit: Commit) -> Show:
     return "failed" if commit.state == "failed" else "unfinished"
 
 
-def _reasons(commit: Commit, is_working: bool) -> tuple[str, ...]:
+def _reasons(commit: Commit, is_working: bool, shows_paths: bool) -> tuple[str, ...]:
     if commit.state == "failed":
-        return (_reason(commit),)
+        return (_reason(commit, shows_paths),)
     if commit.state == "pending":
         return () if is_working else ("A run was cut off here. Reindex finishes it.",)
     missing = () if commit.video.path.exists() else ("The file is not where it was. Reindex brings the list in line.",)
-    notes = tuple(_clipped(warning, _LONGEST_REASON) for warning in commit.warnings)
+    told = commit.warnings if shows_paths else [placeless(warning, commit.video.path) for warning in commit.warnings]
+    notes = tuple(_clipped(warning, _LONGEST_REASON) for warning in told)
     return (*missing, *notes)[:_MOST_NOTES]
 
 
-def _reason(commit: Commit) -> str:
+def _reason(commit: Commit, shows_paths: bool) -> str:
     """Why a video failed; the path that the reason begins with is shown beside it."""
     path, text = f"{commit.video.path} ", commit.failure
-    return _clipped(f"It {text.removeprefix(path)}" if text.startswith(path) else text, _LONGEST_REASON)
+    it = f"It {text.removeprefix(path)}" if text.startswith(path) else text
+    return _clipped(it if shows_paths else placeless(it, commit.video.path), _LONGEST_REASON)
 
 
-def _place(path: Path, roots: Sequence[Path]) -> str:
+def _place(path: Path, roots: Sequence[Path], shows_paths: bool) -> str:
     """The folder of a video as people know it: from the indexed folder's own name on."""
     root = next((root for root in roots if root != path and path.is_relative_to(root)), None)
-    return str(path.parent) if root is None else str(path.parent.relative_to(root.parent))
+    if root is None:
+        return str(path.parent) if shows_paths else path.parent.name
+    return str(path.parent.relative_to(root.parent))
 
 
-def _holds_all(commit: Commit, words: Sequence[str]) -> bool:
+def _holds_all(commit: Commit, words: Sequence[str], within: Sequence[Path] | None) -> bool:
     video = commit.video
-    text = _folded(f"{video.title}\n{video.path}\n{video.label}")
+    place = str(video.path) if within is None else f"{_place(video.path, within, shows_paths=False)}/{video.path.name}"
+    text = _folded(f"{video.title}\n{place}\n{video.label}")
     return all(word in text for word in words)
 
 
@@ -307,15 +333,31 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
 
 
-def _folders(catalogue: Catalogue) -> list[_Folder]:
-    roots = catalogue.manifest.roots if catalogue.manifest else ()
+def _keyed_roots(catalogue: Catalogue, shows_paths: bool) -> list[tuple[str, Path]]:
+    """The indexed folders, sorted, each with what its button says: its path, or where that is not told a number."""
+    roots = sorted(catalogue.manifest.roots) if catalogue.manifest else []
+    return [(_shown(root) if shows_paths else str(number), root) for number, root in enumerate(roots)]
+
+
+def _folders(catalogue: Catalogue, shows_paths: bool) -> list[_Folder]:
     videos: Counter[Path] = Counter()
     seconds: Counter[Path] = Counter()
     for commit in catalogue.commits.values():
         for root in {place.root for place in commit.locations}:
             videos[root] += 1
             seconds[root] += round(commit.video.duration_s)
-    return [_Folder(_shown(root), videos[root], _hours(seconds[root]), root.exists()) for root in sorted(roots)]
+    return [
+        _Folder(key, _shown(root if shows_paths else root.name), videos[root], _hours(seconds[root]), root.exists())
+        for key, root in _keyed_roots(catalogue, shows_paths)
+    ]
+
+
+def _placeless_job(job: JobProgress) -> JobProgress:
+    """The job without what tells where files lie; ``job.what`` names no paths where jobs come from the network."""
+    notes = tuple(note for note in job.notes if not tells_place(note))
+    if not tells_place(f"{job.message} {job.hint}"):
+        return replace(job, notes=notes)
+    return replace(job, notes=notes, message="It broke off.", hint=_ASK_AT_THE_SERVER)
 
 
 def _phase(job: JobProgress) -> str:

@@ -150,6 +150,8 @@ class MediaFiles:
         served = await run_sync(self._find, video_id)
         if not start < end:
             raise HTTPException(400, "A clip's end must come after its start.")
+        if start >= served.video.duration_s:
+            raise HTTPException(400, f"{served.name} has ended before {start:.1f} s.")
         if end - start > _LONGEST_CLIP_S:
             raise HTTPException(400, f"Clips are at most {_LONGEST_CLIP_S / 60:.0f} minutes long.")
         slot = self._encoding.take()

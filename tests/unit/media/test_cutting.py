@@ -1,6 +1,8 @@
 """Clips cut out of a file: what is in them, from when to when, and what happens where that cannot be done."""
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -115,9 +117,29 @@ def test_sound_is_cut_too(make_clip: MakeClip, tmp_path: Path, name: str, codec:
     assert suffix_of_cut(path) == suffix
     cut = cut_clip(path, 1.0, 2.5, tmp_path / f"cut{suffix}")
     assert not cut.is_encoded
-    assert probe(cut.path).duration_s == pytest.approx(1.5, abs=0.1)
-    # Sound without pictures begins with the first packet in the span.
+    # Whole packets, which have 0.1 s at most.
+    assert 0.9 <= cut.start_s <= 1.0
+    assert 2.5 <= cut.end_s + 0.001 <= 2.6
+    assert probe(cut.path).duration_s == pytest.approx(cut.end_s - cut.start_s, abs=0.03)
     assert loud_at(cut.path) == pytest.approx(1.5 - cut.start_s, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "suffix"),
+    [("a.mp3", "mp3", ".mp3"), ("a.wav", "pcm_s16le", ".wav"), ("a.m4a", "aac", ".m4a"), ("a.flac", "flac", ".mka")],
+)
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 0.01), (1.0, 1.02), (1.9, 20.0), (1.99, 2.5)])
+def test_a_short_piece_of_sound_holds_what_was_asked(
+    make_clip: MakeClip, tmp_path: Path, name: str, codec: str, suffix: str, start_s: float, end_s: float
+) -> None:
+    path = make_clip(name, [], audio=beep(0.0, 2.0, codec))
+    cut = cut_clip(path, start_s, end_s, tmp_path / f"cut{suffix}")
+    # An MP3 is widened by a quarter of a second to each side, the others to whole packets.
+    assert start_s - 0.3 <= cut.start_s <= start_s
+    assert min(end_s, 2.0) <= cut.end_s + 0.001 <= min(end_s, 2.0) + 0.3
+    samples = read_audio(cut.path, 48_000)
+    assert len(samples) / 48_000 == pytest.approx(cut.end_s - cut.start_s, abs=0.03)
+    assert float(np.abs(samples).max()) > 0.3
 
 
 def test_what_a_container_cannot_hold_is_encoded(make_clip: MakeClip, greys: Pictures, tmp_path: Path) -> None:
@@ -140,7 +162,9 @@ def test_an_end_behind_the_end_is_the_end(clip: Path, tmp_path: Path) -> None:
     assert numbers_in(cut.path)[1] == list(range(50))
 
 
-@pytest.mark.parametrize(("start_s", "end_s"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0)])
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (1.0, math.nan), (1.0, math.inf)]
+)
 def test_an_empty_span_is_refused(clip: Path, tmp_path: Path, start_s: float, end_s: float) -> None:
     with pytest.raises(UsageError, match="cannot go from"):
         cut_clip(clip, start_s, end_s, tmp_path / "cut.mp4")
@@ -151,6 +175,74 @@ def test_a_clip_behind_the_end_of_sound_leaves_nothing(make_clip: MakeClip, tmp_
     with pytest.raises(UsageError, match="nothing to cut out"):
         cut_clip(path, 50.0, 60.0, tmp_path / "cut.mp3")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp3"]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("has_sound", [False, True])
+def test_a_clip_behind_the_end_of_the_pictures_leaves_nothing(
+    make_clip: MakeClip, greys: Pictures, tmp_path: Path, suffix: str, has_sound: bool, exact: bool
+) -> None:
+    path = make_clip(f"a{suffix}", greys(50), gop=25, audio=beep(0.0, 2.0) if has_sound else None)
+    for start_s in (2.1, 2.5, 50.0):
+        with pytest.raises(UsageError, match="has ended"):
+            cut_clip(path, start_s, start_s + 0.5, tmp_path / f"cut{suffix}", exact=exact)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_last_frame_is_there_until_it_ends(
+    make_clip: MakeClip, greys: Pictures, tmp_path: Path, suffix: str, exact: bool
+) -> None:
+    options = {"codec": "mpeg4", "crf": None, "bitrate": 900_000} if suffix == ".avi" else {}
+    path = make_clip(f"a{suffix}", greys(50), gop=25, **options)
+    cut = cut_clip(path, 1.98, 9.0, tmp_path / "cut.mp4", exact=exact)
+    assert cut.end_s == pytest.approx(50 / RATE, abs=0.001)
+    assert numbers_in(cut.path)[1][-1] == 49
+
+
+def slides(path: Path, *times_s: float) -> Path:
+    """Pictures that stand for seconds, in a file that does not say how long."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, time_s in enumerate(times_s):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 + 4 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(time_s * RATE), Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_picture_stands_until_the_next_one(tmp_path: Path, exact: bool) -> None:
+    path = slides(tmp_path / "slides.mkv", 0.0, 8.0, 8.04, 8.08, 8.12)
+    cut = cut_clip(path, 5.0, 6.0, tmp_path / "cut.mp4", exact=exact)
+    assert numbers_in(cut.path)[1] == [0]
+    if exact:
+        assert (cut.start_s, cut.end_s) == (5.0, 6.0)
+        assert probe(cut.path).duration_s == pytest.approx(6.0 - 5.0, abs=0.001)
+
+
+@pytest.mark.parametrize("has_sound", [False, True])
+@pytest.mark.parametrize("frames", [1, 2, 15])
+def test_an_encoded_clip_ends_where_its_last_picture_ends(
+    make_clip: MakeClip, greys: Pictures, tmp_path: Path, frames: int, has_sound: bool
+) -> None:
+    path = make_clip("a.mp4", greys(50), audio=beep(0.0, 2.0) if has_sound else None)
+    cut = cut_clip(path, 1.0, 1.0 + frames / RATE, tmp_path / "cut.mp4", exact=True)
+    assert numbers_in(cut.path)[1] == list(range(25, 25 + frames))
+    # AAC comes in packets of 1024 samples.
+    assert cut.end_s == pytest.approx(1.0 + frames / RATE, abs=0.022 if has_sound else 0.001)
+    assert probe(cut.path).duration_s == pytest.approx(frames / RATE, abs=0.022 if has_sound else 0.001)
+
+
+def test_a_neighbour_of_a_like_name_is_left_alone(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.mp4.tmp").write_text("mine")
+    cut_clip(clip, 0.0, 1.0, tmp_path / "cut.mp4")
+    assert (tmp_path / "cut.mp4.tmp").read_text() == "mine"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"clip.mp4", "cut.mp4", "cut.mp4.tmp"}
 
 
 def test_an_unknown_kind_of_file_is_refused(clip: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_what_the_camera_wrote(tmp_path: Path, timecode: str) -> None:
     assert start_timecode(clip_with(tmp_path / "camera.mov", timecode)) == timecode
 
 
-def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:
-    assert start_timecode(tmp_path / "gone.mov") == ""
+def test_of_a_file_that_is_gone_it_is_unknown(tmp_path: Path) -> None:
+    assert start_timecode(tmp_path / "gone.mov") is None
     (tmp_path / "empty.mov").touch()
-    assert start_timecode(tmp_path / "empty.mov") == ""
+    assert start_timecode(tmp_path / "empty.mov") is None

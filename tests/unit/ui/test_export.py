@@ -171,6 +171,59 @@ class TestEditLists:
         dropping = as_edl(found, "q", {"a": "01:00:00;00"}).decode()
         assert " C        01:01:00;02 " in dropping
 
+    def test_a_rounded_rate_counts_as_the_rate_it_stands_for(self) -> None:
+        found = ranking(moment(film("a", Fraction(2997, 100)), 3600.0, 3601.0))
+        text = as_edl(found, "q", {"a": "01:00:00:00"}).decode()
+        first = 3600 * 30 + math.floor(3600 * NTSC)  # each frame has a number
+        assert "FCM: NON-DROP FRAME" in text
+        assert f" C        {first // 108000:02}:{first // 1800 % 60:02}:{first // 30 % 60:02}:{first % 30:02} " in text
+        [clip] = clips(read_edl(as_edl(found, "q", {"a": "01:00:00:00"}), NTSC))
+        assert clip.source_range.start_time.value == first
+
+    def test_each_file_is_counted_as_it_counts(self) -> None:
+        starts = {"all": "01:00:00:00", "some": "01:00:00;00", "none": ""}
+        videos = [film(name, NTSC) for name in ("all", "some", "none", "all")]
+        found = ranking(*(moment(one, float(1800 / NTSC), float(1860 / NTSC)) for one in videos))
+        content = as_edl(found, "q", starts)
+        lines = [line for line in content.decode().splitlines() if line.startswith("FCM") or line[:3].isdigit()]
+        kinds = [line if line.startswith("FCM") else line[:3] for line in lines]
+        drop, all_ = "FCM: DROP FRAME", "FCM: NON-DROP FRAME"
+        assert kinds == [drop, all_, "001", drop, "002", "003", all_, "004"]
+        places = [line.split()[4] for line in lines if line[:3].isdigit()]
+        assert places == ["01:01:00:00", "01:01:00;02", "00:01:00;02", "01:01:00:00"]
+        records = [line.split()[6:] for line in lines if line[:3].isdigit()]
+        assert records[0] == ["00:00:00;00", "00:00:02;00"]
+        assert [out for _, out in records[:-1]] == [into for into, _ in records[1:]]
+        origins = [cut.origin for cut in cuts_of(found, starts)]
+        assert origins == [108000, 108000 - 108, 0, 108000]
+        starts_read = [clip.source_range.start_time.value for clip in clips(read_edl(content, NTSC))]
+        assert starts_read == [origin + 1800 for origin in origins]
+
+    def test_a_time_code_of_a_file_that_cannot_be_opened_is_unknown(self, tmp_path: Path) -> None:
+        found = ranking(moment(film("gone", path=tmp_path / "gone.mp4"), 1.0, 2.0))
+        for starts, times in (({"gone": None}, 1), ({"gone": ""}, 0), ({}, 0)):
+            assert as_edl(found, "q", starts).count(b"\n* START TIME CODE UNKNOWN") == times
+            [clip] = clips(otio.adapters.read_from_string(as_otio(found, "q", starts).decode(), "otio_json"))
+            assert ("start_timecode" in clip.metadata["sceneseek"]) == bool(times)
+        for form in ("edl", "otio"):
+            assert write_export(tmp_path / f"found.{form}", found, "q").unopened == 1
+        assert b"START TIME CODE UNKNOWN" in (tmp_path / "found.edl").read_bytes()
+        assert write_export(tmp_path / "found.csv", found, "q").unopened == 0
+
+    @pytest.mark.parametrize("rate", [Fraction(25), NTSC, FILM])
+    def test_an_edl_is_shorter_than_a_day(self, rate: Fraction) -> None:
+        hour = moment(film("a", rate, duration_s=7200.0), 0.0, 3600.0)
+        as_edl(ranking(*[hour] * 23), "q")
+        with pytest.raises(UsageError, match=r"less than 24 hours, and these moments last 25\.0"):
+            as_edl(ranking(*[hour] * 25), "q")
+
+    def test_a_day_to_the_frame(self) -> None:
+        hour = moment(film("a"), 0.0, 3600.0)
+        with pytest.raises(UsageError, match="24 hours"):
+            as_edl(ranking(*[hour] * 24), "q")
+        last = moment(film("a"), 0.0, 3600.0 - 1 / 25)
+        assert b" 23:59:59:24\n" in as_edl(ranking(*[hour] * 23, last), "q")
+
     @pytest.mark.parametrize("timecode", ["", "nonsense", "1:2", "01:00:00"])
     def test_what_is_no_time_code_is_zero(self, timecode: str) -> None:
         [cut] = cuts_of(ranking(moment(film("a"), 1.0, 2.0)), {"a": timecode})
@@ -246,7 +299,7 @@ class TestEditLists:
 class TestFiles:
     @pytest.mark.parametrize("form", EXPORT_FORMATS)
     def test_nothing_found_is_a_file_all_the_same(self, form: str, tmp_path: Path) -> None:
-        path = write_export(tmp_path / f"found.{form}", ranking(), "q")
+        path = write_export(tmp_path / f"found.{form}", ranking(), "q").path
         assert path.stat().st_size > 0
         if form == "edl":
             assert not list(read_edl(path.read_bytes(), Fraction(25)).tracks)
@@ -265,6 +318,12 @@ class TestFiles:
         with pytest.raises(UsageError, match="cannot be written"):
             write_export(tmp_path / "folder.csv", found, "q")
         assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
+
+    def test_a_neighbour_of_a_like_name_is_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "found.csv.tmp").write_text("mine")
+        write_export(tmp_path / "found.csv", ranking(moment(film("a"), 0.0, 1.0)), "q")
+        assert (tmp_path / "found.csv.tmp").read_text() == "mine"
+        assert {path.name for path in tmp_path.iterdir()} == {"found.csv", "found.csv.tmp"}
 
     @pytest.mark.parametrize("form", EXPORT_FORMATS)
     def test_others_do_not_learn_where_files_lie(self, form: str) -> None:

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from indexer.errors import UsageError
 from ui.web import access
-from ui.web.access import Login, RequireLogin, SameOrigin, is_loopback, parse_login
+from ui.web.access import Login, RequireLogin, SameOrigin, is_loopback, names_of_this_computer, parse_login
 
 TOKEN = "a-token-of-many-characters"
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
@@ -282,6 +282,38 @@ def test_by_any_other_name_it_is_not_there(host: str) -> None:
 def test_bound_elsewhere_it_has_other_names() -> None:
     guarded = client(SameOrigin(inside(), only_this_computer=False))
     assert guarded.get("/", headers={"host": "films.example"}).status_code == 200
+
+
+def without_login() -> TestClient:
+    app = SameOrigin(
+        inside(), only_this_computer=False, origins=["https://films.example"], names=names_of_this_computer()
+    )
+    return client(app)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "192.168.0.2:7860",
+        "[fe80::1]:7860",
+        "localhost:7860",
+        "films.example",
+        socket.gethostname(),
+        f"{socket.gethostname().partition('.')[0].upper()}.local:7860",
+    ],
+)
+def test_without_a_login_it_goes_by_addresses_and_its_own_names(host: str) -> None:
+    assert without_login().get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example:7860", "192.168.0.2.evil.example", "", "[::1", "x.local", ".local"])
+def test_without_a_login_no_other_name_leads_to_it(host: str) -> None:
+    for method in METHODS:
+        answer = without_login().request(method, "/media/1", headers={"host": host})
+        assert answer.status_code == 421
+        assert "inside" not in answer.text
+    with pytest.raises(WebSocketDisconnect), without_login().websocket_connect("/talk", headers={"host": host}):
+        pass
 
 
 @pytest.mark.parametrize("only_this_computer", [True, False])

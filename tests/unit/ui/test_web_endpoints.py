@@ -157,6 +157,14 @@ class TestSearch:
         with pytest.raises(QueryError, match=message):
             local.search(**given)
 
+    def test_what_is_refused_can_be_written(self, local: Endpoints) -> None:
+        odd: Any = "a\ud800"
+        for ask in (lambda: local.video(odd), lambda: local.export("a", odd), lambda: local.search("a", kinds=[odd])):
+            with pytest.raises(QueryError) as refused:
+                ask()
+            local.in_plain_words(refused.value).encode("utf-8")
+        assert local.search(odd)["query"] == "a\ufffd"
+
     @pytest.mark.parametrize("video_id", ["", "/home/secret/sea/ship.mp4", "ship.mp4", "../ship", "broken", "nobody"])
     def test_videos_are_known_by_their_ids_alone(self, local: Endpoints, video_id: str) -> None:
         for ask in (lambda: local.video(video_id), lambda: local.similar(video_id, 1.0)):
@@ -312,6 +320,9 @@ class TestArguments:
         assert kinds_of(["OCR", "speech"]) == ("ocr", "speech")
         assert weights_of({"ocr": 2}) == {"ocr": 2.0}
         assert whole_of("n", 3.0, 1, 5) == 3
+
+    def test_halves_of_letters_are_replaced(self) -> None:
+        assert text_of("t", "a\ud800b\udfff") == "a\ufffdb\ufffd"
 
     def test_documents_are_plain(self) -> None:
         assert plain_json({"a": ("\udcff", 1), "b": {"c": None}}) == {"a": ["\ufffd", 1], "b": {"c": None}}

@@ -14,7 +14,7 @@ from indexer.errors import QueryError, UsageError
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import SkippedRow, Span
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.self_test import SELF_TEST_METRICS, Measured, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
 from ui.context import Context
@@ -76,16 +76,20 @@ def retrieval_report(folder: Path) -> RetrievalReport:
     )
 
 
+def measured_of(queries: int) -> Measured:
+    return Measured(tuple(metric(name, 0.5, 0.25, 0.75, queries) for name in SELF_TEST_METRICS))
+
+
 def self_test_report(queries: int) -> SelfTestReport:
-    without = Measured(tuple(metric(name, 0.5, 0.25, 0.75, queries) for name in SELF_TEST_METRICS))
+    without = measured_of(queries)
     upper = Measured(tuple(metric(name, 1.0, 1.0, 1.0, queries) for name in SELF_TEST_METRICS))
     drawn = tuple(KnownItem(f"{n}", EVIL, "speech", Span("one", n, n + 1.0), EVIL) for n in range(queries))
     rows = (
-        SelfTestRow(("speech", "ocr"), queries, without, upper),
-        SelfTestRow(("speech",), queries - 3, without, upper),
-        SelfTestRow(("ocr",), 3, without, upper),
+        SelfTestRow(("speech", "ocr"), queries, without, upper, Chance(dict.fromkeys(SELF_TEST_METRICS, 0.1))),
+        SelfTestRow(("speech",), queries - 3, without, upper, Chance(dict.fromkeys(SELF_TEST_METRICS, 0.2))),
+        SelfTestRow(("ocr",), 3, measured_of(3), upper, Chance(dict.fromkeys(SELF_TEST_METRICS, 0.3))),
     )
-    return SelfTestReport(rows, dict.fromkeys(SELF_TEST_METRICS, 0.1), drawn, videos=20)
+    return SelfTestReport(rows, drawn, videos=20)
 
 
 def test_every_metric_is_explained_in_a_line() -> None:
@@ -138,6 +142,17 @@ def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> No
     assert "All queries come from 1 video;" in page.text
     assert "Too few queries to say anything by themselves: text in the picture." in page.text
     assert EVIL not in page.text, "queries are in the file, not on the page"
+
+
+def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_intervals() -> None:
+    everything, speech, written = render_self_test(self_test_report(15), 1).split("</table>")[:3]
+    for table, chance in ((everything, "0.100"), (speech, "0.200"), (written, "0.300")):
+        assert table.count(chance) == len(SELF_TEST_METRICS)
+    assert "0.250 – 0.750" in everything
+    assert "0.250 – 0.750" in speech
+    assert "left:25.0%;width:50.0%" in speech
+    assert "–" not in written
+    assert written.count("left:50.0%;width:0.0%") == len(SELF_TEST_METRICS)
 
 
 def test_every_step_has_its_part_of_the_bar() -> None:

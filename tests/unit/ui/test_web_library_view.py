@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.errors import IndexBusyError, IndexDamagedError, UsageError
 from indexer.models.base import Fingerprint
 from indexer.pipeline import IndexReport
 from indexer.store.base import Commit, CommitState, Location, Manifest, ModalityState
@@ -31,6 +32,7 @@ from ui.web.library_view import (
     render_details,
     render_job,
     render_list,
+    render_message,
     render_removal,
     render_totals,
     render_trouble,
@@ -224,3 +226,73 @@ def test_totals_are_those_of_the_searchable_videos() -> None:
     for fact in ("<dd>2</dd>", "1 h 30 min", f"<dd>{2 * 3}</dd>", "12.3 MB"):
         assert fact in shown
     assert "on disk" not in render_totals(catalogue, None)
+
+
+SECRET = Path("/home/secret/films")
+
+
+def secret_catalogue() -> Catalogue:
+    """Videos of two indexed folders and one that is in none, with reasons and models that name places."""
+    first, second = (
+        replace(one, video=replace(one.video, path=SECRET / name), locations=(Location(SECRET / name, SECRET, 9, 1),))
+        for one, name in ((commit("a", state="failed"), "trips/sea.mp4"), (commit("b"), "sun.mp4"))
+    )
+    third = replace(commit("c"), video=replace(commit("c").video, path=Path("/home/secret/other/moon.mp4")))
+    commits = [
+        replace(first, failure=f"{first.video.path} is no video."),
+        replace(second, warnings=(f"No words in {second.video.path}.", "See /home/secret/log.")),
+        replace(third, state="failed", failure="/home/secret/cache cannot be written."),
+    ]
+    models = {"objects": ("yolo:/home/secret/best.pt", Fingerprint("a", "b", "c", "d", 4))}
+    manifest = Manifest("fast", models, "", roots=(SECRET, Path("/home/secret/spare")))
+    return Catalogue({one.video.id: one for one in commits}, manifest)
+
+
+def test_over_the_network_no_path_is_told() -> None:
+    catalogue = secret_catalogue()
+    commits, roots = list(catalogue.commits.values()), catalogue.manifest.roots if catalogue.manifest else ()
+    job = JobProgress(
+        "failed", 1, message="/home/secret/index is full.", hint="Free it.", notes=("Not /home/secret/x.",)
+    )
+    error = IndexDamagedError("The index at /home/secret/index cannot be read.", hint="Delete /home/secret/index.")
+    pages = [
+        render_list(list_videos(commits, ListRequest()), roots, is_working=False, shows_paths=False),
+        render_details(catalogue, shows_paths=False),
+        render_trouble(commits, shows_paths=False),
+        render_job(job, shows_paths=False),
+        render_message(error, shows_paths=False),
+    ]
+    for page in pages:
+        assert "secret" not in page
+        assert 'title="/' not in page
+    for fact in ("sea.mp4", "films/trips", "It is no video.", "No words in the file.", "other"):
+        assert fact in pages[0]
+    assert "<b>films</b>" in pages[1]
+    assert "yolo:best.pt" in pages[1]
+    assert "sceneseek status" in pages[3]
+    shown = render_list(list_videos(commits, ListRequest()), roots, is_working=False)
+    assert 'title="/home/secret/films/trips/sea.mp4"' in shown
+    assert "/home/secret/index is full." in render_job(job)
+
+
+def test_errors_that_tell_no_place_are_told_as_they_are() -> None:
+    busy = IndexBusyError("Another job is running.", hint="Wait.")
+    assert "Another job is running." in render_message(busy, shows_paths=False)
+    typed = UsageError("There is no /typed/by/hand.", hint="Check it.")
+    assert "/typed/by/hand" in render_message(typed, shows_paths=False)
+
+
+def test_over_the_network_folders_go_by_number() -> None:
+    catalogue = secret_catalogue()
+    buttons = re.findall(r'data-folder="([^"]*)"', render_details(catalogue, shows_paths=False))
+    found = [folder_named(catalogue, key, shows_paths=False) for key in buttons]
+    assert found == [SECRET, Path("/home/secret/spare")]
+    for guess in (str(SECRET), "2", "-1", "", "x"):
+        assert folder_named(catalogue, guess, shows_paths=False) is None
+
+
+def test_over_the_network_words_are_not_looked_for_in_what_is_not_shown() -> None:
+    commits = list(secret_catalogue().commits.values())
+    for words, found in {"secret": 0, "home": 0, "films": 2, "trips sea": 1, "moon": 1}.items():
+        assert list_videos(commits, ListRequest(words=words), within=[SECRET]).found == found
+    assert list_videos(commits, ListRequest(words="secret")).found == 3

@@ -392,6 +392,12 @@ def test_a_clip_has_a_length(client: TestClient, films: Films, span: str, status
     assert client.get(films.address("direct.mp4") + f"/clip?{span}").status_code == status
 
 
+@pytest.mark.parametrize("start", [2.0, 2.5, 1000.0])
+def test_a_clip_begins_before_the_end(client: TestClient, films: Films, start: float) -> None:
+    answer = client.get(films.address("direct.mp4") + f"/clip?start={start}&end={start + 1}")
+    assert (answer.status_code, "has ended" in answer.json()["detail"]) == (400, True)
+
+
 def test_without_an_index_there_is_nothing(tmp_path: Path) -> None:
     app = FastAPI()
     app.include_router(media_router(Library(Context.load(None, tmp_path / "none"))))

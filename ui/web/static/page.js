@@ -34,12 +34,19 @@ const sameAddress = (one, other) => {
   return left === right;
 };
 
-// What was asked last, until it is answered; `fromAddress` if the browser's address says so already.
+// What was asked last, until it is answered; `fromAddress` if the browser's address says so already. One question is
+// under way at a time: Gradio would repeat the first one's address for those that come meanwhile.
+const LONGEST_WAIT_MS = 15000;
 let awaited = null;
+let underWay = null;
 let shown = null;
+const send = () => {
+  underWay = { address: awaited.address, since: Date.now() };
+  trigger("select", { address: awaited.address });
+};
 const ask = (address, fromAddress = false) => {
   awaited = { address, fromAddress };
-  trigger("select", { address });
+  if (!underWay || Date.now() - underWay.since > LONGEST_WAIT_MS) send();
 };
 
 // ---- The player.
@@ -321,7 +328,11 @@ const answered = () => {
   const answer = find("[data-address]", element);
   if (!answer) return;
   const of = find("[data-asked]", element)?.dataset.asked;
-  if (awaited && of !== undefined && of !== awaited.address) return; // a newer question is under way
+  if (of !== undefined) underWay = null;
+  if (awaited && of !== undefined && of !== awaited.address) { // something else was asked meanwhile
+    send();
+    return;
+  }
   const isFollowed = of !== undefined && awaited && !awaited.fromAddress;
   const isThere = of !== undefined && awaited?.fromAddress;
   awaited = null;
@@ -339,7 +350,7 @@ const answered = () => {
     heading?.focus({ preventScroll: true });
   }
   markPlaying();
-  if (pending) {
+  if (pending && of !== undefined) {
     const card = all(".ss-card").find((each) => each.dataset.video === pending.video
       && Math.abs(Number(each.dataset.time) - pending.time) < 0.1);
     play(card ? momentOf(card) : { video: pending.video, name: "", start: pending.time, end: pending.time, time: pending.time });
@@ -347,7 +358,9 @@ const answered = () => {
   }
 };
 
-watch("value", answered);
+new MutationObserver(answered).observe(
+  element, { childList: true, subtree: true, attributeFilter: ["data-address", "data-asked"] },
+);
 const whenPlayerIsThere = () => {
   const screen = video();
   if (!screen) { setTimeout(whenPlayerIsThere, 50); return; }

@@ -116,3 +116,27 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_searched_fo
             engine_of(library()), QUERIES, out=tmp_path / "file" / "out", progress=lambda what, *_: told.append(what)
         )
     assert told == []
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_few_values_that_are_all_the_same_are_no_certainty(share: float) -> None:
+    [hit, rank] = summed_up({"hit@1": {"a": share, "b": share, "c": share}, "MnR": {"a": 4.0, "b": 4.0, "c": 4.0}})
+    # Wilson: 1.96 ** 2 / (3 + 1.96 ** 2) from the end. A rank has no best and worst, and none is made up for it.
+    reach = 1.96**2 / (3 + 1.96**2)
+    ends = sorted((share, abs(share - reach)))
+    assert (hit.value, hit.queries) == (share, 3)
+    assert (hit.interval.low, hit.interval.high) == pytest.approx(tuple(ends), abs=1e-4)
+    assert (rank.interval.low, rank.interval.high) == (4.0, 4.0)
+
+
+def test_groups_that_are_all_the_same_tell_as_much_as_there_are_groups() -> None:
+    values = {"hit@1": {"a1": 1.0, "a2": 0.0, "b1": 1.0, "b2": 0.0}}
+    [hit] = summed_up(values, groups={"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
+    # Each group has a half, so that drawing them anew changes nothing: Wilson of 1 in 2.
+    reach = (1.96**2 / 8 + (1.96**2 / 4) ** 2) ** 0.5 / (1 + 1.96**2 / 2)
+    assert (hit.interval.low, hit.interval.high) == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-4)
+
+
+def test_of_a_single_group_queries_are_taken_one_by_one() -> None:
+    values = {"hit@1": {str(n): float(n < 4) for n in range(10)}}
+    assert summed_up(values, groups=dict.fromkeys(values["hit@1"], "film")) == summed_up(values)

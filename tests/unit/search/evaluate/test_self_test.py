@@ -15,11 +15,12 @@ from indexer.store.memory import MemoryStore
 from indexer.types import Modality
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
-from search.evaluate.qrels import Span, read_qrels
+from search.evaluate.qrels import Span, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summed_up
-from search.evaluate.runs import RunOptions, read_run
+from search.evaluate.runs import DEFAULT_RUN, Run, RunOptions, read_run
 from search.evaluate.self_test import SelfTestOptions, SelfTestReport, run_self_test
-from search.evaluate.self_test_searches import chance_of_videos, is_right_moment
+from search.evaluate.self_test_queries import KnownItem
+from search.evaluate.self_test_searches import SelfTestSearches, is_right_moment
 from search.evaluate.significance import Interval
 from search.query import Query
 from tests.unit.search.library import engine_of, put, record, shots, video
@@ -62,6 +63,8 @@ def test_without_the_source_only_what_the_pictures_show_is_found(tmp_path: Path)
     assert by_name(row.without_source.by_moment) == pytest.approx(half)
     everything = dict.fromkeys(half, 1.0)
     assert by_name(row.with_source.by_video) == by_name(row.with_source.by_moment) == everything
+    # All of twenty, each of another film: (20 + 0) / (20 + 1.96 ** 2) at the least, by Wilson.
+    assert row.with_source.by_video[0].interval.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-4)
     assert all(one.interval.low < one.value < one.interval.high for one in row.without_source.by_video)
 
 
@@ -87,13 +90,72 @@ def test_each_source_has_a_row_and_is_left_out_by_itself(tmp_path: Path) -> None
     assert described.without_source.by_moment == ()
 
 
-def test_chance_is_the_mean_over_all_orders_of_the_videos(tmp_path: Path) -> None:
-    assert chance_of_videos(4) == pytest.approx(
-        {"hit@1": 1 / 4, "hit@5": 1.0, "hit@10": 1.0, "MRR": (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4}
-    )
-    chance = chance_of_videos(20)
-    assert (chance["hit@5"], chance["hit@10"]) == pytest.approx((5 / 20, 10 / 20))
-    assert report_on(library(), tmp_path).chance == chance
+def known_item(name: str, video_id: str, start_s: float = 12.0) -> KnownItem:
+    return KnownItem(name, name, "subtitle", Span(video_id, start_s, start_s + 6.0), name)
+
+
+def searches_for(drawn: Sequence[KnownItem], out: Path) -> SelfTestSearches:
+    return SelfTestSearches(engine_of(library()), drawn, out, DEFAULT_RUN, None)
+
+
+def ranked(*documents: str) -> list[tuple[str, float]]:
+    return [(document, 1 / place) for place, document in enumerate(documents, 1)]
+
+
+def test_chance_is_what_queries_of_other_videos_find_of_the_answer(tmp_path: Path) -> None:
+    # Film "a" has three of four texts, and comes first whatever is searched for.
+    test = searches_for([known_item(f"a{n}", "a", 40.0 * n) for n in range(3)] + [known_item("b0", "b")], tmp_path)
+    videos = Run({"a0": ranked("a", "c", "b"), "a1": ranked("a", "b"), "a2": ranked("a"), "b0": ranked("a", "b")})
+    right, wrong = moment_id(Span("a", 40.0, 46.0)), moment_id(Span("a", 200.0, 206.0))
+    moments = Run({"b0": ranked(wrong, right)})
+    chance = test.chance({"videos": videos, "moments": moments})
+    assert chance["videos"]["hit@1"] == {"a0": 1.0, "a1": 1.0, "a2": 1.0, "b0": 0.0}
+    # The queries of "a" have "b" in third place, in second place, and not at all.
+    assert chance["videos"]["hit@5"]["b0"] == pytest.approx(2 / 3)
+    assert chance["videos"]["MRR"]["b0"] == pytest.approx((1 / 3 + 1 / 2) / 3)
+    assert chance["moments"]["hit@1"] == {"a0": 0.0, "a1": 0.0, "a2": 0.0, "b0": 0.0}
+    assert chance["moments"]["MRR"] == {"a0": 0.0, "a1": 1 / 2, "a2": 0.0, "b0": 0.0}
+
+
+def test_chance_of_videos_that_are_alike_is_that_of_a_random_order(tmp_path: Path) -> None:
+    count = 120
+    test = searches_for([known_item(f"q{n}", f"v{n}") for n in range(count)], tmp_path)
+    tied = [(f"v{n}", 1.0) for n in range(count)]
+    runs = {"videos": Run({f"q{n}": tied for n in range(count)}), "moments": Run()}
+    chance = test.chance(runs)["videos"]  # type: ignore[arg-type]
+    assert chance["hit@5"] == pytest.approx({f"q{n}": 5 / count for n in range(count)})
+
+
+def test_of_queries_of_one_video_there_is_no_chance(tmp_path: Path) -> None:
+    test = searches_for([known_item("a0", "a"), known_item("a1", "a", 90.0)], tmp_path)
+    chance = test.chance({"videos": Run({"a0": ranked("a"), "a1": ranked("a")}), "moments": Run()})
+    assert not any(of_query for level in chance.values() for of_query in level.values())
+
+
+def test_chance_stands_beside_the_figures_of_videos_and_of_moments(tmp_path: Path) -> None:
+    report = report_on(library(), tmp_path)
+    # Who asks for one animal is shown that one alone, if any: never the film of another.
+    nothing = dict.fromkeys(("hit@1", "hit@5", "hit@10", "MRR"), 0.0)
+    assert report.rows[0].chance.by_video == report.rows[0].chance.by_moment == nothing
+    assert json.loads((tmp_path / "self-test.json").read_text())["rows"][0]["chance"]["by_moment"] == nothing
+
+
+def test_intervals_draw_whole_videos(tmp_path: Path) -> None:
+    """Ten films of two texts each: both are found, or none, so that ten draws tell all that there is to know."""
+    store = MemoryStore()
+    for number in range(10):
+        animals = WORDS[2 * number : 2 * number + 2]
+        pictures = [*animals] if number < 5 else ["nothing"] * 2
+        key = f"v{number:02}"
+        texts = [
+            record(key, "subtitle", 10.0 * n, 10.0 * n + 9, f"{name} crosses meadow{name}")
+            for n, name in enumerate(animals)
+        ]
+        put(store, video(key, 20.0), [*shots(key, pictures), *texts])
+    first = report_on(store, tmp_path).rows[0].without_source.by_video[0]
+    assert (first.name, first.queries, first.value) == ("hit@1", 20, 10 / 20)
+    # A binomial of 10 draws has its 2.5% and 97.5% at 2 and 8; one of 20 draws, at 6 and 14.
+    assert (first.interval.low, first.interval.high) == pytest.approx((2 / 10, 8 / 10))
 
 
 def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
@@ -230,13 +292,18 @@ def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said
         run_self_test(stopping, store, out=tmp_path / "file" / "out")  # type: ignore[arg-type]
 
 
-def metric(name: str, value: float, low: float, high: float) -> MetricValue:
-    return MetricValue(name, value, Interval(low, high), 50)
+def metric(name: str, value: float, low: float, high: float, queries: int = 50) -> MetricValue:
+    return MetricValue(name, value, Interval(low, high), queries)
 
 
 def expected(value: float, low: float, high: float, chance: dict[str, float], upper: float = 1.0) -> str:
     found = {name: metric(name, value, low, high) for name in ("hit@1", "hit@5")}
     return expectation_of(("speech", "subtitle"), found, {"hit@1": upper, "hit@5": upper}, chance)
+
+
+def of_few(chance: dict[str, float]) -> str:
+    found = {name: metric(name, 1.0, 0.7, 1.0, 9) for name in ("hit@1", "hit@5")}
+    return expectation_of(("speech",), found, {"hit@1": 1.0, "hit@5": 1.0}, chance)
 
 
 def test_the_sentence_says_how_many_of_ten_and_what_chance_would_give() -> None:
@@ -256,7 +323,15 @@ def test_the_sentence_says_how_many_of_ten_and_what_chance_would_give() -> None:
         (expected(0.97, 0.9, 1.0, {"hit@5": 0.1}), "in about 97 of 100 searches (between 90 and 100)"),
         (expected(0.62, 0.5, 0.7, {"hit@5": 0.001}), "by chance it would be hardly ever"),
         (expected(0.3, 0.1, 0.5, {"hit@5": 0.2}), "That is not surely better than chance."),
-        (expected(0.6, 0.4, 0.8, {}), "puts the right moment among the first 5 in about 6 of 10"),
+        (
+            expected(0.6, 0.4, 0.8, {}),
+            "puts the right video among the first 5 in about 6 of 10 searches (between 4 and 8). W",
+        ),
+        (
+            of_few({"hit@5": 0.2}),
+            "in about 10 of 10 searches; by chance it would be 2 of 10. That is not surely better",
+        ),
+        (of_few({}), "in about 10 of 10 searches. These are too few searches to be sure of it."),
         (expectation_of(("description",), {}, {}, {}), "There is only one video"),
     ],
 )

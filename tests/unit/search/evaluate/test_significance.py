@@ -6,9 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, permutation_test
+from scipy.stats import binomtest, bootstrap, permutation_test
 
-from search.evaluate.significance import Statistic, bootstrap_intervals, paired_differences
+from search.evaluate.significance import Statistic, bootstrap_intervals, paired_differences, share_interval
 
 
 def column(*values: float) -> np.ndarray:
@@ -41,6 +41,56 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     intervals = bootstrap_intervals(rng.normal(size=(60, 300)))
     held = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
     assert 0.90 <= held <= 0.98
+
+
+def test_groups_of_one_are_the_queries_themselves() -> None:
+    values = np.random.default_rng(11).random((30, 3))
+    assert bootstrap_intervals(values, groups=range(30)) == bootstrap_intervals(values)
+
+
+def test_whole_groups_are_drawn_and_larger_ones_count_for_more() -> None:
+    # Of two groups, a half of all draws has both, a quarter each one alone: its mean is the end of the interval.
+    values, groups = column(1.0, 1.0, 1.0, 0.0, 0.5), ["a", "a", "a", "a", "b"]
+    [interval] = bootstrap_intervals(values, groups=groups)
+    assert (interval.low, interval.high) == (0.5, 3 / 4)
+    # Of three equal copies of a hundred values there is no more to know than of the hundred.
+    once = np.random.default_rng(12).random((100, 1))
+    [copied] = bootstrap_intervals(np.repeat(once, 3, axis=0), groups=[n for n in range(100) for _ in range(3)])
+    [single] = bootstrap_intervals(once)
+    assert (copied.low, copied.high) == pytest.approx((single.low, single.high))
+
+
+def test_intervals_of_alike_queries_hold_the_truth_as_often_as_they_say_only_if_groups_are_drawn() -> None:
+    rng = np.random.default_rng(13)
+    groups = np.repeat(np.arange(40), 5)
+    values = rng.normal(size=(40, 300))[groups] + 0.5 * rng.normal(size=(200, 300))
+
+    def held(of: list[int] | None) -> float:
+        intervals = bootstrap_intervals(values, groups=of)
+        return float(np.mean([interval.low <= 0 <= interval.high for interval in intervals]))
+
+    assert 0.89 <= held(groups.tolist()) <= 0.98
+    assert held(None) < 0.75
+
+
+@pytest.mark.parametrize(("statistic", "groups"), [("mean", ["a"]), ("median", ["a", "b", "c"])])
+def test_groups_must_be_named_for_every_query_and_have_no_median(statistic: Statistic, groups: list[str]) -> None:
+    with pytest.raises(ValueError, match="groups"):
+        bootstrap_intervals(column(1, 2, 3), statistic, groups=groups)
+
+
+@pytest.mark.parametrize(("hits", "draws"), [(0, 3), (3, 3), (1, 1), (2, 9), (57, 100)])
+def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(hits: int, draws: int) -> None:
+    ours = share_interval(hits / draws, draws)
+    theirs = binomtest(hits, draws).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+    assert ours.low <= hits / draws <= ours.high
+
+
+def test_what_is_no_share_has_no_interval() -> None:
+    for share, draws in ((1.5, 3), (-0.1, 3), (0.5, 0)):
+        with pytest.raises(ValueError, match="no share"):
+            share_interval(share, draws)
 
 
 def test_the_same_seed_gives_the_same_interval_and_columns_do_not_touch_each_other() -> None:
