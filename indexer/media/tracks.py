@@ -234,7 +234,6 @@ class _Clock:
         self._container = container
         self.time_base = stream.time_base or Fraction(1, av.time_base)
         self._origin = round((first_frame_s(container) + start_s) / self.time_base)
-        self._is_picture = isinstance(stream, av.VideoStream)
         rate = frame_rate_of(stream) if isinstance(stream, av.VideoStream) else None
         self._step = max(1, round(1 / (rate or _USUAL_RATE) / self.time_base))
         self._delay = self._step * int(getattr(stream.codec_context, "has_b_frames", 0))
@@ -252,8 +251,6 @@ class _Clock:
             return False
         packet.dts = decoded if self._previous is None else max(decoded, self._previous + 1)
         packet.pts = max(pts, packet.dts)
-        if self._is_picture and not packet.duration:
-            packet.duration = self._step
         self._previous = packet.dts
         return True
 

@@ -24,6 +24,7 @@ from search.moments import Hit, Moment
 from search.query import Query
 from tests.unit.search.library import video
 from ui.answers import as_json
+from ui.commands.search import _about_unopened
 from ui.export import EXPORT_FORMATS, export_ranking, format_of, write_export
 from ui.export.edit_lists import MOST_EVENTS, as_edl, as_otio, cuts_of, list_rate
 from ui.export.tables import COLUMNS, as_csv
@@ -209,6 +210,10 @@ class TestEditLists:
             assert write_export(tmp_path / f"found.{form}", found, "q").unopened == 1
         assert b"START TIME CODE UNKNOWN" in (tmp_path / "found.edl").read_bytes()
         assert write_export(tmp_path / "found.csv", found, "q").unopened == 0
+
+    def test_what_is_told_of_files_that_cannot_be_opened(self) -> None:
+        assert _about_unopened(1).endswith("its own time code is unknown, and positions in it count from zero.")
+        assert "3 files cannot be opened" in _about_unopened(3)
 
     @pytest.mark.parametrize("rate", [Fraction(25), NTSC, FILM])
     def test_an_edl_is_shorter_than_a_day(self, rate: Fraction) -> None:
