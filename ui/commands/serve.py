@@ -25,6 +25,7 @@ __all__ = ["FIRST_PORT", "ServeRequest", "free_port", "serve_page"]
 
 FIRST_PORT = 7860
 _PORTS_TRIED = 20
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a person may type
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGI
 
 
 def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
-    shown = "localhost" if is_local else request.host
+    shown = "localhost" if is_local else socket.gethostname() if request.host in _EVERYWHERE else request.host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
     link = f"{address}?token={request.token}" if request.token else address
     answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
