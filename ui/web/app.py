@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from ui.web.answers_router import answers_router
+from ui.web.doors import CloseDoors, LimitUploads
 from ui.web.endpoints import Endpoints, add_endpoints, guard_files
 from ui.web.evaluate_jobs import Evaluations
 from ui.web.evaluate_router import evaluation_router
@@ -63,7 +64,7 @@ def build_blocks(
             with gr.Tab("Search", id="search"):
                 search_tab(library, page)
             with gr.Tab("Library", id="library"):
-                library_tab(library, jobs)
+                library_tab(library, jobs, shows_paths=is_local)
             with gr.Tab("Evaluate", id="evaluate"):
                 evaluate_tab(evaluations)
     return blocks
@@ -85,6 +86,9 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
     app.include_router(evaluation_router(evaluations))
     app.mount("/page", StaticFiles(directory=STATIC), name="page")
     app.add_middleware(_SafeHeaders)
+    app.add_middleware(CloseDoors)
+    if not is_local:
+        app.add_middleware(LimitUploads)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         guard_files(build_blocks(library, jobs, evaluations, page, is_local=is_local)),
