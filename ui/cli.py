@@ -15,7 +15,7 @@ import typer
 from ui.console import INTERRUPTED, fail, say_interrupted
 from ui.context import Context, Flags
 from ui.evaluate_cli import evaluate_app
-from ui.options import Config, Device, Index, Json, Labels, Paths, Quiet, Where
+from ui.options import Config, Device, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
 
 __all__ = ["app", "main"]
 
@@ -139,13 +139,8 @@ def search_command(
     label: Labels = None,
     path: Paths = None,
     where: Where = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option("--weight", metavar="KIND=NUMBER", help="How much a kind of evidence counts: 'subtitle=2'."),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="KIND", help="Only this kind: frames, speech, ocr ...")
-    ] = None,
+    weight: Weights = None,
+    only: Kinds = None,
     by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
     min_confidence: Annotated[
         float | None,

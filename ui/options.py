@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Config", "Device", "Index", "Json", "Labels", "Paths", "Quiet", "Where"]
+__all__ = ["Config", "Device", "Index", "Json", "Kinds", "Labels", "Paths", "Quiet", "Weights", "Where"]
 
 Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index. (default: chroma_db)")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings. (default: config.toml)")]
@@ -21,4 +21,11 @@ Paths = Annotated[
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="CONDITION", help="Only such videos: 'duration<60', 'year=1999', 'date>=2024'."),
+]
+Kinds = Annotated[
+    list[str] | None, typer.Option("--only", metavar="KIND", help="Only this kind: frames, speech, ocr ...")
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weight", metavar="KIND=NUMBER", help="How much a kind of evidence counts: 'subtitle=2'."),
 ]

@@ -20,6 +20,9 @@ def answers_router(page: SearchPage) -> APIRouter:
 
     Args:
         page: What answers.
+
+    Raises:
+        HTTPException: from the routes, where there is no such export, or the form cannot be answered.
     """
     router = APIRouter()
 

@@ -25,7 +25,11 @@ _POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; 
 
 
 def evaluation_router(evaluations: Evaluations) -> APIRouter:
-    """The route ``/evaluation/KIND/NAME``: only the exact names that the last evaluation of a kind has written."""
+    """The route ``/evaluation/KIND/NAME``: only the exact names that the last evaluation of a kind has written.
+
+    Raises:
+        HTTPException: from the route, where there is no such file.
+    """
     router = APIRouter()
 
     @router.get("/evaluation/{kind}/{name}")
