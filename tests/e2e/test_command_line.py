@@ -77,9 +77,9 @@ def test_pages_continue_each_other(run: Run, demo: Demo) -> None:
 
 
 def test_filters_leave_only_what_they_say(run: Run, demo: Demo) -> None:
-    assert {moment["label"] for moment in found(run, demo, "a face", "--label", "film")} == {"film"}
-    assert all("travel/" in moment["path"] for moment in found(run, demo, "a face", "--path", "travel/*"))
-    videos = {moment["path"] for moment in found(run, demo, "a face", "--where", "duration<9", "-k", 50)}
+    assert {moment["label"] for moment in found(run, demo, "a face", "--label", "film", *EVERYTHING)} == {"film"}
+    assert all("travel/" in moment["path"] for moment in found(run, demo, "a face", "--path", "travel/*", *EVERYTHING))
+    videos = {moment["path"] for moment in found(run, demo, "a face", "--where", "duration<9", "-k", 50, *EVERYTHING)}
     everything = {row["path"]: row["duration_s"] for row in exported(run, demo)}
     assert videos == {path for path, duration_s in everything.items() if duration_s < 9 and path in videos}
     assert len(videos) > 1
@@ -306,9 +306,11 @@ def test_the_words_found_stand_out_on_the_terminal_and_on_the_page(run: Run, dem
 
 
 def test_conditions_within_the_text_do_what_the_flags_do(run: Run, demo: Demo) -> None:
-    assert {moment["label"] for moment in found(run, demo, "a face label:film")} == {"film"}
-    assert found(run, demo, "a big cat duration<9") == found(run, demo, "a big cat", "--where", "duration<9")
-    assert all(moment["label"] != "film" for moment in found(run, demo, "a face -label:film", "-k", 50))
+    assert {moment["label"] for moment in found(run, demo, "a face label:film", *EVERYTHING)} == {"film"}
+    assert found(run, demo, "a big cat duration<9", *EVERYTHING) == found(
+        run, demo, "a big cat", "--where", "duration<9", *EVERYTHING
+    )
+    assert all(moment["label"] != "film" for moment in found(run, demo, "a face -label:film", "-k", 50, *EVERYTHING))
     modalities = {hit["modality"] for moment in found(run, demo, "ferry only:subtitle") for hit in moment["hits"]}
     assert modalities == {"subtitle"}
 
