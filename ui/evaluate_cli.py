@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ui.context import Context
 from ui.options import Config, Device, Index, Json, Quiet
 
 __all__ = ["evaluate_app"]
 
+_COMPARE = "--compare"
+
+
+class _EvaluateGroup(TyperGroup):
+    """Takes ``--compare AXIS=A,B...`` for ``compare AXIS=A,B...``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command where it belongs."""
+        return super().parse_args(ctx, _with_compare_first(args))
+
+
+def _with_compare_first(args: list[str]) -> list[str]:
+    """Options first, one of them ``--compare``: no command has such an option, so that it stands for its name."""
+    if not args or not args[0].startswith("-"):
+        return args
+    place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
+    if place is None:
+        return args
+    joined = args[place][len(_COMPARE) + 1 :]
+    return ["compare", *args[:place], *([joined] if joined else []), *args[place + 1 :]]
+
+
 evaluate_app = typer.Typer(
     name="evaluate",
-    help="Measure how good the search is on your corpus, and whether B is better than A.",
+    cls=_EvaluateGroup,
+    help="Measure how good the search is on your corpus, and whether B is better than A. "
+    "'evaluate --compare AXIS=A,B' is 'evaluate compare AXIS=A,B'.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -28,14 +53,16 @@ Metrics = Annotated[
     list[str] | None, typer.Option("--metric", metavar="NAME", help="Show this one; may be repeated. All are written.")
 ]
 
+Classes = Annotated[
+    str, typer.Option("--classes", metavar="FILE|ucf101", help="The classes. (default: the labels of the index)")
+]
+
 
 @evaluate_app.command("actions")
 def actions_command(
     index: Index = None,
     out: Out = Path("evaluation/actions"),
-    classes: Annotated[
-        str, typer.Option("--classes", metavar="FILE|ucf101", help="The classes. (default: the labels of the index)")
-    ] = "",
+    classes: Classes = "",
     templates: Annotated[
         str, typer.Option("--templates", metavar="NAME|FILE", help="Sentences about a class: clip, plain, french.")
     ] = "clip",
@@ -83,12 +110,18 @@ def retrieval_command(
 
 @evaluate_app.command("compare")
 def compare_command(
-    queries: Queries,
-    axes: Annotated[
-        list[str], typer.Argument(metavar="AXIS=A,B...", help="Such as keyframes=shots,middle or only=frames,speech.")
+    asked: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[QUERIES] AXIS=A,B...",
+            help="Captions as for 'retrieval', and such as profile=embedded,standard keyframes=shots,middle "
+            "only=frames,speech weights=default,ocr:0.5. Without captions, 'actions' is compared, also by "
+            "pooling=mean,max,query templates=clip,plain,french tau=0.05,0.1.",
+        ),
     ],
     index: Index = None,
     out: Out = Path("evaluation/compare"),
+    classes: Classes = "",
     depth: Depth = 100,
     metric: Metrics = None,
     device: Device = None,
@@ -96,15 +129,24 @@ def compare_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search in every combination of the axes; one table of differences with intervals and significance.\f
+    """Search or tell actions in every combination of the axes: differences with intervals and significance.\f
 
     Raises:
         typer.Exit: with the exit code of the command.
     """
     from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
 
-    request = CompareRequest(queries, tuple(axes), out, tuple(metric or ()), depth, as_json, quiet)
+    captions, axes = _captions_and_axes(asked)
+    request = CompareRequest(captions, axes, out, tuple(metric or ()), depth, as_json, quiet, classes)
     raise typer.Exit(compare_runs(Context.load(config, index, {"models.device": device}), request))
+
+
+def _captions_and_axes(asked: list[str]) -> tuple[Path | None, tuple[str, ...]]:
+    """The captions, unless the first is an axis already, and the axes."""
+    first = Path(asked[0])
+    if "=" in asked[0] and not first.is_file():
+        return None, tuple(asked)
+    return first, tuple(asked[1:])
 
 
 @evaluate_app.command("self-test")

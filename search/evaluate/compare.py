@@ -23,11 +23,23 @@ from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, alike, columns, matched, measure_runs, summed_up, write_topics
 from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
 from search.evaluate.searched import Searched, index_signature
-from search.evaluate.setups import Setup
+from search.evaluate.setups import OF_ACTIONS, Setup
 from search.evaluate.significance import Difference, paired_differences
 from search.evaluate.variants import IndexVariants
 
-__all__ = ["ComparedRow", "ComparisonTable", "compare_setups", "compared"]
+__all__ = [
+    "ComparedRow",
+    "ComparisonTable",
+    "by_place",
+    "check_setups",
+    "compare_setups",
+    "compared",
+    "failures",
+    "indexing_progress",
+    "write_table",
+]
+
+_NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,10 @@ class ComparedRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """What was compared. ``failed`` are the videos that could not be indexed in some way, with the reasons."""
+    """What was compared. ``failed`` are the videos that could not be indexed in some way, with the reasons.
+
+    Where actions are compared, ``queries`` is how many videos are in every row.
+    """
 
     rows: tuple[ComparedRow, ...]
     queries: int
@@ -127,21 +142,20 @@ def compare_setups(
         UsageError: a setup is none for searching, or the folder cannot be written.
         SceneseekError: as indexing and searching raise it.
     """
-    _check(setups)
+    check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
         topics = matched(queries, engine.catalogue())
-    by_place = _by_place(setups, variants)
+    places = by_place(setups, variants)
     qrels = write_topics(out, topics)
     comparison = _Comparison(variants, topics, out, options, progress)
-    for alike_indexed in by_place:
+    for alike_indexed in places:
         comparison.run(alike_indexed)
     rows = compared(
         [(setup.name, comparison.values[setup.name]) for setup in setups],
         [comparison.videos[setup.name] for setup in setups],
     )
     table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(comparison.failed))
-    written = replace(table, files=(*qrels, *comparison.files, *_write(out, table)))
-    write_json(out / "comparison.json", written.as_json())
+    written = write_table(out, table, (*qrels, *comparison.files))
     comparison.forget()
     return written
 
@@ -188,23 +202,12 @@ class _Comparison:
             searched.forget()
 
     def _prepare(self, setup: Setup) -> None:
-        report = self._variants.prepare(setup, self._indexing(setup))
-        if report is not None:
-            self.failed += _failures(setup, report)
+        report = self._variants.prepare(setup, indexing_progress(setup, self._progress))
+        self.failed += failures(setup, report)
 
     def _of(self, setup: Setup) -> ReportProgress | None:
         report = self._progress
         return None if report is None else lambda what, done, total: report(f"{what}: {setup.name}", done, total)
-
-    def _indexing(self, setup: Setup) -> Callable[[Progress], None] | None:
-        report = self._progress
-        if report is None:
-            return None
-
-        def show(progress: Progress) -> None:
-            report(f"indexing: {setup.name}", progress.bytes_done, progress.bytes_total)
-
-        return show
 
     def _write(self, setup: Setup, runs: Mapping[Level, Run]) -> None:
         folder = self._out / "runs"
@@ -213,21 +216,42 @@ class _Comparison:
             self.files.append(write_run(folder / f"{setup.slug}-moments.trec", runs["moments"]))
 
 
-def _check(setups: Sequence[Setup]) -> None:
+def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
+    """Refuse what would be no comparison.
+
+    Args:
+        setups: The ways to compare.
+        idle: The axes that make no difference here.
+        hint: Where those do.
+
+    Raises:
+        UsageError: one of those is varied, or there is only one way.
+    """
+    for axis in idle:
+        if any(setup.value(axis) for setup in setups):
+            raise UsageError(f"'{axis}' makes no difference here.", hint=hint)
     if len(setups) < 2:
-        raise UsageError("There is only one way to search; nothing to compare.", hint="Give two values or more.")
-    if any(setup.value("pooling") for setup in setups):
-        raise UsageError(
-            "Pooling makes no difference to a search.", hint="Compare it with: sceneseek evaluate actions."
-        )
+        raise UsageError("There is only one way; nothing to compare.", hint="Give two values or more.")
 
 
-def _by_place(setups: Sequence[Setup], variants: IndexVariants) -> Iterable[Sequence[Setup]]:
-    """The setups in groups of the same index."""
-    by_place: dict[Path | None, list[Setup]] = {}
+def by_place(setups: Sequence[Setup], variants: IndexVariants) -> Iterable[Sequence[Setup]]:
+    """The setups in groups of the same index.
+
+    Raises:
+        StoreError: there is no index to start from.
+        ConfigError: there is no such profile.
+    """
+    places: dict[Path | None, list[Setup]] = {}
     for setup in setups:
-        by_place.setdefault(variants.place(setup), []).append(setup)
-    return by_place.values()
+        places.setdefault(variants.place(setup), []).append(setup)
+    return places.values()
+
+
+def indexing_progress(setup: Setup, report: ReportProgress | None) -> Callable[[Progress], None] | None:
+    """Tells of the indexing for a setup in the words of an evaluation."""
+    if report is None:
+        return None
+    return lambda progress: report(f"indexing: {setup.name}", progress.bytes_done, progress.bytes_total)
 
 
 def _shared(named: Sequence[tuple[str, QueryValues]]) -> dict[str, list[str]]:
@@ -248,19 +272,27 @@ def _differences(first: QueryValues, second: QueryValues) -> dict[str, Differenc
     return {name: found[name] for name in first}
 
 
-def _failures(setup: Setup, report: IndexReport) -> Iterator[SkippedRow]:
-    for path, reason in (*report.failed, *report.failed_before):
-        yield SkippedRow(f"{setup.name}, {path}", reason)
+def failures(setup: Setup, report: IndexReport | None) -> list[SkippedRow]:
+    """The videos that could not be indexed for a setup; none where nothing had to be indexed."""
+    failed = () if report is None else (*report.failed, *report.failed_before)
+    return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
 
 
 def _as_dicts(differences: Mapping[str, Difference]) -> dict[str, Any]:
     return {name: asdict(difference) for name, difference in differences.items()}
 
 
-def _write(out: Path, table: ComparisonTable) -> Iterator[Path]:
+def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
+    """Write ``comparison.csv`` and ``.json``; the table with its files, the ``others`` that were written first.
+
+    Raises:
+        UsageError: they cannot be written there.
+    """
     heading = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
-    yield write_csv(out / "comparison.csv", heading, _csv_rows(table))
-    yield out / "comparison.json"
+    rows = write_csv(out / "comparison.csv", heading, _csv_rows(table))
+    written = replace(table, files=(*others, rows, out / "comparison.json"))
+    write_json(out / "comparison.json", written.as_json())
+    return written
 
 
 def _csv_rows(table: ComparisonTable) -> Iterator[tuple[object, ...]]:

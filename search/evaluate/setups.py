@@ -11,11 +11,16 @@ from itertools import product
 from indexer.errors import UsageError
 from indexer.shots.select import STRATEGIES
 from indexer.types import SPACE_OF_MODALITY, Modality
+from search.evaluate.pooling import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
 
-__all__ = ["AXES", "Axis", "Setup", "parse_axes", "setups_of"]
+__all__ = ["AXES", "OF_ACTIONS", "OF_SEARCHES", "Axis", "Setup", "parse_axes", "setups_of"]
 
-AXES = ("profile", "keyframes", "pooling", "only", "weights")
+OF_SEARCHES = ("only", "weights")
+"""What makes a difference to searches alone."""
+OF_ACTIONS = ("pooling", "templates", "tau")
+"""What makes a difference to the zero-shot evaluation of actions alone."""
+AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
 ALL, UNCHANGED = "all", "default"
 
 
@@ -51,6 +56,21 @@ class Setup:
         """The value chosen for an axis; empty if it is not varied."""
         return self.chosen.get(axis, "")
 
+    @property
+    def tau(self) -> float:
+        """The temperature of the pooling ``query``: the one chosen, or the usual one.
+
+        Raises:
+            UsageError: it is no number above 0.
+        """
+        text = self.value("tau")
+        try:
+            tau = float(text) if text else TAU
+        except ValueError as error:
+            raise UsageError(f"'{text}' is no number for tau.", hint="Write it as tau=0.05,0.1.") from error
+        check_pooling("query", tau)
+        return tau
+
     def weights(self, usual: Mapping[Modality, float]) -> dict[Modality, float]:
         """How much each modality counts: as usual, but for what ``weights`` and ``only`` say.
 
@@ -66,7 +86,8 @@ class Setup:
 
 def parse_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
     """Axes as people type them: ``profile=embedded,standard``, ``keyframes=shots,middle``, ``only=all,frames,speech``,
-    ``weights=default,subtitle:2+ocr:0.5``. Parts of one value are joined by ``+``.
+    ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``, ``templates=clip,plain``, ``tau=0.05,0.1``.
+    Parts of one value are joined by ``+``.
 
     Raises:
         UsageError: an axis is unknown, named twice, has no values or an unknown one.
@@ -79,6 +100,7 @@ def parse_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
             raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
     for setup in setups_of(axes):
         setup.weights({})
+        check_pooling(setup.value("pooling") or POOLINGS[0], setup.tau)
     return axes
 
 

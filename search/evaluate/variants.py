@@ -10,7 +10,8 @@ from typing import Any
 
 from indexer.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
 from indexer.errors import IndexDamagedError
-from indexer.manifest import ALL_ROLES
+from indexer.manifest import ALL_ROLES, models_of
+from indexer.models.base import FrameEncoder
 from indexer.models.profiles import OFF, choose_profile
 from indexer.pipeline import IndexReport, Progress
 from indexer.reading import OF_KEYFRAMES
@@ -91,16 +92,31 @@ class IndexVariants:
             device=self.loaded.settings.models.device,
         )
 
+    def open_store(self, setup: Setup) -> VectorStore:
+        """Read the index for a setup, without a search engine; the caller closes it.
+
+        Raises:
+            StoreError: it is not there, or cannot be opened.
+        """
+        index, place = self.loaded.settings.index, self.place(setup)
+        return self._store() if place is None else open_store(place, name=index.name)
+
+    def frame_encoder(self, store: VectorStore) -> FrameEncoder:
+        """The picture model that the index in a store was made with, not loaded yet.
+
+        Raises:
+            StoreError: the index does not say, or cannot be read.
+            ModelError: the model is not here, or is another one by now.
+        """
+        return models_of(_manifest_of(store), device=self.loaded.settings.models.device, roles=()).frames
+
     def _store(self) -> VectorStore:
         index = self.loaded.settings.index
         return open_store(Path(index.path), name=index.name, url=index.url)
 
     def _manifest(self) -> Manifest:
         with closing(self._store()) as store:
-            manifest = store.read_manifest()
-        if manifest is None:
-            raise IndexDamagedError("The index does not say how it was made.", hint="Index into a new folder.")
-        return manifest
+            return _manifest_of(store)
 
     def _copy_to(self, place: Path) -> None:
         with writing(place), closing(self._store()) as source:
@@ -122,6 +138,13 @@ class IndexVariants:
         # What an index remembers of itself gives way only to what was asked for.
         asked = {name: "flag" for name in self.loaded.origins if name.startswith(("shots.", "corpus."))}
         return LoadedSettings(changed, {**self.loaded.origins, **asked})
+
+
+def _manifest_of(store: VectorStore) -> Manifest:
+    manifest = store.read_manifest()
+    if manifest is None:
+        raise IndexDamagedError("The index does not say how it was made.", hint="Index into a new folder.")
+    return manifest
 
 
 def copy_but_frames(source: VectorStore, target: VectorStore) -> None:

@@ -1,4 +1,4 @@
-"""``sceneseek evaluate retrieval`` and ``--compare``: how well the search finds what is known to be there."""
+"""``sceneseek evaluate retrieval`` and ``compare``: how well the search finds what is known to be there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from indexer.types import Modality
-    from search.evaluate.compare import ComparedRow
+    from search.evaluate.compare import ComparedRow, ComparisonTable
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
     from search.evaluate.runs import RunOptions
@@ -51,15 +51,19 @@ class RetrievalRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompareRequest:
-    """What was typed after ``sceneseek evaluate --compare``; no metrics stand for the usual ones."""
+    """What was typed after ``sceneseek evaluate compare``; no metrics stand for the usual ones.
 
-    queries: Path
+    ``queries`` are captions; with none, the labelled videos are compared, by ``classes`` as in ``evaluate actions``.
+    """
+
+    queries: Path | None
     axes: tuple[str, ...]
     out: Path
     metrics: tuple[str, ...] = ()
     depth: int = 100
     as_json: bool = False
     quiet: bool = False
+    classes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +105,17 @@ def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
 
 
 def compare_runs(context: Context, request: CompareRequest) -> int:
-    """Search in every way, print one table of differences; the exit code: 0, or 3 if something was left out.
+    """Search or rank in every way, print one table of differences; the exit code: 0, or 3 if something was left out.
 
     Raises:
         SceneseekError: nothing could be compared.
     """
-    from search.evaluate.captions import read_queries
-    from search.evaluate.compare import compare_setups
-    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-    from search.evaluate.setups import parse_axes, setups_of
-    from search.evaluate.variants import IndexVariants
-
-    _chosen(request.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
-    setups = setups_of(parse_axes(request.axes))
-    queries = read_queries(request.queries)
-    variants = IndexVariants(context.loaded, request.out / "indexes")
-    with work_bar(silent=request.quiet) as progress:
-        table = compare_setups(
-            setups,
-            queries,
-            variants,
-            out=request.out,
-            options=run_options(context, request.depth),
-            progress=progress,
-        )
-    names = _chosen(request.metrics, table.metric_names)
+    table = (
+        _compared_searches(context, request, request.queries)
+        if request.queries
+        else _compared_actions(context, request)
+    )
+    names = _chosen(request.metrics, table.metric_names, _COMPARED if request.queries else table.metric_names)
     if request.as_json:
         print_json(table.as_json())
     else:
@@ -133,8 +123,40 @@ def compare_runs(context: Context, request: CompareRequest) -> int:
         _print_compared(console, table.rows, names)
         _print_left_out(console, table.skipped, table.unmatched)
         _print_rows(console, "[red]Not indexed[/]", table.failed)
-        console.print(f"{table.queries} queries. All metrics and runs: {plain(request.out)}", soft_wrap=True)
+        asked = f"{table.queries} queries" if request.queries else f"{table.queries} labelled videos"
+        console.print(f"{asked}. All figures: {plain(request.out)}", soft_wrap=True)
     return SOME_SKIPPED if table.skipped or table.unmatched or table.failed else 0
+
+
+def _compared_searches(context: Context, request: CompareRequest, captions: Path) -> ComparisonTable:
+    from search.evaluate.captions import read_queries
+    from search.evaluate.compare import compare_setups
+    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
+    from search.evaluate.setups import parse_axes, setups_of
+    from search.evaluate.variants import IndexVariants
+
+    if request.classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    _chosen(request.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
+    setups, queries = setups_of(parse_axes(request.axes)), read_queries(captions)
+    variants = IndexVariants(context.loaded, request.out / "indexes")
+    options = run_options(context, request.depth)
+    with work_bar(silent=request.quiet) as progress:
+        return compare_setups(setups, queries, variants, out=request.out, options=options, progress=progress)
+
+
+def _compared_actions(context: Context, request: CompareRequest) -> ComparisonTable:
+    from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
+    from search.evaluate.prompts import read_classes
+    from search.evaluate.setups import parse_axes, setups_of
+    from search.evaluate.variants import IndexVariants
+
+    _chosen(request.metrics, ACTION_METRICS)
+    setups = action_setups(setups_of(parse_axes(request.axes)))
+    classes = read_classes(request.classes) if request.classes else None
+    variants = IndexVariants(context.loaded, request.out / "indexes")
+    with work_bar(silent=request.quiet) as progress:
+        return compare_actions(setups, variants, out=request.out, classes=classes, progress=progress)
 
 
 def compare_run_files(request: RunFilesRequest) -> int:
@@ -183,7 +205,7 @@ def _usual_weights(context: Context) -> Mapping[Modality, float]:
     return {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY}
 
 
-def _chosen(asked: Sequence[str], known: Sequence[str]) -> list[str]:
+def _chosen(asked: Sequence[str], known: Sequence[str], usual: Sequence[str] = _COMPARED) -> list[str]:
     """The metrics to show, as asked for in any case, or the usual ones of those there are.
 
     Raises:
@@ -193,7 +215,7 @@ def _chosen(asked: Sequence[str], known: Sequence[str]) -> list[str]:
     for name in asked:
         if name.casefold() not in by_name:
             raise UsageError(f"'{name}' was not measured.", hint=f"There are: {', '.join(known)}.")
-    return [by_name[name.casefold()] for name in asked] or [name for name in _COMPARED if name in known]
+    return [by_name[name.casefold()] for name in asked] or [name for name in usual if name in known]
 
 
 def _print_report(console: Console, report: RetrievalReport, out: Path) -> None:

@@ -1,0 +1,122 @@
+"""``sceneseek evaluate --compare`` without captions, by the real command, on a small labelled library."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import UsageError
+from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
+from tests.e2e.conftest import OFFLINE, run_process
+from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
+from ui.context import Context
+
+WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
+AXES = ("keyframes=shots,middle", "pooling=mean,max")
+NAMES = [f"keyframes={strategy} pooling={pooling}" for strategy in ("shots", "middle") for pooling in ("mean", "max")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of two shots in folders named after what they are said to show, indexed; and one without a label."""
+    folder = tmp_path_factory.mktemp("compared")
+    for number, (label, colours) in enumerate(
+        {"broccoli": (GREEN, WHITE), "fire_engine": (RED, BLACK), "sea": (BLUE, YELLOW)}.items()
+    ):
+        clip(folder / "library" / label / f"{label}.mp4", colours, seed=number)
+    clip(folder / "library" / "unlabelled.mp4", [YELLOW])
+    done = run_process(
+        ["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT], folder
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+
+
+def compare(folder: Path, out: Path, axes: Sequence[str] = AXES) -> int:
+    request = CompareRequest(None, tuple(axes), out, as_json=True)
+    return compare_runs(Context.load(None, folder / "db"), request)
+
+
+def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    done = run_process(["evaluate", "--index", folder / "db", "--out", out, "--compare", *AXES], folder, COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.splitlines()
+    for metric in ("P@1", "hit@3", "MRR"):
+        start = shown.index(next(line for line in shown if line.strip() == metric))
+        assert [line[: len(name)] for name, line in zip(NAMES, shown[start + 2 :], strict=False)] == NAMES
+    assert "3 labelled videos" in done.stdout
+    told = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert [(row["name"], row["videos"]) for row in told["rows"]] == [(name, 3) for name in NAMES]
+    with (out / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["setup"] for row in csv.DictReader(file)] == [name for name in NAMES for _ in range(3)]
+
+    # One frame of a video is its mean and its maximum; and the differences are those of the ranks in the table.
+    with (out / "videos.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["broccoli", "fire_engine", "sea"]
+    assert [row[NAMES[2]] for row in rows] == [row[NAMES[3]] for row in rows]
+    for row in told["rows"][1:]:
+        expected = sum(1 / float(one[row["name"]]) - 1 / float(one[NAMES[0]]) for one in rows) / 3
+        assert row["differences"]["MRR"]["value"] == pytest.approx(expected)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
+    monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_images", refuse)
+    assert compare(folder, out) == 0
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_a_row_says_what_evaluating_actions_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare(folder, tmp_path / "compared", ["pooling=mean,query", "tau=0.05"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["name"] for row in rows] == ["pooling=mean", "pooling=query tau=0.05"]
+    for row, pooling in zip(rows, ("mean", "query"), strict=True):
+        request = ActionsRequest(tmp_path / "measured", pooling=pooling, tau=0.05, as_json=True)
+        assert evaluate_actions(Context.load(None, folder / "db"), request) == 0
+        by_video = json.loads(capsys.readouterr().out)["by_video"]
+        found = {metric["name"]: metric["value"] for metric in row["metrics"]}
+        assert (found["P@1"], found["hit@3"]) == (by_video["p_at_1"]["value"], by_video["hit_at_3"]["value"])
+
+
+@pytest.mark.parametrize(
+    ("captions", "axes", "classes", "told"),
+    [
+        (None, ["only=all,frames"], "", "'only' makes no difference"),
+        (None, ["pooling=mean"], "", "nothing to compare"),
+        (None, ["templates=clip,nowhere.txt"], "", "There is no file nowhere.txt"),
+        (None, ["keyframes=shots,middle"], "nowhere.txt", "There is no file nowhere.txt"),
+        (Path("no.csv"), ["keyframes=shots,middle"], "ucf101", "Classes make no difference"),
+    ],
+)
+def test_wrong_requests_are_refused_before_anything_is_indexed(
+    folder: Path, tmp_path: Path, captions: Path | None, axes: list[str], classes: str, told: str
+) -> None:
+    request = CompareRequest(captions, tuple(axes), tmp_path / "out", classes=classes)
+    with pytest.raises(UsageError, match=told):
+        compare_runs(Context.load(None, folder / "db"), request)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_first_word_without_a_sign_of_equality_is_a_file_of_captions(folder: Path, tmp_path: Path) -> None:
+    arguments = ["evaluate", "--index", folder / "db", "--out", tmp_path / "out", "--compare", "no.csv", AXES[0]]
+    done = run_process(arguments, folder)
+    assert done.returncode == 2
+    assert "no.csv" in done.stderr
