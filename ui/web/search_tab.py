@@ -151,7 +151,9 @@ def _connect(
         return form, "", page.answer(form)
 
     quiet: dict[str, Any] = {**_QUIET, "trigger_mode": "always_last"}
-    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **quiet)
+    # The script asks one address at a time; Gradio's "always_last" would repeat an earlier one's.
+    opened: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple"}
+    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **opened)
     events = (
         button.click,
         controls.text.submit,
