@@ -66,7 +66,7 @@ class ClassNames:
     """The classes to tell apart, in readable form, each once.
 
     Args:
-        source: Where they come from: ``labels``, ``ucf101``, or a file.
+        source: Where they come from: ``labels``, ``kinetics50``, ``ucf101``, or a file.
         names: At least two.
         broken: The lines of the file that could not be used, and why.
     """
@@ -92,7 +92,9 @@ TEMPLATES: Mapping[str, Templates] = MappingProxyType(
         "french": Templates("french", ("Une personne effectuant l'action de {} dans un cadre typique",)),
     }
 )
-CLASS_LISTS: Mapping[str, Path] = MappingProxyType({"ucf101": _CLASSES / "ucf101.txt"})
+CLASS_LISTS: Mapping[str, Path] = MappingProxyType(
+    {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
+)
 
 
 def readable(name: str) -> str:

@@ -22,7 +22,7 @@ from ui.web.library_view import render_message
 __all__ = ["evaluate_tab"]
 
 _BUSY_S, _IDLE_S = 1.0, 5.0
-_NAMES_OF_LISTS: Mapping[str, str] = {"ucf101": "UCF101's 101 actions"}
+_NAMES_OF_LISTS: Mapping[str, str] = {"kinetics50": "49 actions of Kinetics-700", "ucf101": "UCF101's 101 actions"}
 _NAMES_OF_TEMPLATES: Mapping[str, str] = {
     "clip": "28 English sentences, their mean (CLIP)",
     "plain": "The name alone",

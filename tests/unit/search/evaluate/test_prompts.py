@@ -117,6 +117,13 @@ def test_a_numbered_list_is_read_without_its_numbers(tmp_path: Path) -> None:
     assert read_classes(str(file)).names == ("apply eye makeup", "diving")
 
 
+def test_kinetics50_has_the_49_classes_of_the_reference_run() -> None:
+    names = read_classes("kinetics50").names
+    assert len(set(names)) == len(names) == 49
+    assert list(names) == sorted(names)
+    assert {"juggling fire", "opening bottle (not wine)", "using bagging machine", "wood burning (art)"} <= set(names)
+
+
 def test_numbers_that_belong_to_a_name_stay(tmp_path: Path) -> None:
     file = tmp_path / "classes.txt"
     file.write_text("100 metres\nhurdles\n---\n", encoding="utf-8")
