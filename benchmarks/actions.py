@@ -48,9 +48,17 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=DATA)
     options.add_argument("--profile", default="embedded")
     given = options.parse_args()
+    print_action_tables(given.data, given.profile)
+
+
+def print_action_tables(data: Path, profile: str) -> None:
+    """Both tables; a data set that is not there has none."""
+    clips, photographs = data / "media" / "ucf101", data / "imagenet-sample"
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(actions_table(given.data / "media" / "ucf101", given.profile, Path(folder))), "\n")
-        print("\n".join(shots_table(given.data / "imagenet-sample", given.profile, Path(folder))))
+        if clips.is_dir():
+            print("\n".join(actions_table(clips, profile, Path(folder))), "\n")
+        if photographs.is_dir():
+            print("\n".join(shots_table(photographs, profile, Path(folder))))
 
 
 def actions_table(clips: Path, profile: str, folder: Path) -> Iterator[str]:

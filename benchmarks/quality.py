@@ -25,6 +25,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
+from benchmarks.actions import print_action_tables
 from indexer.config import load_settings
 from indexer.media.audio import read_audio
 from indexer.media.write import AudioTrack, ClipOptions, write_clip
@@ -104,6 +105,8 @@ def main() -> None:
                 print("\n".join(table(engine, known)), "\n")
         print("\n".join(recognition(open_store(index), len(more) > 0)))
         test_itself(Path(folder), given.media, {**flags, "index.path": str(Path(folder) / "larger")})
+        print()
+        print_action_tables(given.media.parent, given.profile)
 
 
 def test_itself(folder: Path, media: Path, flags: Flags) -> None:

@@ -54,7 +54,8 @@ Metrics = Annotated[
 ]
 
 Classes = Annotated[
-    str, typer.Option("--classes", metavar="FILE|ucf101|kinetics50", help="The classes. (default: the labels of the index)")
+    str,
+    typer.Option("--classes", metavar="FILE|ucf101|kinetics50", help="The classes. (default: the labels of the index)"),
 ]
 
 

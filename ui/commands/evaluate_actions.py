@@ -40,8 +40,8 @@ _FIGURES = (
 class ActionsRequest:
     """What was typed after ``sceneseek evaluate actions``.
 
-    ``classes`` is a file, ``ucf101``, ``kinetics50``, or empty for those that the labels name; ``templates`` is ``clip``, ``plain``,
-    ``french`` or a file; ``tau`` is for the pooling ``query``.
+    ``classes`` is a file, ``ucf101``, ``kinetics50``, or empty for those that the labels name; ``templates`` is
+    ``clip``, ``plain``, ``french`` or a file; ``tau`` is for the pooling ``query``.
     """
 
     out: Path
