@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
 import threading
 import time
@@ -48,6 +49,7 @@ def crowd(people: int, each: Callable[[], None]) -> None:
 
 def main() -> None:
     """Search alone, then in both kinds of crowd, and print the times with their ratios to the single search."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("index", type=Path)
     given = options.parse_args()

@@ -171,11 +171,11 @@ def _find_lines(engine: RapidOCR, bgr: Image) -> list[NDArray[np.float32]]:
 def in_reading_order(lines: Sequence[Line]) -> list[Line]:
     """Row by row from the top, in a row from the left.
 
-    Lines share a row if they overlap by more than half of the lower one's height.
+    Lines share a row if each overlaps every other by more than half of the lower one's height.
     """
     rows: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: line.box[1]):
-        if rows and _share_row(rows[-1][0], line):
+        if rows and all(_share_row(other, line) for other in rows[-1]):
             rows[-1].append(line)
         else:
             rows.append([line])

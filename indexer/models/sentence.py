@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -17,6 +17,7 @@ from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, resolve_device
 from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.query_vectors import QueryVectors
 from indexer.models.quiet import quiet_libraries
 from indexer.models.texts import encode_in_pieces
 from indexer.models.weights import HubFile, digest_files, fetch_folder, loading
@@ -61,8 +62,7 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
         self._batch_size = batch_size
         # The tokenizer changes its own truncation settings while it works, so texts take turns.
         self._turn = Lock()
-        # One search asks for the same query's vector for pictures, texts and sounds, and again for its next page.
-        self._queries_seen = lru_cache(maxsize=_QUERIES_KEPT)(self._encode_few)
+        self._queries = QueryVectors(lambda texts: self._encode(texts, "query"), _QUERIES_KEPT)
 
     @cached_property
     def folder(self) -> Path:
@@ -103,10 +103,7 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
             WeightsDamagedError: its files cannot be loaded.
         """
         if 0 < len(texts) <= _FEW:
-            return self._queries_seen(tuple(texts)).copy()
-        return self._encode(texts, "query")
-
-    def _encode_few(self, texts: tuple[str, ...]) -> Embedding:
+            return self._queries.of(texts)
         return self._encode(texts, "query")
 
     def _encode(self, texts: Sequence[str], task: str) -> Embedding:

@@ -19,12 +19,13 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -32,15 +33,17 @@ import numpy as np
 from indexer.errors import (
     IndexBusyError,
     IndexDamagedError,
-    IndexIncompatibleError,
     IndexMissingError,
     SceneseekError,
-    StoreError,
 )
 from indexer.folding import squeezed
 from indexer.store.base import Commit, Manifest, searched_text
+from indexer.store.chroma_filters import holding, is_nothing, where
 from indexer.store.codec import decode_commit, decode_manifest, encode_commit, encode_manifest
+from indexer.store.kept import KeptReads
 from indexer.store.rows import facts_of, read_rows, storable
+from indexer.store.troubles import translated
+from indexer.together import Together
 from indexer.types import Embedding, Modality, Record, Space
 
 if TYPE_CHECKING:
@@ -53,20 +56,12 @@ DATABASE_FILE = "chroma.sqlite3"
 _PAGE = 2000
 # Each page searches the texts anew, so they are larger; SQLite takes no more than 32,766 rows at a time.
 _PAGE_OF_FOUND = 10_000
-_WRITES_TO_READ = "Even a search writes to the database: use a copy of the index in a folder you may write to."
-# What SQLite and Chroma say, what it means, and what to do.
-_TROUBLES = (
-    ("disk is full", "The disk of the index is full", "Make room and run it again; nothing is lost."),
-    ("readonly", "The index cannot be written to", _WRITES_TO_READ),
-    ("read-only", "The index cannot be written to", _WRITES_TO_READ),
-    ("unable to open", "The index cannot be opened", "Check that its folder can be read and written."),
-    ("expected a name", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
-    ("validation error", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
-)
 _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 _MOST_TRIES = 5
+_MOST_AT_ONCE = 64
+# Searching reads as much of what holds a word; what holds it anywhere at all is too much to be kept.
+_MOST_KEPT = 2000
 
-Answer = TypeVar("Answer")
 # Over 14,400 frames, 0.74 of the ten nearest are among the first 50 with Chroma's 100, 0.97 with 400, for 5 ms more.
 _HNSW = {"space": "cosine", "ef_search": 400}
 
@@ -79,6 +74,28 @@ class _Opened:
     videos: ChromaCollection
     spaces: Mapping[Space, ChromaCollection]
     batch: int
+    kept: KeptReads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Nearest:
+    """The ids of the records nearest to a vector, to be asked for."""
+
+    vector: Embedding
+    space: Space
+    limit: int
+    video_ids: frozenset[str] | None
+    modalities: frozenset[Modality] | None
+
+    @property
+    def place(self) -> tuple[Space, int, frozenset[str] | None, frozenset[Modality] | None]:
+        """Questions that have this in common are one query for Chroma."""
+        return self.space, self.limit, self.video_ids, self.modalities
+
+
+Chosen = TypeVar("Chosen")
+_Conditions: TypeAlias = tuple[dict[str, object] | None, dict[str, object] | None]
+_Ask: TypeAlias = "_Nearest | Callable[[_Opened], Any]"
 
 
 class ChromaStore:
@@ -99,7 +116,8 @@ class ChromaStore:
         self._path = path
         self._name = name
         self._url = url
-        self._asking, self._renewing = Lock(), Lock()
+        self._renewing = Lock()
+        self._reads: Together[_Ask, Any] = Together(self._read_all, _MOST_AT_ONCE)
         self._seen = self._change_stamp()
         self._is_unreported = False
         self._opened: _Opened | None = self._open(create)
@@ -150,8 +168,8 @@ class ChromaStore:
 
     def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
         """See ``VectorStore``."""
-        condition = _where([video_id], modalities)
-        with _chroma_errors():
+        condition = where([video_id], modalities)
+        with _chroma_errors(), self._forgetting():
             for collection in self._database.spaces.values():
                 collection.delete(where=cast("Any", condition))
 
@@ -165,11 +183,10 @@ class ChromaStore:
         modalities: Collection[Modality] | None = None,
     ) -> list[Record]:
         """See ``VectorStore``."""
-        if _is_nothing(video_ids, modalities):
+        if is_nothing(video_ids, modalities):
             return []
-        where = _where(video_ids, modalities)
-        page = self._asked(lambda opened: _nearest(opened.spaces[space], vector, limit, where))
-        return _records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")})
+        sought = _Nearest(vector, space, limit, _frozen(video_ids), _frozen(modalities))
+        return cast("list[Record]", self._asked(sought))
 
     def containing(
         self,
@@ -183,9 +200,18 @@ class ChromaStore:
     ) -> list[Record]:
         """See ``VectorStore``. Measured over 50,000 records: about 25 ms for each word, 50 ms for a common one."""
         sought = sorted({squeezed(word) for word in words} - {""})
-        if not sought or _is_nothing(video_ids, modalities):
+        if not sought or is_nothing(video_ids, modalities):
             return []
-        conditions = _where(video_ids, modalities), _holding(sought)
+        conditions = where(video_ids, modalities), holding(sought)
+        if vectors and limit is not None and limit <= _MOST_KEPT:
+            question = "containing", space, tuple(sought), limit, _frozen(video_ids), _frozen(modalities)
+
+            def ask(opened: _Opened) -> list[Record]:
+                collection = opened.spaces[space]
+                ids = opened.kept.lookup(question, lambda: _ids(opened, collection, conditions, limit))
+                return _kept_records(opened, space, ids)
+
+            return cast("list[Record]", self._asked(ask))
         included = _included(vectors)
         pages = self._asked(lambda opened: list(_pages(opened, opened.spaces[space], conditions, included, limit)))
         return [record for page in pages for record in _records(page)]
@@ -194,7 +220,7 @@ class ChromaStore:
         """See ``VectorStore``."""
         include = _included(vectors)
         if video_id is not None:
-            one = _where([video_id], None), None
+            one = where([video_id], None), None
             pages = iter(self._asked(lambda opened: list(_pages(opened, opened.spaces[space], one, include))))
         else:
             opened = self._database
@@ -221,6 +247,7 @@ class ChromaStore:
         began = time.monotonic()
         if self._url:
             self._seen = stamp
+            self._database.kept.forget()
         else:
             with self._renewing:
                 self._opened = self._open(create=False)
@@ -239,22 +266,27 @@ class ChromaStore:
         """See ``VectorStore``."""
         self._opened = None
 
-    def _asked(self, ask: Callable[[_Opened], Answer]) -> Answer:
+    def _asked(self, ask: _Ask) -> Any:
         """What the database answers; asked again of a fresh opening if another process has written meanwhile.
 
-        An opening sees new rows at once but not their vectors, and Chroma fails where it misses one. The opening is
-        held as long as it is asked, so that no refresh by another thread closes it. One thread asks at a time: while
-        another process writes, several at once crash Chroma 1.5 or wait for each other forever.
+        An opening sees new rows at once but not their vectors, and Chroma fails where it misses one.
         """
         for _ in range(_MOST_TRIES):
             opened = self._database
             try:
-                with self._asking:
-                    return ask(opened)
+                return self._reads(ask)
             except IndexDamagedError:
                 if not self._is_overtaken(opened):
                     raise
         raise IndexBusyError("The index is written to all the time and cannot be read.", hint="Try again in a moment.")
+
+    def _read_all(self, asks: Sequence[_Ask]) -> list[Any]:
+        """The answers to some reads, in one thread: while another process writes, several threads at once crash Chroma
+        1.5 or wait for each other forever. The opening is held as long as it is asked, so that no refresh closes it.
+        """
+        opened = self._database
+        nearest = _nearest_of_all(opened, [ask for ask in asks if isinstance(ask, _Nearest)])
+        return [next(nearest) if isinstance(ask, _Nearest) else ask(opened) for ask in asks]
 
     def _is_overtaken(self, opened: _Opened) -> bool:
         """Whether another process has written since this opening; there is a fresh one then."""
@@ -284,7 +316,7 @@ class ChromaStore:
             collections = {space: _collection(client, name) for space, name in names.items()}
             batch = int(client.get_max_batch_size())
         spaces = {space: collections[space] for space in _SPACES}
-        opened = _Opened(client, collections["videos"], spaces, batch)
+        opened = _Opened(client, collections["videos"], spaces, batch, KeptReads())
         weakref.finalize(opened, client.close)
         return opened
 
@@ -324,8 +356,16 @@ class ChromaStore:
             return 0, 0
         return facts.st_mtime_ns, facts.st_size
 
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """What was read before a change is not what was read after it."""
+        try:
+            yield
+        finally:
+            self._database.kept.forget()
+
     def _upsert_batch(self, collection: ChromaCollection, records: Sequence[Record]) -> None:
-        with _chroma_errors():
+        with _chroma_errors(), self._forgetting():
             collection.upsert(
                 ids=[record.id for record in records],
                 embeddings=np.stack([record.vector for record in records]),
@@ -334,23 +374,49 @@ class ChromaStore:
             )
 
 
-def _nearest(
-    collection: ChromaCollection, vector: Embedding, limit: int, where: dict[str, object] | None
-) -> dict[str, Any]:
+def _nearest_of_all(opened: _Opened, asks: Sequence[_Nearest]) -> Iterator[list[Record]]:
+    """The records that each asks for: one query for all that ask in one place, which costs little more than one."""
+    places: dict[Hashable, list[_Nearest]] = defaultdict(list)
+    for ask in asks:
+        places[ask.place].append(ask)
+    found = {id(ask): ids for alike in places.values() for ask, ids in zip(alike, _nearest(opened, alike), strict=True)}
+    return iter([_kept_records(opened, ask.space, found[id(ask)]) for ask in asks])
+
+
+def _nearest(opened: _Opened, alike: Sequence[_Nearest]) -> list[list[str]]:
+    one = alike[0]
     with _chroma_errors():
-        answer = collection.query(
-            query_embeddings=vector[np.newaxis],
-            n_results=limit,
-            where=cast("Any", where),
-            include=["embeddings", "metadatas", "documents"],
+        answer = opened.spaces[one.space].query(
+            query_embeddings=np.stack([ask.vector for ask in alike]),
+            n_results=one.limit,
+            where=cast("Any", where(one.video_ids, one.modalities)),
+            include=[],
         )
-    return cast("dict[str, Any]", answer)
+    return answer["ids"]
+
+
+def _kept_records(opened: _Opened, space: Space, ids: Sequence[str]) -> list[Record]:
+    def read(missing: list[str]) -> list[Record]:
+        parts = [missing[start : start + _PAGE_OF_FOUND] for start in range(0, len(missing), _PAGE_OF_FOUND)]
+        with _chroma_errors():
+            pages = [opened.spaces[space].get(ids=part, include=cast("Any", _included(True))) for part in parts]
+            return [record for page in pages for record in read_rows(cast("Any", page))]
+
+    return opened.kept.records(space, ids, read)
+
+
+def _ids(opened: _Opened, collection: ChromaCollection, conditions: _Conditions, limit: int) -> list[str]:
+    return [key for page in _pages(opened, collection, conditions, [], limit) for key in page["ids"]]
+
+
+def _frozen(choice: Collection[Chosen] | None) -> frozenset[Chosen] | None:
+    return None if choice is None else frozenset(choice)
 
 
 def _pages(
     opened: _Opened,
     collection: ChromaCollection,
-    conditions: tuple[dict[str, object] | None, dict[str, object] | None],
+    conditions: _Conditions,
     include: Sequence[str],
     limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -402,28 +468,6 @@ def _included(vectors: bool) -> list[str]:
     return ["metadatas", "documents"] + (["embeddings"] if vectors else [])
 
 
-def _holding(words: Sequence[str]) -> dict[str, object]:
-    """Chroma takes no choice of one."""
-    choices: list[dict[str, object]] = [{"$contains": word} for word in words]
-    return {"$or": choices} if len(choices) > 1 else choices[0]
-
-
-def _is_nothing(*choices: Collection[str] | None) -> bool:
-    """Whether one of the choices leaves nothing; Chroma takes no empty list."""
-    return any(choice is not None and not choice for choice in choices)
-
-
-def _where(video_ids: Collection[str] | None, modalities: Collection[Modality] | None) -> dict[str, object] | None:
-    conditions: list[dict[str, object]] = []
-    if video_ids is not None:
-        conditions.append({"video_id": {"$in": sorted(video_ids)}})
-    if modalities is not None:
-        conditions.append({"modality": {"$in": sorted(modalities)}})
-    if len(conditions) > 1:
-        return {"$and": conditions}
-    return conditions[0] if conditions else None
-
-
 @contextmanager
 def _quiet_chroma() -> Iterator[None]:
     """Chroma warns that no embedding function is set; the vectors are ours, so that is meant."""
@@ -441,26 +485,4 @@ def _chroma_errors() -> Iterator[None]:
     except SceneseekError:
         raise
     except (ChromaError, ValueError, RuntimeError, OSError) as error:
-        raise _translated(error) from error
-
-
-def _translated(error: Exception) -> SceneseekError:
-    text = str(error)
-    if "dimension" in text.lower():
-        return IndexIncompatibleError(
-            f"The index holds vectors of another model ({text}).",
-            hint="Index into a new folder with --index DIR, or use the profile the index was made with.",
-        )
-    if "could not connect" in text.lower() or "connection" in text.lower():
-        return IndexMissingError(
-            f"The Chroma server does not answer ({text}).", hint="Start it, check index.url, or unset index.url."
-        )
-    if "locked" in text.lower():
-        return IndexBusyError("The database is being written by another process.", hint="Try again in a moment.")
-    for sign, what, hint in _TROUBLES:
-        if sign in text.lower():
-            return StoreError(f"{what} ({text}).", hint=hint)
-    return IndexDamagedError(
-        f"The database did not answer as it should ({text}).",
-        hint="If it happens again, move the index folder away and index again.",
-    )
+        raise translated(error) from error

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -317,6 +318,34 @@ def test_nearest_equals_brute_force(store: VectorStore) -> None:
         assert [record.id for record in found] == [record.id for record in exact]
 
 
+def test_many_threads_at_once_are_answered_as_one_after_another(store: VectorStore) -> None:
+    store.upsert([*records("v1", 120), *records("v2", 120, seed=1), *records("v1", 60, modality="speech", seed=2)])
+
+    def ask(place: int) -> list[str]:
+        if place % 3 == 0:
+            return sorted(one.id for one in store.containing("text", [f"text {place}"], 200))
+        narrow = {"video_ids": ["v2"]} if place % 2 else {}
+        return [one.id for one in store.nearest("frames", vectors(60, seed=9)[place], 10 + place % 4, **narrow)]
+
+    alone = [ask(place) for place in range(60)]
+    with ThreadPoolExecutor(12) as people:
+        assert list(people.map(ask, range(60))) == alone
+    assert all(alone)
+
+
+def test_what_was_read_before_a_change_is_not_found_after_it(store: VectorStore) -> None:
+    def both() -> list[list[str]]:
+        near, holding = store.nearest("frames", vectors(1)[0], 3), store.containing("frames", ["text", "new"], 3)
+        return [sorted(one.text for one in found) for found in (near, holding)]
+
+    store.upsert(records("v1", 3))
+    assert both() == [["text 0", "text 1", "text 2"]] * 2
+    store.upsert([replace(one, text="new") for one in records("v1", 2)])
+    assert both() == [["new", "new", "text 2"]] * 2
+    store.delete_records("v1")
+    assert both() == [[], []]
+
+
 def test_nearest_keeps_to_the_videos_and_modalities_asked_for(store: VectorStore) -> None:
     for number in range(4):
         store.upsert(records(f"v{number}", 20, modality="subtitle", seed=number))
@@ -449,15 +478,18 @@ def test_a_reader_that_another_process_overtakes_answers_all_the_same(tmp_path: 
     writer.close()
     reader = ChromaStore(tmp_path)
     target = np.eye(DIM, dtype=np.float32)[0]
-    assert len(reader.nearest("text", target, 5)) == 5
+    read_before = {record.id for record in reader.nearest("text", target, 5)}
+    assert len(read_before) == 5
     subprocess.run([sys.executable, "-c", REPLACER, str(tmp_path)], check=True)
-    if way == "plain":  # only vectors that it has loaded, of rows that are gone
-        assert {record.video_id for record in reader.nearest("text", target, 5)} <= {"v2"}
+    if way == "plain":  # only vectors that it has loaded, of rows that are gone but for those read before
+        found = reader.nearest("text", target, 40)
+        assert {record.id for record in found if record.video_id == "v1"} <= read_before
     elif way == "filtered":
         assert {record.video_id for record in reader.nearest("text", target, 5, modalities=["speech"])} == {"v2"}
     else:
         assert len(reader.containing("text", ["text"], None)) == 40
     assert reader.refresh()
+    assert {record.video_id for record in reader.nearest("text", target, 40)} == {"v2"}
 
 
 def test_opening_an_index_anew_is_no_change_to_see(tmp_path: Path) -> None:

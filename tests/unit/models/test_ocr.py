@@ -56,6 +56,12 @@ def test_a_row_is_read_from_the_left_and_rows_from_the_top() -> None:
     assert [line.text for line in found] == ["left", "right", "below"]
 
 
+def test_a_tall_line_does_not_make_one_row_of_two_beside_it() -> None:
+    boxes = {"below": (0.0, 0.2, 0.4, 0.28), "tall": (0.5, 0.1, 0.7, 0.29), "above": (0.0, 0.11, 0.4, 0.19)}
+    found = in_reading_order([Line(text, box, 1.0) for text, box in boxes.items()])
+    assert [line.text for line in found] == ["above", "tall", "below"]
+
+
 @given(st.lists(lines, max_size=8))
 def test_reading_order_loses_nothing_and_begins_with_no_line_below_another(found: list[Line]) -> None:
     ordered = in_reading_order(found)
