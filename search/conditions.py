@@ -2,8 +2,9 @@
 
 A condition is a set of spans. A hit meets ``"a phrase"`` and ``objects:bus`` if it shares time with a record that holds
 the one or shows the other, and fails ``-word`` if it shares time with a text that holds the word or with a frame that
-shows it. So ``-hat`` leaves out a moment with a hat in it, whatever is said meanwhile: the word is compared with the
-frames by itself and never becomes part of the query's vector, which knows no "without".
+shows it. A phrase that runs over the seam of two records is held by both together (``search.seams``). So ``-hat``
+leaves out a moment with a hat in it, whatever is said meanwhile: the word is compared with the frames by itself and
+never becomes part of the query's vector, which knows no "without".
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import numpy as np
 
 from indexer.errors import QueryError
 from indexer.store.base import VectorStore
-from indexer.types import Embedding, Modality, Record, Space, Video
+from indexer.types import SPACE_OF_MODALITY, Embedding, Modality, Record, Space, Video
 from search.catalogue import Catalogue
 from search.lexical import match_phrase
 from search.merging import JITTER_S, MergeRules, Spanned, overlap_s, run_key
-from search.modalities import TEXT_MODALITIES, how_to_add
+from search.modalities import TEXT_MODALITIES, how_to_add, in_words
 from search.moments import Hit
 from search.query import ObjectCondition, Query
 from search.retrieval import MAX_IDS_PASSED, exact_cosines, hit_of
+from search.seams import SEAMED, Joined, SeamFinder
 
 __all__ = ["ConditionFinder", "Conditions", "ShownFrames", "TextsWith"]
 
@@ -48,12 +50,14 @@ class TextsWith:
         store: The index.
         spaces: Those that have texts.
         phrases: What not to hear or read.
+        seams: Finds the phrases that run over a seam.
     """
 
-    def __init__(self, store: VectorStore, spaces: Sequence[Space], phrases: Sequence[str]) -> None:
+    def __init__(self, store: VectorStore, spaces: Sequence[Space], phrases: Sequence[str], seams: SeamFinder) -> None:
         self._store = store
         self._spaces = spaces
         self._phrases = phrases
+        self._seams = seams
         self._known: dict[str, list[Record]] = {}
 
     def prepare(self, video_ids: Collection[str]) -> None:
@@ -61,8 +65,11 @@ class TextsWith:
         unknown = sorted(set(video_ids).difference(self._known))
         self._known.update({video_id: [] for video_id in unknown})
         for start in range(0, len(unknown), MAX_IDS_PASSED):
+            some = unknown[start : start + MAX_IDS_PASSED]
             for space in self._spaces:
-                self._look_up(space, unknown[start : start + MAX_IDS_PASSED])
+                self._look_up(space, some)
+            for joined in (one.record for phrase in self._phrases for one in self._seams.find(phrase, some)):
+                self._known[joined.video_id].append(joined)
 
     def of(self, video_id: str) -> Sequence[Record]:
         """The records of a video with one of the phrases in them."""
@@ -120,6 +127,8 @@ class Conditions:
         without: What no hit may share time with.
         unwanted: Further records that no hit may share time with.
         barred: Videos in which nothing meets them.
+        joined: The records that hold a phrase of ``wanted`` together.
+        kinds: The kinds of evidence to list where nothing is ranked; none to list what meets the first condition.
     """
 
     videos: Mapping[str, Video]
@@ -128,6 +137,8 @@ class Conditions:
     without: tuple[Unwanted, ...] = ()
     unwanted: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     barred: frozenset[str] = frozenset()
+    joined: tuple[Joined, ...] = ()
+    kinds: frozenset[Modality] = frozenset()
 
     def narrow(self, video_ids: frozenset[str]) -> frozenset[str]:
         """Those of the videos in which anything can meet the conditions."""
@@ -173,7 +184,11 @@ class ConditionFinder:
             QueryError: the index has nothing that a condition could be met by.
             ModelError: a model cannot encode what must not be seen.
         """
-        wanted = [self._holding(phrase, _speaking(query)) for phrase in query.phrases]
+        joined = [self._joined(phrase, query) for phrase in query.phrases]
+        wanted = [
+            [*self._holding(phrase, _speaking(query)), *(one.hit() for one in together)]
+            for phrase, together in zip(query.phrases, joined, strict=True)
+        ]
         shown = ([hit_of(record, 0.0) for record in self._showing(one)] for one in query.objects if not one.negated)
         unwanted = [record for objects in query.objects if objects.negated for record in self._showing(objects)]
         return Conditions(
@@ -183,7 +198,18 @@ class ConditionFinder:
             unwanted=_by_video(unwanted),
             without=tuple(self._without(query.without)),
             barred=frozenset(key for word in query.without for key in self._named(word)),
+            joined=tuple(one for together in joined for one in together),
+            kinds=self._kinds(query) if query.is_browsing else frozenset(),
         )
+
+    def _kinds(self, query: Query) -> frozenset[Modality]:
+        """What counts, if pictures do not; these stand for the whole video where all counts, or nothing does."""
+        counting = [name for name in SPACE_OF_MODALITY if query.weight(name) > 0]
+        if not counting or "frames" in counting:
+            return frozenset()
+        if not any(name in self.catalogue.counts for name in counting):
+            raise QueryError(f"This index has no {in_words(counting)} to list.", hint=how_to_add(counting[0]))
+        return frozenset(counting)
 
     def _named(self, word: str) -> Iterator[str]:
         """The videos whose title or label holds a word."""
@@ -198,6 +224,14 @@ class ConditionFinder:
         records = (one for space in spaces for one in self._looked_up(space, [phrase], modalities))
         matches = ((one, match_phrase(one.text, phrase, one.modality)) for one in records)
         return [hit_of(record, 0.0, match) for record, match in matches if match is not None]
+
+    def _joined(self, phrase: str, query: Query) -> list[Joined]:
+        found = self._seams(_speaking(query)).find(phrase)
+        return [one for one in found if one.record.video_id in self.catalogue.ids]
+
+    def _seams(self, modalities: frozenset[Modality] | None) -> SeamFinder:
+        held = SEAMED.intersection(self.catalogue.counts)
+        return SeamFinder(self.store, held if modalities is None else held & modalities)
 
     def _text_spaces(self) -> list[Space]:
         return [space for space in _TEXT_SPACES if self.catalogue.modalities(space)]
@@ -216,7 +250,7 @@ class ConditionFinder:
 
     def _without(self, words: Sequence[str]) -> Iterator[Unwanted]:
         if words:
-            yield TextsWith(self.store, self._text_spaces(), words)
+            yield TextsWith(self.store, self._text_spaces(), words, self._seams(None))
         if words and "frames" in self.catalogue.counts:
             yield ShownFrames(self.store, *self.see(words))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -75,6 +75,7 @@ class Ranking:
             and stops there, so this is exact on the last page and a lower bound before.
         searched: The modalities looked at; none for a query of conditions alone, whose moments are not ranked.
         missing: The modalities that the query weighs and that could not be looked at.
+        unsearched: Why not, for those of them that the index has, with what to do about it.
         others: With grouping, the further moments of each video on the page by its id, as far as they were found.
         unlikely: The nearest of the moments that were left out for ``query.min_confidence``, best first, at most
             ``query.top_k``; with grouping the best one of each video that was not found.
@@ -89,6 +90,7 @@ class Ranking:
     others: Mapping[str, tuple[Moment, ...]] = field(default_factory=dict)
     unlikely: tuple[Moment, ...] = ()
     took_s: float = 0.0
+    unsearched: Mapping[Modality, str] = field(default_factory=dict)
 
     @property
     def has_more(self) -> bool:
@@ -229,7 +231,9 @@ class SearchEngine:
     def _answer(self, query: Query) -> Ranking:
         catalogue = self.catalogue()
         _check_not_empty(catalogue)
-        maker = ProbeMaker(self._models, catalogue, self._options.calibrations)
+        earlier = self._background.known(catalogue) if query.wording else None
+        words_too = earlier is not None and "frames" in earlier.vocabularies
+        maker = ProbeMaker(self._models, catalogue, self._options.calibrations, words_too)
         conditions = ConditionFinder(self._store, catalogue, self._options.merging, maker.seen).find(query)
         scope = _scope(query, catalogue, conditions)
         if query.is_browsing:
@@ -239,12 +243,13 @@ class SearchEngine:
             named, second = query.like
             likeness = find_likeness(self._store, catalogue.find(named), second)
             scope = replace(scope, without=likeness.excerpt)
-        probes = maker.probes(query, likeness)
-        measured = self._measured(query, catalogue)
+        probes, unsearched = maker.probes(query, likeness)
+        measured = self._measured(query, catalogue, can_measure=not unsearched)
         if measured is not None:
             probes = maker.judged(probes, query.wording, measured.vocabularies)
         judge = Judge(measured, probes, query.wording)
-        return self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope, conditions, judge))
+        ranking = self._page(query, catalogue, probes, self._list(query, catalogue, probes, scope, conditions, judge))
+        return replace(ranking, missing=(*ranking.missing, *_unnamed(unsearched, ranking)), unsearched=unsearched)
 
     def _browse(self, query: Query, catalogue: Catalogue, scope: Scope, conditions: Conditions) -> Ranking:
         found = browse(self._store, catalogue, scope.video_ids, conditions, once=query.group_by_video)
@@ -285,11 +290,14 @@ class SearchEngine:
                 scope = scope.besides(listing.by_video.keys())
         return listing
 
-    def _measured(self, query: Query, catalogue: Catalogue) -> Measured | None:
-        """What unrelated queries score, if known or needed. What must be said or seen is no question of confidence."""
+    def _measured(self, query: Query, catalogue: Catalogue, *, can_measure: bool) -> Measured | None:
+        """What unrelated queries score, if known, or needed and all models are here.
+
+        What must be said or seen is no question of confidence.
+        """
         if not query.wording or query.phrases or any(not one.negated for one in query.objects):
             return None
-        if query.min_confidence > 0:
+        if query.min_confidence > 0 and can_measure:
             return self._background.measured(self._store, catalogue, self._models())
         return self._background.known(catalogue)
 
@@ -365,6 +373,10 @@ def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue)
         for name, weight in query.weights.items()
         if weight > 0 and name not in searched and (query.wording or not catalogue.counts.get(name))
     )
+
+
+def _unnamed(unsearched: Iterable[Modality], ranking: Ranking) -> list[Modality]:
+    return [name for name in unsearched if name not in ranking.missing]
 
 
 def _models_of(store: VectorStore, device: str) -> QueryModels:

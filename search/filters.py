@@ -6,7 +6,7 @@ import math
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -21,6 +21,7 @@ from indexer.types import Facet, Video
 __all__ = [
     "BUILT_IN_FACETS",
     "DESCRIPTORS",
+    "NUMBERS",
     "FacetCondition",
     "Filters",
     "Operator",
@@ -28,6 +29,7 @@ __all__ = [
     "facets_of",
     "matches_path",
     "parse_condition",
+    "path_within",
 ]
 
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -36,7 +38,23 @@ BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "siz
 DESCRIPTORS = ("cuts", "cuts_per_minute", "frame_rate", "language", "loudness", "resolution", "speech_ratio")
 """Facts that indexing may find out (``indexer.descriptors``); which of them are known depends on what it did."""
 
+NUMBERS: Mapping[str, str] = MappingProxyType(
+    {
+        "duration": "duration<60",
+        "width": "width>=1280",
+        "height": "height>=720",
+        "size": "size>1000000",
+        "cuts": "cuts>10",
+        "cuts_per_minute": "cuts_per_minute>5",
+        "frame_rate": "frame_rate>=50",
+        "loudness": "loudness>-20",
+        "speech_ratio": "speech_ratio>0.5",
+    }
+)
+"""The built-in facets and descriptors that are numbers, and how to compare them."""
+
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
+_EQUALITY: tuple[Operator, ...] = ("=", "!=")
 _COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
     {
         "=": operator.eq,
@@ -92,7 +110,8 @@ class FacetCondition:
     with a day, a month or a year as a whole: 31 May 2024 meets ``date<=2024-05`` and ``date=2024``.
 
     Raises:
-        QueryError: the name is empty, the operator unknown, or a date is compared with what is none.
+        QueryError: the name is empty, the operator unknown, or a number, a date or a yes or no is compared with what is
+            none.
     """
 
     name: str
@@ -104,9 +123,19 @@ class FacetCondition:
             raise QueryError("A filter does not say which fact it is about.", hint="Write it like duration<60.")
         if self.op not in _OPERATORS:
             raise QueryError(f"'{self.op}' compares nothing.", hint=f"Use one of {' '.join(_OPERATORS)}.")
-        if self._is_about_date and _DAY.fullmatch(str(self.value).strip()) is None:
+        if self._is_about_date and not _is_date(str(self.value).strip()):
             raise QueryError(
                 f"'{self.value}' is no date to compare with.", hint="Write it like date>=2024-05 or date=2024-05-31."
+            )
+        if self._must_be_number and _number(self.value) is None:
+            raise QueryError(
+                f"'{self.name}{self.op}{self.value}' compares the {self.name} with what is no number.",
+                hint=f"Write it like {NUMBERS[fold(self.name)]}.",
+            )
+        if fold(self.name) == "has_audio" and (_truth(self.value) is None or self.op not in _EQUALITY):
+            raise QueryError(
+                f"'{self.name}{self.op}{self.value}' asks for something else than yes or no.",
+                hint="Write it like has_audio=yes or has_audio=no.",
             )
 
     def holds(self, facets: Mapping[str, Facet]) -> bool:
@@ -123,6 +152,12 @@ class FacetCondition:
     def _is_about_date(self) -> bool:
         return fold(self.name) == "date"
 
+    @property
+    def _must_be_number(self) -> bool:
+        """A video's own facts may have a descriptor's name and be texts; one asks for them as they are."""
+        name = fold(self.name)
+        return name in NUMBERS and (name in BUILT_IN_FACETS or self.op not in _EQUALITY)
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -136,12 +171,15 @@ class Filters:
             The plain name of a folder means all below it.
         facets: All of these conditions.
         not_paths: None of these patterns.
+        within: Take of paths only what lies in these folders, from their own names on, as ``path_within`` does: for
+            whoever may not know more of them. None: whole paths.
     """
 
     labels: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     facets: tuple[FacetCondition, ...] = ()
     not_paths: tuple[str, ...] = ()
+    within: tuple[PurePath, ...] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.labels or self.paths or self.facets or self.not_paths)
@@ -153,14 +191,22 @@ class Filters:
             self.paths + other.paths,
             self.facets + other.facets,
             self.not_paths + other.not_paths,
+            self.within if other.within is None else other.within,
         )
 
     def accepts(self, video: Video) -> bool:
         """Whether the video meets all that is asked."""
-        return self._accepts_label(video.label) and self._accepts_path(video.path) and self._accepts_facets(video)
+        return (
+            self._accepts_label(video.label)
+            and self._accepts_path(self._seen(video.path))
+            and self._accepts_facets(video)
+        )
 
     def _accepts_label(self, label: str) -> bool:
         return not self.labels or fold(label) in {fold(wanted) for wanted in self.labels}
+
+    def _seen(self, path: PurePath) -> PurePath:
+        return path if self.within is None else path_within(path, self.within)
 
     def _accepts_path(self, path: PurePath) -> bool:
         if any(matches_path(pattern, path) for pattern in self.not_paths):
@@ -170,8 +216,14 @@ class Filters:
     def _accepts_facets(self, video: Video) -> bool:
         if not self.facets:
             return True
-        facets = facets_of(video)
+        facets = facets_of(video) | {"path": self._seen(video.path).as_posix()}
         return all(condition.holds(facets) for condition in self.facets)
+
+
+def path_within(path: PurePath, roots: Sequence[PurePath]) -> PurePath:
+    """What lies in one of the folders, from its own name on; of a file in none of them its name."""
+    root = next((root for root in roots if root != path and path.is_relative_to(root)), None)
+    return PurePath(path.name) if root is None else PurePath(root.name, path.relative_to(root))
 
 
 def parse_condition(text: str) -> FacetCondition:
@@ -251,16 +303,31 @@ def _compare(fact: Facet, op: Operator, wanted: Facet) -> bool:
         return _compare_truth(fact, op, wanted)
     if None not in numbers:
         return _COMPARE[op](*numbers)
-    if numbers != (None, None) and op not in ("=", "!="):
+    if numbers != (None, None) and op not in _EQUALITY:
         return False
     return _COMPARE[op](fold(str(fact)), fold(str(wanted)))
 
 
 def _compare_truth(fact: bool, op: Operator, wanted: Facet) -> bool:
-    truth = _TRUTH.get(fold(str(wanted)))
-    if truth is None or op not in ("=", "!="):
+    truth = _truth(wanted)
+    if truth is None or op not in _EQUALITY:
         return op == "!="
     return _COMPARE[op](fact, truth)
+
+
+def _truth(value: Facet) -> bool | None:
+    return _TRUTH.get(fold(str(value)))
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a year, a month or a day of the calendar."""
+    if _DAY.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: Facet) -> float | None:

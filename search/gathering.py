@@ -48,7 +48,7 @@ class Gathering:
             probe.space: Descent(store, probe, depth, all_modalities=catalogue.modalities(probe.space))
             for probe in probes
         }
-        self._words = WordSearch(store, catalogue, wording) if wording.phrase else None
+        self._words = WordSearch(store, catalogue, wording, conditions.joined) if wording.phrase else None
         self._conditions = conditions
         self._fusion = fusion
 

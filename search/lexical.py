@@ -26,7 +26,16 @@ from itertools import islice, pairwise
 from indexer.folding import SqueezedText, is_spaceless, squeeze, squeezed
 from indexer.types import Cue, Modality
 
-__all__ = ["FUNCTION_WORDS", "LexicalMatch", "WordScorer", "Wording", "find_phrase", "match_phrase", "spoken_span"]
+__all__ = [
+    "FUNCTION_WORDS",
+    "LexicalMatch",
+    "WordScorer",
+    "Wording",
+    "find_phrase",
+    "match_phrase",
+    "spoken_span",
+    "worth",
+]
 
 FUNCTION_WORDS = frozenset(
     """
@@ -71,12 +80,12 @@ class Wording:
     def telling(self) -> tuple[str, ...]:
         """The distinct words that say something, the longest first."""
         distinct = dict.fromkeys(word for word in self.words if word not in FUNCTION_WORDS)
-        return tuple(sorted(distinct, key=lambda word: (-_worth(word), word)))
+        return tuple(sorted(distinct, key=lambda word: (-worth(word), word)))
 
     @property
     def distinctness(self) -> float:
         """How much it means to find this wording, in [0, 1]: "man" is soon said, a dozen letters are no accident."""
-        return min(1.0, _worth(self.phrase) / _ENOUGH_LETTERS)
+        return min(1.0, worth(self.phrase) / _ENOUGH_LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,7 @@ def find_phrase(seen: SqueezedText, phrase: str, *, run_together: bool = False) 
         phrase: Squeezed.
         run_together: Whether a phrase of some length may begin and end within words.
     """
-    tolerant = run_together and _worth(phrase) >= _LEAST_RUN_TOGETHER
+    tolerant = run_together and worth(phrase) >= _LEAST_RUN_TOGETHER
     places = [(start, start + len(phrase)) for start in _occurrences(seen.letters, phrase)]
     aligned = (place for place in places if seen.breaks.issuperset(place))
     return next(aligned, places[0] if places and tolerant else None)
@@ -187,7 +196,7 @@ def _find_word(seen: SqueezedText, word: str) -> _Place | None:
     whole = find_phrase(seen, word)
     if whole is not None:
         return _Place(*whole, 1.0)
-    within = seen.letters.find(word) if _worth(word) >= _LEAST_WITHIN else -1
+    within = seen.letters.find(word) if worth(word) >= _LEAST_WITHIN else -1
     return _Place(within, within + len(word), _WITHIN_SHARE) if within >= 0 else None
 
 
@@ -228,6 +237,6 @@ def _occurrences(letters: str, phrase: str) -> Iterator[int]:
         place = letters.find(phrase, place + 1)
 
 
-def _worth(letters: str) -> int:
+def worth(letters: str) -> int:
     """How many letters of an alphabet these say as much as."""
     return sum(_IDEOGRAPH_WORTH if is_spaceless(letter) or "\uac00" <= letter <= "\ud7a3" else 1 for letter in letters)

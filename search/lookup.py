@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from indexer.store.base import VectorStore
+from indexer.folding import squeezed
+from indexer.store.base import VectorStore, searched_text
 from indexer.types import Record
 from search.catalogue import Catalogue
 from search.lexical import Wording, WordScorer, match_phrase
 from search.moments import Hit
 from search.retrieval import Found, Probe, Scope, exact_cosines, hit_of
+from search.seams import Joined
 
 __all__ = ["WordSearch"]
 
@@ -22,6 +24,8 @@ MOST_UNSORTED = 2000
 # "Ann" lies in "cannot" and "plan nothing": where the first ones found hold a word but by accident, more are read.
 DEEPEST = 10_000
 ENOUGH = 50
+# So few texts are faster looked through than the phrase is looked up.
+FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,13 @@ class WordSearch:
         store: The index.
         catalogue: What is in it.
         wording: What to find.
+        joined: Records that hold a phrase together; each of these is found as one.
     """
 
     store: VectorStore
     catalogue: Catalogue
     wording: Wording
+    joined: Sequence[Joined] = ()
 
     def find(self, probe: Probe, scope: Scope, also: Sequence[Found]) -> list[Hit]:
         """The records of a probe's space with the query's words in them, the best ``MOST_HITS``; and all of ``also``.
@@ -52,17 +58,33 @@ class WordSearch:
         Raises:
             IndexDamagedError: a stored vector is no direction.
         """
-        looked_up = {word: self._lookup(probe, scope, word) for word in self._sought()}
+        looked_up = self._looked_up(probe, scope)
         scorer = WordScorer(self.wording, {word: len(found) for word, found in looked_up.items()}, self._size(probe))
-        known = {one.record.id for one in also}
-        fresh = {record.id: record for records in looked_up.values() for record in records if record.id not in known}
-        wanted = [record for record in fresh.values() if record.modality in probe.modalities and scope.accepts(record)]
-        hits = sorted(self._scored(scorer, wanted, probe), key=lambda hit: (-hit.lexical, -hit.score, hit.record_id))
-        return [*self._rescored(scorer, also), *hits[:MOST_HITS]]
+        joined = self._joined(probe, scope)
+        known = {one.record.id: one.record for one in also}
+        fresh = {record.id: record for found in looked_up.values() for record in found if record.id not in known}
+        wanted = [one for one in fresh.values() if one.modality in probe.modalities and scope.accepts(one)]
+        apart = [one for one in wanted if one.id not in joined]
+        hits = sorted(self._scored(scorer, apart, probe), key=lambda hit: (-hit.lexical, -hit.score, hit.record_id))
+        return [
+            *self._rescored(scorer, [one for one in also if one.record.id not in joined]),
+            *self._scored_together(scorer, joined.values(), probe, {**fresh, **known}),
+            *hits[:MOST_HITS],
+        ]
 
-    def _sought(self) -> tuple[str, ...]:
-        """The whole phrase, and of its words those that tell most."""
-        return tuple(dict.fromkeys([self.wording.phrase, *self.wording.telling[:MOST_LOOKUPS]]))
+    def _looked_up(self, probe: Probe, scope: Scope) -> dict[str, list[Record]]:
+        """What holds the whole phrase, and what holds its words that tell most."""
+        words = {word: self._lookup(probe, scope, word) for word in self.wording.telling[:MOST_LOOKUPS]}
+        phrase = self.wording.phrase
+        return words if phrase in words else {phrase: self._lookup_phrase(probe, scope, words.values()), **words}
+
+    def _lookup_phrase(self, probe: Probe, scope: Scope, words: Collection[Sequence[Record]]) -> list[Record]:
+        """Where a word of the phrase is rare, the phrase is among what holds that, and need not be looked up."""
+        rarest = min(words, key=len, default=None)
+        if rarest is None or len(rarest) > FEW:
+            return self._lookup(probe, scope, self.wording.phrase)
+        letters = squeezed(self.wording.phrase)
+        return [record for record in rarest if letters in searched_text(record)]
 
     def _lookup(self, probe: Probe, scope: Scope, word: str) -> list[Record]:
         """Records with the letters of a word, as many as it takes for some to hold it as a word, if any do."""
@@ -92,6 +114,35 @@ class WordSearch:
             match = scorer.match(record.text, record.modality)
             if match is not None:
                 yield hit_of(record, float(cosine), match)
+
+    def _joined(self, probe: Probe, scope: Scope) -> Mapping[str, Joined]:
+        """Those that may be found, by their first record; where that holds the phrase itself, it stands for both."""
+        return {
+            one.parts[0].id: one
+            for one in self.joined
+            if one.parts[0].modality in probe.modalities
+            and scope.accepts(one.record)
+            and not _holds(one.parts[0], one.phrase)
+        }
+
+    def _scored_together(
+        self, scorer: WordScorer, joined: Collection[Joined], probe: Probe, known: Mapping[str, Record]
+    ) -> Iterator[Hit]:
+        """What several records hold together has the cosine of the nearest of them."""
+        parts = {part.id: part for one in joined for part in one.parts}
+        complete = {**known, **self._complete([part for key, part in parts.items() if key not in known])}
+        for one in joined:
+            nearest = exact_cosines([complete[part.id] for part in one.parts if part.id in complete], probe.vector)
+            match = scorer.match(one.record.text, one.record.modality)
+            if len(nearest):
+                hit = one.hit(float(nearest.max()))
+                yield replace(hit, lexical=match.score if match else 0.0, matched=match.matched if match else ())
+
+    def _complete(self, records: Sequence[Record]) -> Mapping[str, Record]:
+        """The same records with their vectors."""
+        texts, video_ids = {one.text for one in records}, {one.video_id for one in records}
+        found = self.store.containing(records[0].space, texts, None, video_ids=video_ids) if records else []
+        return {one.id: one for one in found}
 
     def _rescored(self, scorer: WordScorer, found: Sequence[Found]) -> Iterator[Hit]:
         for record, cosine in found:

@@ -11,7 +11,7 @@ from indexer.errors import QueryError
 from indexer.folding import fold
 from indexer.types import SPACE_OF_MODALITY, Modality
 
-__all__ = ["PLAIN_NAMES", "TEXT_MODALITIES", "how_to_add", "in_words", "modality_named"]
+__all__ = ["PLAIN_NAMES", "TEXT_MODALITIES", "about_absent", "how_to_add", "in_words", "modality_named"]
 
 PLAIN_NAMES: Mapping[Modality, str] = MappingProxyType(
     {
@@ -54,6 +54,12 @@ def in_words(modalities: Iterable[Modality]) -> str:
     """The plain names as an enumeration, such as "speech or sounds"."""
     names = [PLAIN_NAMES[name] for name in modalities]
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def about_absent(modalities: Iterable[Modality]) -> str:
+    """What an index lacks, as a sentence for somebody who found nothing; empty where it lacks nothing."""
+    names = in_words(modalities)
+    return f"This library has no {names}, so nothing was looked for there." if names else ""
 
 
 def how_to_add(modality: Modality) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from search.like import Likeness
 from search.modalities import how_to_add, in_words
 from search.query import Query
 from search.retrieval import Probe
-from search.word_by_word import drawn_to_words
+from search.word_by_word import drawn_to_words, words_apart
 
-__all__ = ["ProbeMaker", "QueryModels"]
+__all__ = ["ProbeMaker", "QueryModels", "Reach"]
 
 
 class QueryModels(Protocol):
@@ -40,6 +40,18 @@ class QueryModels(Protocol):
         """Puts texts into the space of the sounds."""
 
 
+class Reach(NamedTuple):
+    """How far a query can be looked for.
+
+    Args:
+        probes: One for each space.
+        unsearched: Why some of what the index has cannot be looked at, with what to do about it.
+    """
+
+    probes: tuple[Probe, ...]
+    unsearched: Mapping[Modality, str]
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeMaker:
     """Makes the probes of a query; a model is asked for only when it is needed.
@@ -48,14 +60,19 @@ class ProbeMaker:
         models: Gives the models; called only for a query that has to be encoded.
         catalogue: What there is to find, and made with which models.
         calibrations: What to use instead of the constants in ``search.calibration``.
+        words_too: Whether ``judged`` will ask for the words of a text: they are encoded along with it then, which takes
+            hardly longer.
     """
 
     models: Callable[[], QueryModels]
     catalogue: Catalogue
     calibrations: Mapping[Comparison, Calibration]
+    words_too: bool = False
 
-    def probes(self, query: Query, likeness: Likeness | None) -> tuple[Probe, ...]:
+    def probes(self, query: Query, likeness: Likeness | None) -> Reach:
         """One probe for each space that the query can be looked for in.
+
+        The sound model is a file of its own. If it has gone, what is left is searched, unless nothing is.
 
         Raises:
             QueryError: there is no such space, be it for the weights or for what the index lacks.
@@ -63,9 +80,17 @@ class ProbeMaker:
             ModelError: a model is missing or gives no usable vector.
         """
         probes = tuple(self._probes(query, likeness))
+        sounds = self._wanted(query, "audio") if query.wording else frozenset()
+        unsearched: Mapping[Modality, str] = {}
+        try:
+            probes = (*probes, *self._sound_probes(query, sounds))
+        except (IndexIncompatibleError, ModelError) as error:
+            if not probes:
+                raise
+            unsearched = dict.fromkeys(sounds, str(error))
         if not probes:
             raise _nothing_to_compare(query, self.catalogue)
-        return probes
+        return Reach(probes, unsearched)
 
     def judged(self, probes: Sequence[Probe], wording: str, mixed: Collection[Space]) -> tuple[Probe, ...]:
         """The probes of a text with what their hits are judged by.
@@ -108,7 +133,9 @@ class ProbeMaker:
             yield self._probe("frames", self._frames_vector(query.wording), frames, "text-frames")
         if text := self._wanted(query, "text"):
             yield self._probe("text", self._text_vector(query.wording), text, "text-text")
-        if sounds := self._wanted(query, "audio"):
+
+    def _sound_probes(self, query: Query, sounds: frozenset[Modality]) -> Iterator[Probe]:
+        if sounds:
             yield self._probe("audio", self._sound_vector(query.wording), sounds, "text-audio")
 
     def _like_probes(self, query: Query, likeness: Likeness) -> Iterator[Probe]:
@@ -139,7 +166,8 @@ class ProbeMaker:
         return own or calibration_of(self.catalogue.fingerprint(space), comparison)
 
     def _frames_vector(self, text: str) -> Embedding:
-        return _only(self._frames_encoder().encode_texts([text]))
+        words = words_apart(text) if self.words_too else ()
+        return _only(self._frames_encoder().encode_texts([text, *words]))
 
     def _image_vector(self, image: Image) -> Embedding:
         return _only(self._frames_encoder().encode_images([image]))

@@ -7,7 +7,7 @@ red car                      what to find
 label:diving  width>=1280    a fact about the video: any known to the index, with : = != < <= > >=
 path:holiday/  -label:cats   in this folder; not with this label
 objects:bus>=2  -objects:bus at least two buses in one picture; none in any
-only:speech,ocr              look nowhere else
+only:speech, ocr             look nowhere else; without words, list what is found there
 weight:ocr=2                 let this count twice
 ===========================  ==============================================================================
 
@@ -28,7 +28,7 @@ from typing import cast
 from indexer.errors import QueryError
 from indexer.folding import fold, squeezed
 from indexer.types import SPACE_OF_MODALITY, Image, Modality
-from search.filters import BUILT_IN_FACETS, DESCRIPTORS, FacetCondition, Filters, Operator
+from search.filters import BUILT_IN_FACETS, DESCRIPTORS, NUMBERS, FacetCondition, Filters, Operator
 from search.modalities import modality_named
 from search.query import ObjectCondition, Query
 
@@ -36,9 +36,11 @@ __all__ = ["ParsedQuery", "parse_query"]
 
 _QUOTED = r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 _OPERATOR = r":?(?:!=|<=|>=|==|=|<|>)|:"
+_KIND = "|".join(SPACE_OF_MODALITY)
 _PART = re.compile(
     rf"""(?<!\S)(?P<minus>-?)(?:
-        (?P<name>[^\W\d][^\s:=!<>"]*)(?P<op>{_OPERATOR})(?P<value>(?:{_QUOTED})(?!\S)|[^\s"“„«]\S*)
+        (?i:only:)(?P<kinds>(?i:{_KIND})(?:\s*,\s*(?i:{_KIND}))+)(?:,(?!\S)|(?!\S))
+        |(?P<name>[^\W\d][^\s:=!<>"]*)(?P<op>{_OPERATOR})(?P<value>(?:{_QUOTED})(?!\S)|[^\s"“„«]\S*)
         |(?P<objects>objects:)(?P<kind>{_QUOTED})(?P<number>\S*)
         |(?P<phrase>{_QUOTED})(?!\w)
         |(?P<word>[^\W\d_]\S*)
@@ -50,7 +52,6 @@ _NUMBER = re.compile(r"(?P<op>>=|<=|==|=|<|>)(?P<number>[0-9]{1,6})")
 _OPPOSITE: Mapping[Operator, Operator] = MappingProxyType(
     {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 )
-_NUMERIC = frozenset({"duration", "width", "height", "size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ def _read(part: re.Match[str], query: ParsedQuery, facet_names: Collection[str])
     changed = None
     if part["phrase"]:
         return _with_phrase(query, part["phrase"][1:-1].strip(), negated)
-    if part["objects"]:
+    if part["kinds"]:
+        changed = _with_only(query, part["kinds"], negated)
+    elif part["objects"]:
         changed = _with_objects(query, _unquoted(part["kind"]), part["number"], negated)
     elif part["name"]:
         changed = _with_condition(query, part, facet_names)
@@ -215,7 +218,7 @@ def _range(op: str, number: int) -> tuple[int, int | None]:
 
 
 def _with_only(query: ParsedQuery, value: str, negated: bool) -> ParsedQuery | None:
-    named = tuple(modality_named(name) for name in value.split(",") if name.strip())
+    named = tuple(modality_named(name.strip()) for name in value.split(",") if name.strip())
     if not named:
         return None
     if negated:
@@ -246,10 +249,11 @@ def _filtered(filters: Filters, name: str, op: str, value: str, negated: bool) -
 
 
 def _check_number(name: str, op: str, value: str) -> None:
-    if name in _NUMERIC and not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value):
+    is_text_of_its_own = name not in BUILT_IN_FACETS and op in (":", "=", "==", "!=")
+    if name in NUMBERS and not is_text_of_its_own and not re.fullmatch(r"-?(\d+(\.\d*)?|\.\d+)", value):
         raise QueryError(
             f"'{name}{op}{value}' compares the {name} with what is no number.",
-            hint=f"Write it like {name}<60, or put a space after '{name}' to look for these words.",
+            hint=f"Write it like {NUMBERS[name]}, or put a space after '{name}' to look for these words.",
         )
 
 

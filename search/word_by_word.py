@@ -25,7 +25,7 @@ import numpy as np
 from indexer.types import Embedding
 from search.lexical import Wording
 
-__all__ = ["EncodeTexts", "drawn_to_words"]
+__all__ = ["EncodeTexts", "drawn_to_words", "words_apart"]
 
 EncodeTexts: TypeAlias = Callable[[Sequence[str]], Embedding]
 
@@ -43,7 +43,7 @@ def drawn_to_words(texts: Sequence[str], vectors: Embedding, encode: EncodeTexts
     Raises:
         ModelError: the model cannot encode a word.
     """
-    wordings = [_apart(text) for text in texts]
+    wordings = [words_apart(text) for text in texts]
     distinct = list(dict.fromkeys(word for words in wordings for word in words))
     if not distinct:
         return vectors
@@ -55,7 +55,8 @@ def drawn_to_words(texts: Sequence[str], vectors: Embedding, encode: EncodeTexts
     return np.stack(drawn)
 
 
-def _apart(text: str) -> tuple[str, ...]:
+def words_apart(text: str) -> tuple[str, ...]:
+    """The words of a text that are encoded one by one; none where there is but one."""
     words = Wording.of(text).telling
     return words[:_MOST_WORDS] if len(words) > 1 else ()
 

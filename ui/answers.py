@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.html import jpeg_at
 from ui.highlight import excerpt
 from ui.html_page import Evidence, MomentCard
 
@@ -31,6 +31,7 @@ def as_json(ranking: Ranking, question: str) -> dict[str, Any]:
         "has_more": ranking.has_more,
         "searched": ranking.searched,
         "missing": ranking.missing,
+        "unsearched": dict(ranking.unsearched),
         "unlikely": len(ranking.unlikely),
         "moments": [
             moment_as_json(rank, moment) for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1)
@@ -100,19 +101,10 @@ def _card(rank: int, moment: Moment) -> MomentCard:
         time_s=moment.time_s,
         score=moment.score,
         evidence=tuple(_evidence(hit) for hit in best_hits(moment)),
-        thumbnail=_thumbnail(moment.thumbnail),
+        thumbnail=jpeg_at(moment.thumbnail),
     )
 
 
 def _evidence(hit: Hit) -> Evidence:
     text = excerpt(hit.text, hit.matched, _LONGEST_ON_PAGE)
     return Evidence(hit.modality, hit.score, text, hit.lexical, hit.matched)
-
-
-def _thumbnail(path: Path | None) -> bytes | None:
-    """Its bytes; None where there is no picture, or none that a browser could show."""
-    try:
-        content = b"" if path is None else path.read_bytes()
-    except OSError:
-        return None
-    return content if content.startswith(b"\xff\xd8\xff") else None

@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from ui.console import INTERRUPTED, fail, say_interrupted
 from ui.context import Context, Flags
 from ui.evaluate_cli import evaluate_app
+from ui.leading_minus import with_text_last
 from ui.options import Config, Device, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
+
+if TYPE_CHECKING:
+    from typer._click.core import Context as Arguments
 
 __all__ = ["app", "main"]
 
@@ -121,14 +126,24 @@ def index_command(
     raise typer.Exit(index_videos(Context.load(config, index, flags), request))
 
 
-@app.command("search")
+class _TakesNegatedText(TyperCommand):
+    """A command that takes a text, which may begin with a minus."""
+
+    def parse_args(self, ctx: Arguments, args: list[str]) -> list[str]:
+        options = [one for one in self.get_params(ctx) if one.param_type_name == "option"]
+        names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+        flags = {name for one in options if getattr(one, "is_flag", False) for name in (*one.opts, *one.secondary_opts)}
+        return super().parse_args(ctx, with_text_last(args, names, names - flags))
+
+
+@app.command("search", cls=_TakesNegatedText)
 def search_command(
     text: Annotated[
         str,
         typer.Argument(
             metavar="TEXT",
             help='In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. '
-            "If it begins with a minus, put -- and a space before it.",
+            "In quotes if it has spaces.",
         ),
     ] = "",
     index: Index = None,

@@ -6,23 +6,17 @@ own policy forbids scripts and anything from elsewhere.
 
 from __future__ import annotations
 
-import base64
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from indexer.errors import UsageError
+from indexer.whole_file import written_whole
+from search.html import data_address, printable, rendered
 from ui.highlight import pieces
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 __all__ = [
     "MODALITY_NAMES",
@@ -49,7 +43,6 @@ MODALITY_NAMES: Mapping[str, str] = MappingProxyType(
 _IMAGE_SIGNATURES: Mapping[bytes, str] = MappingProxyType(
     {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +182,15 @@ def render_search_page(
     Raises:
         ValueError: ``query_image`` is no such picture.
     """
-    page = _template().render(
-        title=title,
-        query_text=query_text,
-        query_picture="" if query_image is None else _data_address(query_image),
-        details=details,
-        moments=moments,
-        video_count=len({moment.video_id for moment in moments}),
-    )
-    return _UNPRINTABLE.sub("", page.encode("utf-8", "replace").decode("utf-8"))
+    facts = {
+        "title": title,
+        "query_text": query_text,
+        "query_picture": "" if query_image is None else _data_address(query_image),
+        "details": details,
+        "moments": moments,
+        "video_count": len({moment.video_id for moment in moments}),
+    }
+    return printable(rendered("ui", "search.html.j2", facts))
 
 
 def write_search_page(
@@ -218,35 +211,18 @@ def write_search_page(
     page = render_search_page(title, query_text, moments, query_image=query_image, details=details)
     if not path.name or path.is_dir():
         raise UsageError(f"The page cannot be written to {path}: it is a folder.", hint="Name a file, as found.html.")
-    if path.exists() and not path.is_file():  # a device, such as /dev/stdout
-        path.write_text(page, encoding="utf-8")
-        return path
-    unfinished = path.with_name(path.name + ".tmp")
     try:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
-        unfinished.replace(path)
+        with written_whole(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise UsageError(
             f"The page cannot be written to {path}: {error.strerror}.", hint="Name a file in a folder you can write to."
         ) from error
     return path
 
 
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("ui", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("search.html.j2")
-
-
 def _data_address(image: bytes) -> str:
-    return f"data:{_image_type(image)};base64,{base64.b64encode(image).decode('ascii')}"
+    return data_address(image, _image_type(image))
 
 
 def _image_type(image: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Pictures that people search for."""
+"""Pictures that people search for: read from a file, and shown small beside what was found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from indexer.types import Image
 
-__all__ = ["read_picture"]
+__all__ = ["read_picture", "small_jpeg"]
+
+_LONGEST_SIDE, _QUALITY = 384, 80
 
 
 def read_picture(path: Path) -> Image:
@@ -32,6 +34,19 @@ def read_picture(path: Path) -> Image:
             return _as_rgb(ImageOps.exif_transpose(picture))
     except (OSError, ValueError, Pictures.DecompressionBombError) as error:
         raise QueryError(f"{path} is no picture that can be read.", hint="Give a JPEG or PNG file.") from error
+
+
+def small_jpeg(image: Image) -> bytes:
+    """A picture, uint8 ``(H, W, 3)`` RGB, as a small JPEG file to be shown on a page."""
+    from io import BytesIO
+
+    from PIL import Image as Pictures
+
+    picture = Pictures.fromarray(image)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
 
 
 def _as_rgb(picture: Picture) -> Image:

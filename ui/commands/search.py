@@ -14,7 +14,7 @@ from ui.console import answer_console, plain, print_json, side_console
 from ui.export import format_of, write_export
 from ui.highlight import excerpt, pieces
 from ui.html_page import format_span, write_search_page
-from ui.pictures import read_picture
+from ui.pictures import read_picture, small_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,29 +61,19 @@ def search_moments(context: Context, request: SearchRequest) -> None:
         StoreError: there is no index, or it cannot be read.
     """
     from indexer.errors import UsageError
-    from search.engine import SearchEngine
 
     if sum([request.html is not None, request.export is not None, request.as_json]) > 1:
         raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
     if request.export is not None:
         format_of(request.export)
-    settings = context.settings
     given = _given(context, request)
-    with SearchEngine.open(
-        context.index_folder,
-        name=settings.index.name,
-        url=settings.index.url,
-        device=settings.models.device,
-        learning=_said_if_long,
-    ) as engine:
+    with context.open_engine(_said_if_long) as engine:
         query = engine.parse(request.text).query(**given)
-        ranking = engine.search(replace(query, min_confidence=settings.search.min_confidence))
+        ranking = engine.search(replace(query, min_confidence=context.settings.search.min_confidence))
     question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
-    for modality in ranking.missing:
-        if modality in _asked_for(ranking, request):
-            _say_missing(modality)
+    _say_what_is_missing(ranking, _asked_for(ranking, request))
     if request.html is not None:
-        write_search_page(request.html, "sceneseek", question, as_cards(ranking))
+        _write_page(request.html, ranking, request.text if request.image else question)
         side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
     elif request.export is not None:
         written = write_export(request.export, ranking, question)
@@ -94,6 +84,13 @@ def search_moments(context: Context, request: SearchRequest) -> None:
         print_json(as_json(ranking, question))
     else:
         _print_answer(answer_console(), ranking, request)
+
+
+def _write_page(path: Path, ranking: Ranking, question: str) -> None:
+    """The page of a search; a picture that was searched for is on it."""
+    image = ranking.query.image
+    shown = None if image is None else small_jpeg(image)
+    write_search_page(path, "sceneseek", question, as_cards(ranking), query_image=shown)
 
 
 def print_moments(console: Console, ranking: Ranking) -> None:
@@ -186,6 +183,8 @@ def _moment_named(text: str) -> tuple[str, float]:
 
 
 def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) -> None:
+    from search.modalities import about_absent
+
     if ranking.total and not ranking.moments:
         console.print("There are no more moments.")
         return
@@ -193,6 +192,8 @@ def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) ->
         console.print("Nothing found.")
         if not ranking.unlikely:
             console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
+        if absent := about_absent(_absent(ranking)):
+            console.print(f"[dim]{absent}[/]", soft_wrap=True)
     print_moments(console, ranking)
     if ranking.has_more:
         console.print(f"[dim]More with --page {request.page + 1}.[/]")
@@ -225,15 +226,28 @@ def _about_unopened(count: int) -> str:
     return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
 
 
-def _say_missing(modality: Modality) -> None:
+def _say_what_is_missing(ranking: Ranking, asked_for: set[Modality]) -> None:
+    """What the index lacks, if it was asked for; what it has and could not be searched, in any case."""
     from search.modalities import PLAIN_NAMES, how_to_add
 
-    side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[modality]}. {how_to_add(modality)}")
+    for name in ranking.missing:
+        if name in ranking.unsearched:
+            told = f"[yellow]Not searched:[/] {PLAIN_NAMES[name]}. {plain(ranking.unsearched[name])}"
+            side_console().print(told, soft_wrap=True)
+        elif name in asked_for:
+            side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[name]}. {how_to_add(name)}")
+
+
+def _absent(ranking: Ranking) -> list[Modality]:
+    """What would have been looked at if the index had it; none where only conditions were asked for."""
+    return [name for name in ranking.missing if ranking.searched and name not in ranking.unsearched]
 
 
 def _asked_for(ranking: Ranking, request: SearchRequest) -> set[Modality]:
     """The kinds of evidence that the command or the text itself named."""
-    typed = {name for name in ranking.missing if re.search(rf"(only|weight):\S*{name}", request.text.casefold())}
+    typed = {
+        name for name in ranking.missing if re.search(rf"(only|weight):(\S|(?<=,)\s)*{name}", request.text.casefold())
+    }
     return typed | _only(request) | {_weight(text)[0] for text in request.weights}
 
 

@@ -7,14 +7,13 @@ edit_lists.py    CMX3600 EDL and OpenTimelineIO
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
-from uuid import uuid4
 
 from indexer.errors import UsageError
+from indexer.whole_file import written_whole
 
 if TYPE_CHECKING:
     from search.engine import Ranking
@@ -114,14 +113,10 @@ def write_export(path: Path, ranking: Ranking, question: str) -> Written:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    # Its own name, not one made of the path's: someone may keep a file of such a name there.
-    unfinished = path.with_name(f".{uuid4().hex}.tmp")
     try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        with written_whole(path) as unfinished:
+            unfinished.write_bytes(content)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder you can write to."
         ) from error
@@ -143,5 +138,8 @@ def _without_place(moment: Moment, has_picture: bool) -> Moment:
 def _as_page(ranking: Ranking, question: str) -> bytes:
     from ui.answers import as_cards
     from ui.html_page import render_search_page
+    from ui.pictures import small_jpeg
 
-    return render_search_page("sceneseek", question, as_cards(ranking)).encode()
+    image = ranking.query.image
+    shown = None if image is None else small_jpeg(image)
+    return render_search_page("sceneseek", question, as_cards(ranking), query_image=shown).encode()

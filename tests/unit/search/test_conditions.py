@@ -13,6 +13,7 @@ from indexer.errors import ModelError, QueryError
 from indexer.store.memory import MemoryStore
 from indexer.types import Cue, Record, Sighting
 from search.engine import SearchEngine
+from search.filters import parse_condition
 from search.query import ObjectCondition, Query
 from tests.unit.search.library import (
     OPTIONS,
@@ -227,3 +228,46 @@ def test_objects_are_counted_in_one_picture(sightings: Sequence[Sighting], least
 def test_an_object_condition_that_nothing_meets_is_refused(arguments: tuple[object, ...]) -> None:
     with pytest.raises(QueryError):
         ObjectCondition(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("condition", ["duration<abc", "cuts>x", "size=big", "cuts_per_minute < inf", "Width >= nan"])
+def test_a_number_compared_with_none_is_refused(condition: str) -> None:
+    with pytest.raises(QueryError, match="no number") as error:
+        parse_condition(condition)
+    assert error.value.hint.startswith("Write it like ")
+
+
+def test_a_yes_or_no_compared_with_something_else_is_refused() -> None:
+    for condition in ("has_audio=perhaps", "has_audio>0"):
+        with pytest.raises(QueryError, match="yes or no"):
+            parse_condition(condition)
+    assert parse_condition("has_audio!=No").value == "No"
+
+
+def kinds_of(query: str, *, grouped: bool = False) -> list[tuple[str, str, float]]:
+    store = MemoryStore()
+    for key, label in (("a", "x"), ("b", "x"), ("c", "y")):
+        texts = [record(key, "speech", start_s, start_s + 2, "well then") for start_s in (21, 3)]
+        signs = [record(key, "ocr", 12, 14, "EXIT")]
+        put(store, video(key, label=label), [*shots(key, ["a", "b", "c"]), *texts, *signs])
+    asked = replace(engine_of(store).parse(query).query(), group_by_video=grouped)
+    ranking = engine_of(store).search(asked)
+    assert ranking.searched == ()
+    return [(one.video.id, one.hits[0].modality, one.start_s) for one in ranking.moments]
+
+
+def test_kinds_of_evidence_beside_conditions_are_listed() -> None:
+    said = [(key, "speech", start_s) for key in "ab" for start_s in (3, 21)]
+    assert kinds_of("only:speech label:x") == said
+    assert kinds_of("only:speech, ocr label:y") == [("c", "speech", 3), ("c", "ocr", 12), ("c", "speech", 21)]
+    assert kinds_of("only:speech label:x", grouped=True) == [("a", "speech", 3), ("b", "speech", 3)]
+    assert kinds_of("only:speech -exit label:x") == said
+    assert kinds_of("only:speech,ocr -exit label:x") == said
+    assert kinds_of("label:y") == kinds_of("only:frames label:y") == [("c", "frames", 0)]
+    assert kinds_of("-only:frames,speech label:y") == [("c", "ocr", 12)]
+
+
+def test_kinds_of_evidence_that_are_not_there_to_list_are_named() -> None:
+    with pytest.raises(QueryError, match="no captions or sounds to list") as error:
+        kinds_of("only:captions,sounds label:x")
+    assert "--add captions" in error.value.hint

@@ -52,7 +52,22 @@ def test_what_people_type() -> None:
     assert parse_query("a date: tonight").text == "a date: tonight"
 
 
-@pytest.mark.parametrize("value", ["yesterday", "24", "2024-5", "31.5.2024", "2024-05-31T12:00", "٢٠٢٤", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "yesterday",
+        "24",
+        "2024-5",
+        "31.5.2024",
+        "2024-05-31T12:00",
+        "٢٠٢٤",
+        "",
+        "2024-13",
+        "2024-00",
+        "2023-02-29",
+        "0000",
+    ],
+)
 def test_what_is_no_date_is_refused(value: str) -> None:
     with pytest.raises(QueryError, match="no date"):
         FacetCondition("date", ">=", value)

@@ -209,3 +209,48 @@ def test_words_without_syntax_come_back_unchanged(words: list[str], between: str
 def test_what_has_no_sign_of_syntax_comes_back_unchanged(text: str) -> None:
     plain = unicodedata.normalize("NFC", text.translate(dict.fromkeys(map(ord, '-":<>=!“”„«»'))))
     assert parse(plain) == ParsedQuery(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "only"),
+    [
+        ("only:speech, ocr", "", ("speech", "ocr")),
+        ("only:speech , OCR,sounds, hello", "hello", ("speech", "ocr", "sounds")),
+        ("a sign ONLY:speech, ocr", "a sign", ("speech", "ocr")),
+        ("only:speech, music", "music", ("speech",)),
+        ("only:speech, ocrs", "ocrs", ("speech",)),
+    ],
+)
+def test_kinds_of_evidence_may_have_spaces_between_them(text: str, left: str, only: tuple[str, ...]) -> None:
+    parsed = parse(text)
+    assert parsed.only == only
+    assert parsed.text == left
+
+
+def test_several_kinds_may_be_left_out_at_once() -> None:
+    assert parse("-only:speech, ocr hello").weights == {"speech": 0.0, "ocr": 0.0}
+    assert parse("hello -only:speech,").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cuts>x", "cuts>10"),
+        ("-loudness<quiet", "loudness>-20"),
+        ("cuts_per_minute<=few", "cuts_per_minute>5"),
+        ("duration<abc", "duration<60"),
+        ("date>=2024-13", "date>=2024-05"),
+        ("date:2023-02-29", "date>=2024-05"),
+        ("has_audio:maybe", "has_audio=yes"),
+        ("has_audio>no", "has_audio=yes"),
+    ],
+)
+def test_a_comparison_that_nothing_could_meet_is_refused(text: str, says: str) -> None:
+    with pytest.raises(QueryError, match=r"no number|no date|yes or no") as error:
+        parse(f"{text} beach")
+    assert says in error.value.hint
+
+
+def test_numbers_may_be_negative_and_own_facts_texts() -> None:
+    assert parse("loudness<-20.5").filters.facets == (FacetCondition("loudness", "<", "-20.5"),)
+    assert parse("loudness:quiet").filters.facets == (FacetCondition("loudness", "=", "quiet"),)

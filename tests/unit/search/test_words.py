@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indexer.store.memory import MemoryStore
 from indexer.types import Cue
@@ -53,6 +55,20 @@ def test_a_single_common_word_does_not_pass_a_good_picture() -> None:
     ranking = engine_of(store).search("a man", top_k=50)
     assert ranking.moments[0].video.id == "beach"
     assert ranking.moments[1].score < 0.5 * ranking.moments[0].score
+
+
+@given(st.data())
+def test_a_phrase_among_what_holds_a_rare_word_of_it_is_the_phrase_looked_up(data: st.DataObject) -> None:
+    words = st.sampled_from(["sea", "Sea-", "horse", "überaus", "o'clock", "the", "海", "1st", "sehr", "ars"])
+    texts = st.lists(words, max_size=5).map(" ".join)
+    store = MemoryStore()
+    spoken = [record("v", "speech", 2 * n, 2 * n + 1, text) for n, text in enumerate(data.draw(st.lists(texts)))]
+    put(store, video("v"), [*spoken, record("v", "ocr", 0, 1, "no word")])
+    query = data.draw(texts.filter(str.strip))
+    among = found(engine_of(store).search(query))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.lookup.FEW", -1)
+        assert found(engine_of(store).search(query)) == among
 
 
 def test_a_phrase_of_grammar_words_is_found_as_a_phrase(store: MemoryStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,16 @@ def test_when_nothing_is_found_the_nearest_are_told_on_any_page(capsys: pytest.C
         out = told(capsys, "grey owl", page, 1.0)
         assert out.startswith("Nothing found.\n")
         assert "The nearest 2 moments are unlikely to be it" in out
+
+
+def test_nothing_found_names_what_the_index_has_nothing_of(capsys: pytest.CaptureFixture[str]) -> None:
+    for text, is_told in (("grey owl", True), ("label:nowhere", False)):
+        engine = engine_of(store_of_owls())[0]
+        asked = replace(engine.parse(text).query(weights={"frames": 1, "ocr": 1, "sounds": 1}), min_confidence=1.0)
+        _print_answer(answer_console(), engine.search(asked), SearchRequest(text))
+        out = capsys.readouterr().out
+        assert out.startswith("Nothing found.\n")
+        assert ("This library has no text in the picture or sounds, so nothing" in out) == is_told
 
 
 def test_learning_is_said_once_it_takes_long(
