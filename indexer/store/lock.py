@@ -8,7 +8,10 @@ from pathlib import Path
 
 from indexer.errors import IndexBusyError, UsageError
 
-__all__ = ["writing"]
+__all__ = ["is_being_written", "writing"]
+
+_PATIENCE_S = 0.2
+"""Whoever asks ``is_being_written`` is soon gone; a writer stays."""
 
 
 @contextmanager
@@ -17,11 +20,11 @@ def writing(index: Path) -> Iterator[None]:
 
     Raises:
         UsageError: the folder cannot be written.
-        IndexBusyError: another process holds it; known at once, without waiting.
+        IndexBusyError: another process holds it; known at once, without waiting for its end.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(index / "writing.lock", timeout=0)
+    lock = FileLock(_file(index), timeout=_PATIENCE_S)
     try:
         index.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -38,3 +41,25 @@ def writing(index: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_being_written(index: Path) -> bool:
+    """Whether anybody holds the right to write the index in this folder; nothing is created in order to know it.
+
+    Where this process may not ask, as with a folder that is only to be read, nobody is known to hold it.
+    """
+    from filelock import FileLock, Timeout
+
+    if not _file(index).exists():
+        return False
+    try:
+        with FileLock(_file(index), timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def _file(index: Path) -> Path:
+    return index / "writing.lock"

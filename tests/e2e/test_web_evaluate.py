@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import uvicorn
 
 from indexer.errors import IndexBusyError
+from tests.e2e.axe import faults, needs_axe
 from tests.e2e.conftest import Demo
 from ui.context import Context
 from ui.web.app import build_app
@@ -165,3 +166,19 @@ def test_actions_show_their_tables_pictures_and_page(tab: Page) -> None:
     assert report.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") != "32px", "its styles apply"
     assert complaints == []
     report.close()
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_fault_in_what_the_others_left(
+    served: Served, chromium: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page.goto(served.address)
+    page.get_by_role("tab", name="Evaluate").click()
+    for kind in ("self-test", "retrieval", "actions"):
+        if served.evaluations.finished(kind):
+            page.locator(f"#evaluate-{kind} .ev-headline").wait_for(timeout=1000 * PATIENCE_S)
+    assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")
+    assert faults(page) == []
+    page.close()

@@ -16,11 +16,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from indexer.media.write import ClipOptions, write_clip
+from indexer.store.lock import writing
 from ui.sample_clips import DEMO_ANSWERS
 
-from .conftest import Run, Served, serving
+from .axe import AXE, faults, needs_axe
+from .conftest import Run, Served, run_here, serving
 
-AXE = Path(__file__).resolve().parents[2] / ".venv" / "axe-core" / "node_modules" / "axe-core" / "axe.min.js"
 # What a browser says of itself, and what Gradio says of its event stream when a page is left.
 HARMLESS = re.compile(r"Autofocus processing was blocked|signal is aborted|Connection errored out")
 Open = Callable[..., Page]
@@ -139,6 +140,22 @@ def test_a_video_no_browser_plays_is_converted(opened, demo):
     assert "/stream.mp4?start=" in shown["src"]
     offset_s = float(parse_qs(urlsplit(shown["src"]).query)["start"][0])
     assert abs(offset_s - float(card.get_attribute("data-time"))) < 0.01
+
+
+def test_the_player_waits_where_there_is_no_room(chromium, served):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{served.address}/?q=earth+at+night&folder=space&unlikely=1")
+    full = {"status": 503, "headers": {"retry-after": "1"}, "json": {"detail": "Too many videos are being converted."}}
+    page.route("**/stream.mp4*", lambda route: route.fulfill(**full))
+    page.locator(".ss-card").first.click(timeout=60_000)
+    expect(page.locator(".ss-trouble")).to_have_text(
+        "Too many videos are being converted. This one begins as soon as there is room.", timeout=20_000
+    )
+    page.unroute("**/stream.mp4*")
+    wait_until_playing(page)
+    expect(page.locator(".ss-trouble")).to_be_hidden()
+    context.close()
 
 
 def test_back_returns_and_links_can_be_shared(opened):
@@ -277,10 +294,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(opened, dark):
     assert page.evaluate("() => document.body.classList.contains('dark')") is dark
 
 
+@needs_axe
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_serious_accessibility_fault(opened, dark):
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed (npm)")
     page = opened("?q=valley&unlikely=1", dark=dark)
     page.locator(".ss-card").first.click()
     wait_until_playing(page)
@@ -293,63 +309,80 @@ def test_no_serious_accessibility_fault(opened, dark):
     assert faults(page) == []
 
 
-def faults(page: Page) -> list[str]:
-    """Serious faults that axe finds in what is shown, as rule and place."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run(document, { resultTypes: ['violations'] })).violations")
-    return [
-        f"{rule['id']}: {node['html'][:150]} {node.get('failureSummary', '')[:200]}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
+EVIL = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} {% raw %}"
+EVIL_FILE = "a$(alert){{7*7}}.mp4"
+LOGIN = {"username": "ann", "password": "secret word"}
 
 
-def test_names_and_texts_are_shown_and_never_run(chromium, tmp_path, run):
-    """A file name and a title that try to be markup, a template or a script."""
-    evil = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} {% raw %}"
-    library = tmp_path / "library"
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory) -> Iterator[Served]:
+    """Behind a login, a library whose file names and titles try to be markup, a template or a script."""
+    folder = tmp_path_factory.mktemp("guarded")
+    library, index = folder / "library", folder / "index"
     library.mkdir()
     picture = np.full((48, 64, 3), 90, np.uint8)
-    write_clip(library / "a$(alert){{7*7}}.mp4", [picture] * 25, options=ClipOptions(title=evil))
-    (library / "a$(alert){{7*7}}.srt").write_text("1\n00:00:00,000 --> 00:00:00,900\nhello valley\n")
-    index = tmp_path / "index"
-    assert run("index", library, "--index", index, "--profile", "embedded").returncode == 0
-    with serving(index, tmp_path) as served_here:
-        context = chromium.new_context()
-        page = context.new_page()
-        dialogs: list[str] = []
-        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        page.goto(f"{served_here.address}/?q=hello+valley&unlikely=1")
-        card = page.locator(".ss-card").first
-        expect(card.locator("h3")).to_have_text(evil, timeout=60_000)
-        expect(card.locator("blockquote").first).to_contain_text("hello valley")
-        card.click()
-        wait_until_playing(page)
-        page.get_by_role("tab", name="Library").click()
-        time.sleep(1.5)
-        context.close()
+    write_clip(library / EVIL_FILE, [picture] * 25, options=ClipOptions(title=EVIL))
+    (library / EVIL_FILE).with_suffix(".srt").write_text("1\n00:00:00,000 --> 00:00:00,900\nhello valley\n")
+    indexed = run_here(["index", library, "--index", index, "--profile", "embedded"], folder)
+    assert indexed.returncode == 0, indexed.stderr
+    with serving(index, folder, "--auth", "ann:secret word") as page:
+        yield page
+
+
+def test_names_and_texts_are_shown_and_never_run(chromium, guarded):
+    context = chromium.new_context(http_credentials=LOGIN)
+    page = context.new_page()
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.goto(f"{guarded.address}/?q=hello+valley&unlikely=1")
+    card = page.locator(".ss-card").first
+    expect(card.locator("h3")).to_have_text(EVIL, timeout=60_000)
+    expect(card.locator("blockquote").first).to_contain_text("hello valley")
+    card.click()
+    wait_until_playing(page)
+    page.get_by_role("tab", name="Library").click()
+    expect(page.get_by_role("table", name="Videos in the index")).to_contain_text(EVIL)
+    time.sleep(0.5)
+    context.close()
     assert dialogs == []
 
 
-def test_without_an_index_the_page_says_what_to_do(chromium, tmp_path):
-    with serving(tmp_path / "none", tmp_path) as served_here:
+def test_without_an_index_the_page_says_what_to_do_and_follows_what_is_built(chromium, tmp_path, demo):
+    index = tmp_path / "none"
+    (tmp_path / "config.toml").write_text('[models]\nspeech = "off"\nocr = "off"\n')
+    with serving(index, tmp_path) as served_here:
         context = chromium.new_context()
         page = context.new_page()
         page.goto(served_here.address)
         expect(page.get_by_role("heading", name="Your library is empty so far")).to_be_visible(timeout=60_000)
+        box = page.get_by_role("textbox", name="What do you remember?")
+        box.fill("typed meanwhile")
         page.get_by_role("button", name="Open Library").click()
         expect(page.get_by_role("tab", name="Library")).to_have_attribute("aria-selected", "true")
+        page.get_by_label("Add a folder").fill(str(demo.library / "animals"))
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_role("progressbar", name="Progress of the job")).to_be_visible()
+        page.get_by_role("tab", name="Search").click()
+        expect(page.get_by_role("heading", name="Your library is being built")).to_be_visible()
+        expect(page.get_by_role("progressbar", name="How far the library is")).to_be_visible()
+        if AXE.is_file():
+            assert faults(page) == []
+        expect(page.get_by_role("heading", name="What do you remember?")).to_be_visible(timeout=120_000)
+        expect(box).to_have_value("typed meanwhile")
+        line = page.locator(".ss-news")
+        expect(line).to_be_hidden(timeout=120_000)
+        with writing(index):
+            page.get_by_role("tab", name="Search").click()
+            expect(line).to_have_text(re.compile("^Another program is writing the library"), timeout=20_000)
         context.close()
 
 
-def test_a_login_is_asked_for(chromium, tmp_path, demo):
-    with serving(demo.index, tmp_path, "--auth", "ann:secret word") as served_here:
-        for path in ("/", "/config", "/media/0/info", "/moments/0?q=a", "/gradio_api/mcp/"):
-            assert httpx.get(served_here.address + path).status_code == 401
-        allowed = chromium.new_context(http_credentials={"username": "ann", "password": "secret word"})
-        page = allowed.new_page()
-        page.goto(served_here.address)
-        expect(page.get_by_role("heading", name="What do you remember?")).to_be_visible(timeout=60_000)
-        assert page.request.get(f"{served_here.address}/media/0/info").status == 404
-        allowed.close()
+def test_a_login_is_asked_for(chromium, guarded):
+    for path in ("/", "/config", "/media/0/info", "/moments/0?q=a", "/gradio_api/mcp/"):
+        assert httpx.get(guarded.address + path).status_code == 401
+    allowed = chromium.new_context(http_credentials=LOGIN)
+    page = allowed.new_page()
+    page.goto(guarded.address)
+    expect(page.get_by_role("heading", name="What do you remember?")).to_be_visible(timeout=60_000)
+    assert page.request.get(f"{guarded.address}/media/0/info").status == 404
+    allowed.close()

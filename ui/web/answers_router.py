@@ -1,4 +1,4 @@
-"""What the page's script and links ask for besides Gradio: the time line of a video, and an answer as a file."""
+"""What the page's script and links ask for besides Gradio: a video's time line, news, and an answer as a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 
 from indexer.errors import SceneseekError
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
@@ -16,7 +17,7 @@ __all__ = ["answers_router"]
 
 
 def answers_router(page: SearchPage) -> APIRouter:
-    """The routes ``/moments/VIDEO?FORM`` and ``/export/FORMAT?FORM``.
+    """The routes ``/moments/VIDEO?FORM``, ``/news`` and ``/export/FORMAT?FORM``.
 
     Args:
         page: What answers.
@@ -34,6 +35,11 @@ def answers_router(page: SearchPage) -> APIRouter:
         except SceneseekError as error:
             raise _refused(page, error) from error
         return {"moments": [asdict(mark) for mark in found]}
+
+    @router.get("/news")
+    def news() -> JSONResponse:
+        """What the library is like, and what is being done to it."""
+        return JSONResponse(page.news(), headers={"Cache-Control": "no-store"})
 
     @router.get("/export/{form}")
     def export(form: str, request: Request) -> Response:

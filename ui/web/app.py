@@ -15,6 +15,7 @@ from ui.web.endpoints import Endpoints, add_endpoints, guard_files
 from ui.web.evaluate_jobs import Evaluations
 from ui.web.evaluate_router import evaluation_router
 from ui.web.evaluate_tab import evaluate_tab
+from ui.web.growing import Growing
 from ui.web.jobs import Jobs
 from ui.web.library import Library
 from ui.web.library_tab import library_tab
@@ -81,7 +82,7 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
     """
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_router(library))
-    page = SearchPage(library, shows_paths=is_local)
+    page = SearchPage(library, shows_paths=is_local, growing=Growing(jobs, library.folder))
     app.include_router(answers_router(page))
     app.include_router(evaluation_router(evaluations))
     app.mount("/page", StaticFiles(directory=STATIC), name="page")

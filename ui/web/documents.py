@@ -52,6 +52,8 @@ class Documents:
             root: The page's address, without a slash at its end.
         """
         document = as_json(ranking, question)
+        if not self._shows_paths:
+            document["unsearched"] = dict.fromkeys(ranking.unsearched, "It cannot be searched now.")
         for told, moment in zip(document["moments"], ranking.moments, strict=True):
             del told["path"]
             told.update(self._place(moment.video.path), **_addresses(moment.video, root, form, moment.time_s))

@@ -19,7 +19,7 @@ from ui.web.access import refuse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["CloseDoors", "LimitUploads"]
+__all__ = ["CloseDoors", "LimitUploads", "visitor_at"]
 
 _UPLOAD = "/gradio_api/upload"
 # A list of every inner address, and a way to have recordings converted: there is no use for either here.
@@ -78,7 +78,7 @@ class LimitUploads:
         if scope["type"] != "http" or scope["method"] != "POST" or _path(scope) != _UPLOAD:
             await self._app(scope, receive, send)
             return
-        size, address = _length(scope), _network((scope.get("client") or ("unknown",))[0])
+        size, address = _length(scope), visitor_at(scope.get("client"))
         if size is None:
             await refuse(scope, send, 411, "An upload has to say how large it is.")
         elif size > self._largest:
@@ -129,8 +129,12 @@ def _length(scope: Scope) -> int | None:
     return int(text)
 
 
-def _network(address: str) -> str:
-    """The address; of an IPv6 address the half that names a home, as everyone in it has millions of the other."""
+def visitor_at(client: tuple[str, int] | None) -> str:
+    """Who asks, by the address a request comes from.
+
+    Of an IPv6 address the half that names a home: everyone in it has millions of the other.
+    """
+    address = client[0] if client else "unknown"
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

@@ -194,7 +194,7 @@ class Endpoints:
         number = whole_of("page", page, 1, _DEEPEST)
         catalogue = self._catalogue()
         folders = (text_of("folder", folder),) if folder else ()
-        accepted = catalogue.accepted(Filters(labels_of(label), folders))
+        accepted = catalogue.accepted(Filters(labels_of(label), folders, within=self._within(catalogue)))
         wanted = text_of("text", text).casefold()
         videos = [
             video for key in accepted if wanted in self._documents.name(video := catalogue.videos[key]).casefold()
@@ -300,8 +300,20 @@ class Endpoints:
         settings = self._library.context.settings.search
         least = settings.min_confidence if min_confidence is None else share_of("min_confidence", min_confidence)
         engine = self._library.engine()
-        query = form.query(engine.parse, weights_of(settings.weights), min_confidence=least, image=image)
+        query = form.query(
+            engine.parse,
+            weights_of(settings.weights),
+            min_confidence=least,
+            image=image,
+            within=self._within(engine.catalogue()),
+        )
         return engine.search(replace(query, top_k=count, offset=offset))
+
+    def _within(self, catalogue: Catalogue) -> tuple[Path, ...] | None:
+        """The indexed folders, where whoever asks may know no more of a path than lies in them."""
+        if self._shows_paths:
+            return None
+        return catalogue.manifest.roots if catalogue.manifest is not None else ()
 
     def _catalogue(self) -> Catalogue:
         return self._library.engine().catalogue()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.errors import IndexBusyError, QueryError, SceneseekError, UsageError
 from ui.web.evaluate_view import render_actions, render_retrieval, render_self_test
-from ui.web.jobs import JobState
+from ui.web.job_status import CLOSED, EARLIEST_GUESS_S, JobState, JobStatus
 from ui.web.library import Library
 
 if TYPE_CHECKING:
@@ -41,14 +41,12 @@ LARGEST_CAPTIONS = 10_000_000
 """In bytes; the captions of the field's largest test sets are smaller."""
 
 _DEPTH = 100
-_EARLIEST_GUESS_S = 2.0
 # From where to where the bar goes in each step; a kind without any has one step.
 _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
     "self-test": {"choosing queries": (0.0, 0.1), "searching": (0.1, 1.0)},
     "retrieval": {},
     "actions": {"class texts": (0.0, 0.5), "videos": (0.5, 1.0)},
 }
-_CLOSED = "The page is being closed."
 _STOPPED = "What was found so far is kept: start it again, and it goes on from there."
 _UNFORESEEN = "The terminal of the server says more."
 
@@ -57,41 +55,22 @@ _Work: TypeAlias = "Callable[[int, ReportProgress], _Rendered]"
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationProgress:
-    """How far an evaluation of one kind is, or how the last one ended.
+class EvaluationProgress(JobStatus):
+    """How far an evaluation of one kind is, or how the last one ended: what every ``JobStatus`` tells, and its step.
+
+    Its number counts the evaluations of all kinds, and the time left is known in the last step only.
 
     Args:
         kind: What kind it is of.
-        state: ``idle`` as long as there was none; ``stopping`` until a cancelled one has ended as ``stopped``.
-        number: Counts the evaluations of all kinds from 1; 0 while idle.
-        what: What it does, in words for a person.
         step: What is going on, as ``search.evaluate`` calls it; empty until there is something to count.
         done: How much of the step is done.
         total: How much there is; 0 until that is known.
-        elapsed_s: Seconds since it began.
-        eta_s: Seconds left at the pace of this step, if it is the last one; None until there is something to say.
-        message: Why it failed, or what came of one that was stopped.
-        hint: What to do about it.
-        ended_at: When it ended, in seconds since 1970; 0 before.
     """
 
-    kind: EvaluationKind
-    state: JobState = "idle"
-    number: int = 0
-    what: str = ""
+    kind: EvaluationKind = field(kw_only=True)
     step: str = ""
     done: int = 0
     total: int = 0
-    elapsed_s: float = 0.0
-    eta_s: float | None = None
-    message: str = ""
-    hint: str = ""
-    ended_at: float = 0.0
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it goes on."""
-        return self.state in ("running", "stopping")
 
     @property
     def is_ready(self) -> bool:
@@ -99,10 +78,7 @@ class EvaluationProgress:
         return self.total > 0
 
     @property
-    def share(self) -> float:
-        """How much is done, in [0, 1]; every step has its part of it."""
-        if self.state == "done":
-            return 1.0
+    def _share_so_far(self) -> float:
         begin, end = self._span
         return begin + (end - begin) * min(1.0, self.done / self.total) if self.total else begin
 
@@ -196,7 +172,7 @@ class Evaluations:
     def progress(self, kind: EvaluationKind) -> EvaluationProgress:
         """How far the evaluation of this kind is now, or how the last one ended."""
         with self._lock:
-            progress, running = self._progress.get(kind, EvaluationProgress(kind)), self._running
+            progress, running = self._progress.get(kind, EvaluationProgress(kind=kind)), self._running
         return running.timed(progress) if running is not None and running.kind == kind else progress
 
     @property
@@ -244,7 +220,7 @@ class Evaluations:
                 raise _busy()
             self._count += 1
             self._running = _Running(kind)
-            self._progress[kind] = EvaluationProgress(kind, "running", self._count, what)
+            self._progress[kind] = EvaluationProgress("running", self._count, what, kind=kind)
             self._finished.pop(kind, None)
             self._running.thread = Thread(
                 target=self._follow, args=(self._running, self._count, work), name="evaluation", daemon=True
@@ -254,7 +230,7 @@ class Evaluations:
     def _check_free(self) -> None:
         with self._lock:
             if self._closed:
-                raise UsageError(_CLOSED)
+                raise UsageError(CLOSED)
             if self._running is not None:
                 raise _busy()
 
@@ -341,7 +317,7 @@ class _Running:
         """The progress with the times of this instant."""
         now = time.monotonic()
         in_step_s, timed = now - self._step_began, replace(progress, elapsed_s=now - self._began)
-        if progress.done == 0 or not progress.is_last_step or in_step_s < _EARLIEST_GUESS_S:
+        if progress.done == 0 or not progress.is_last_step or in_step_s < EARLIEST_GUESS_S:
             return timed
         return replace(timed, eta_s=in_step_s * (progress.total - progress.done) / progress.done)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import gradio as gr
 
@@ -18,10 +18,10 @@ from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
 from ui.web.evaluate_jobs import CAPTION_SUFFIXES, KINDS, EvaluationKind, EvaluationProgress, Evaluations
 from ui.web.evaluate_view import render_progress
 from ui.web.library_view import render_message
+from ui.web.painting import BUSY_S, Fresh, Updates, cancel_button, timer
 
 __all__ = ["evaluate_tab"]
 
-_BUSY_S, _IDLE_S = 1.0, 5.0
 _NAMES_OF_LISTS: Mapping[str, str] = {"kinetics50": "49 actions of Kinetics-700", "ucf101": "UCF101's 101 actions"}
 _NAMES_OF_TEMPLATES: Mapping[str, str] = {
     "clip": "28 English sentences, their mean (CLIP)",
@@ -33,8 +33,6 @@ _POOLINGS = (
     ("The frame that fits best", "max"),
     ("Fitting frames count more", "query"),
 )
-
-_Updates: TypeAlias = list[Any]
 
 
 def evaluate_tab(evaluations: Evaluations) -> None:
@@ -74,7 +72,7 @@ class _EvaluateTab:
             self._add_retrieval()
             self._add_actions()
             self._seen = gr.State({})
-            self._timer = gr.Timer(_BUSY_S)
+            self._timer = gr.Timer(BUSY_S)
         self._answer()
 
     def _add_self_test(self) -> None:
@@ -150,7 +148,7 @@ class _EvaluateTab:
         self._act("retrieval", self._captions.upload, evaluations.start_retrieval, [self._captions])
         self._act("actions", self._sections["actions"].start.click, evaluations.start_actions, choices)
 
-    def _on(self, trigger: Callable[..., Any], paint: Callable[[dict[str, Any]], _Updates]) -> None:
+    def _on(self, trigger: Callable[..., Any], paint: Callable[[dict[str, Any]], Updates]) -> None:
         trigger(
             paint,
             inputs=[self._seen],
@@ -186,24 +184,23 @@ class _EvaluateTab:
             )
             self._on(done.then, self._paint)
 
-    def _paint(self, seen: dict[str, Any]) -> _Updates:
+    def _paint(self, seen: dict[str, Any]) -> Updates:
         """Everything that has changed since this browser was last shown it."""
-        running, now = self._evaluations.running, dict(seen)
-        timer = _unless_seen(now, "timer", running is not None, lambda: [_timer(is_busy=running is not None)], 1)
-        shown = [update for kind in KINDS for update in self._painted(kind, running, now)]
-        return [now, *timer, *shown]
+        running, fresh = self._evaluations.running, Fresh(seen)
+        is_busy = running is not None
+        clock = fresh.of("timer", is_busy, lambda: [timer(is_busy=is_busy)], 1)
+        shown = [update for kind in KINDS for update in self._painted(kind, running, fresh)]
+        return [fresh.seen, *clock, *shown]
 
-    def _painted(self, kind: EvaluationKind, running: EvaluationKind | None, seen: dict[str, Any]) -> _Updates:
+    def _painted(self, kind: EvaluationKind, running: EvaluationKind | None, fresh: Fresh) -> Updates:
         progress, finished = self._evaluations.progress(kind), self._evaluations.finished(kind)
         is_waiting = running is not None and running != kind
         bar_key = progress if progress.is_active else (progress.number, progress.state, is_waiting)
         number = finished.number if finished else 0
         return [
-            *_unless_seen(seen, f"{kind} bar", bar_key, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
-            *_unless_seen(
-                seen, f"{kind} buttons", (progress.state, running is not None), lambda: _buttons(progress, running), 2
-            ),
-            *_unless_seen(seen, f"{kind} report", number, lambda: [finished.html if finished else ""], 1),
+            *fresh.of(f"{kind} bar", bar_key, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
+            *fresh.of(f"{kind} buttons", (progress.state, running is not None), lambda: _buttons(progress, running), 2),
+            *fresh.of(f"{kind} report", number, lambda: [finished.html if finished else ""], 1),
         ]
 
 
@@ -241,24 +238,6 @@ def _attempt(action: Callable[..., None]) -> Callable[..., str]:
     return attempted
 
 
-def _unless_seen(seen: dict[str, Any], name: str, key: object, make: Callable[[], _Updates], count: int) -> _Updates:
-    """The ``count`` updates of a part of the page, made only if its key is new to this browser."""
-    if seen.get(name) == repr(key):
-        return [gr.skip()] * count
-    seen[name] = repr(key)
-    return make()
-
-
-def _timer(*, is_busy: bool) -> gr.Timer:
-    return gr.Timer(_BUSY_S if is_busy else _IDLE_S)
-
-
-def _buttons(progress: EvaluationProgress, running: EvaluationKind | None) -> _Updates:
+def _buttons(progress: EvaluationProgress, running: EvaluationKind | None) -> Updates:
     """Cancel, which is there as long as this evaluation goes on, and start, which waits for any to end."""
-    is_stopping = progress.state == "stopping"
-    cancel = gr.update(
-        visible=progress.is_active,
-        interactive=not is_stopping,
-        value="Stopping…" if is_stopping else "Cancel",
-    )
-    return [cancel, gr.update(interactive=running is None)]
+    return [cancel_button(progress), gr.update(interactive=running is None)]

@@ -5,19 +5,18 @@ Labels, queries and names come from files that nobody vouches for; the templates
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
+from search.evaluate.metrics import RANK_METRICS
+from search.html import printable, rendered
 from search.modalities import PLAIN_NAMES
+from ui.web.job_status import job_facts
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from search.evaluate.actions import ActionEvaluation
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
@@ -28,9 +27,6 @@ __all__ = ["metric_meaning", "render_actions", "render_progress", "render_retrie
 
 _MOST_ROWS = 50
 _MOST_CLASSES = 200
-_FEW_VIDEOS = _FEW_QUERIES = 10
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_RANKS = ("MdR", "MnR")
 # What most people want to know; the rest is folded.
 _TELLING = ("hit@1", "hit@5", "hit@10", "MRR", "MdR", "R@1 IoU=0.5", "R@5 IoU=0.5", "R@10 IoU=0.5")
 _UNITS = {"choosing queries": "queries", "searching": "searches", "class texts": "names of classes", "videos": "videos"}
@@ -114,12 +110,8 @@ def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -
         is_waiting: Whether an evaluation of another kind goes on, which has to end first.
     """
     facts = {
-        "job": progress,
-        "percent": int(100 * progress.share),
+        **job_facts(progress),
         "phase": _phase(progress),
-        "left": f"about {_span(progress.eta_s)} left" if progress.eta_s is not None else "",
-        "elapsed": _span(progress.elapsed_s),
-        "ended": datetime.fromtimestamp(progress.ended_at).astimezone().strftime("%H:%M") if progress.ended_at else "",
         "is_waiting": is_waiting,
     }
     return _render("evaluate_job.html.j2", facts).strip()
@@ -140,8 +132,8 @@ def render_self_test(report: SelfTestReport, number: int) -> str:
         "videos_asked": report.videos_asked,
         "tables": _self_test_tables(first, ""),
         "by_source": [_self_test_tables(row, f", from {_source(row)}") for row in by_source],
-        "is_of_few_videos": report.videos_asked < min(_FEW_VIDEOS, report.videos),
-        "few": [_source(row) for row in by_source if row.queries < _FEW_QUERIES],
+        "is_of_few_videos": report.videos_asked < min(FEW_VIDEOS, report.videos),
+        "few": [_source(row) for row in by_source if row.queries < FEW_QUERIES],
         "left_out": [(PLAIN_NAMES[one.source], one.reason) for one in report.left_out],
         "files": _files("self-test", report.files, number),
     }
@@ -242,7 +234,7 @@ def _self_test_tables(row: SelfTestRow, ending: str) -> list[_Table]:
     tables = [_table("video", ending, without.by_video, chance.by_video, _values(upper.by_video))]
     if without.by_moment:
         tables.append(_table("moment", ending, without.by_moment, chance.by_moment, _values(upper.by_moment)))
-    return [_without_intervals(each) if each.queries < _FEW_QUERIES else each for each in tables]
+    return [_without_intervals(each) if each.queries < FEW_QUERIES else each for each in tables]
 
 
 def _without_intervals(table: _Table) -> _Table:
@@ -284,7 +276,7 @@ def _table(
 def _figure(metric: MetricValue, of: str, chance: float | None, upper: float | None) -> _Figure:
     name, interval = metric.name, metric.interval
     low, high = (_written(name, value) for value in (interval.low, interval.high))
-    is_share = name not in _RANKS
+    is_share = name not in RANK_METRICS
     return _Figure(
         name=name,
         meaning=metric_meaning(name, of),
@@ -307,7 +299,7 @@ def _track(metric: MetricValue, chance: float | None) -> _Track:
 
 
 def _written(name: str, value: float) -> str:
-    return f"{value:.1f}" if name in _RANKS else f"{value:.3f}"
+    return f"{value:.1f}" if name in RANK_METRICS else f"{value:.3f}"
 
 
 def _rows(what: str, one: str, many: str, rows: Sequence[SkippedRow]) -> tuple[str, list[tuple[str, str]], int] | None:
@@ -345,22 +337,5 @@ def _phase(progress: EvaluationProgress) -> str:
     return f"{_STEPS.get(progress.step, progress.step)}: {progress.done:,} of {progress.total:,} {unit}".strip()
 
 
-def _span(seconds: float) -> str:
-    """A length of time in the coarsest words that serve."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
 def _render(name: str, facts: Mapping[str, Any]) -> str:
-    page = _templates().get_template(name).render(facts)
-    return _UNPRINTABLE.sub("�", page.encode("utf-8", "replace").decode("utf-8"))
-
-
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("ui.web", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return printable(rendered("ui.web", name, facts), instead="�")

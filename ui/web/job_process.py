@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from indexer.errors import SceneseekError
+from ui.context import Context
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -179,14 +180,11 @@ class RemoveTask:
 
     def run(self, teller: Teller) -> Finished:
         """See ``Task``."""
-        from indexer.store import open_store
         from indexer.store.lock import writing
-        from indexer.thumbnails import ThumbnailFolder
 
-        index = self.loaded.settings.index
-        folder = Path(index.path)
-        with closing(open_store(folder, name=index.name, url=index.url)) as store, writing(folder):
-            removal = _Removal(store, ThumbnailFolder(folder, index.name), teller)
+        context = Context(self.loaded)
+        with closing(context.open_store()) as store, writing(context.index_folder):
+            removal = _Removal(store, context.thumbnails(), teller)
             if self.root is None:
                 return Finished(None, removal.of_videos(self.video_ids))
             return Finished(None, removal.of_root(self.root))

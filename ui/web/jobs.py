@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 from indexer.errors import IndexBusyError, UsageError
@@ -30,6 +30,7 @@ from ui.web.job_process import (
     Told,
     perform,
 )
+from ui.web.job_status import CLOSED, EARLIEST_GUESS_S, JobStatus
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -39,15 +40,11 @@ if TYPE_CHECKING:
     from indexer.pipeline import IndexReport, Progress
     from indexer.run import RunOptions
 
-__all__ = ["JobProgress", "JobState", "Jobs"]
+__all__ = ["JobProgress", "Jobs"]
 
 _Hear: TypeAlias = Callable[[Message], None]
-JobState: TypeAlias = Literal["idle", "running", "stopping", "done", "stopped", "failed"]
 
 _LISTENING_S = 0.2
-# So early a guess of the speed is worth nothing.
-_EARLIEST_GUESS_S = 2.0
-_CLOSED = "The page is being closed."
 _STOPPED = "Nothing is lost: what was finished is kept, and the next run goes on from there."
 _AFTER_A_CRASH = "Nothing finished is lost. Start again: the next run goes on from there."
 _NOT_FROM_HERE = "That may not be indexed from this page."
@@ -55,13 +52,10 @@ _WHOLE_PATH = "Type the whole path, such as /home/me/Videos or ~/Videos."
 
 
 @dataclass(frozen=True, slots=True)
-class JobProgress:
-    """How far the job is, or how the last one ended.
+class JobProgress(JobStatus):
+    """How far the job is, or how the last one ended: what every ``JobStatus`` tells, and its videos.
 
     Args:
-        state: ``idle`` as long as there was no job; ``stopping`` until a cancelled job has ended as ``stopped``.
-        number: Counts the jobs from 1; 0 while idle.
-        what: What the job does, in words for a person.
         videos_done: How many files have been dealt with.
         videos_total: How many there are to deal with; 0 until that is known.
         bytes_done: The size of those, and the part of the current one that has been read.
@@ -69,20 +63,12 @@ class JobProgress:
         media_s: Seconds of video indexed.
         failed: How many files have failed.
         current: The file being read.
-        elapsed_s: Seconds since the job began.
         speed: Seconds of video indexed in a second; None until there is something to say.
-        eta_s: Seconds left at the pace so far; None until there is something to say.
         notes: What is worth knowing about the job, in sentences.
         report: What a finished indexing job did.
         removed: How many videos a finished removal took out.
-        message: Why a job failed, or what came of one that was stopped.
-        hint: What to do about it.
-        ended_at: When the job ended, in seconds since 1970; 0 before.
     """
 
-    state: JobState = "idle"
-    number: int = 0
-    what: str = ""
     videos_done: int = 0
     videos_total: int = 0
     bytes_done: int = 0
@@ -90,20 +76,10 @@ class JobProgress:
     media_s: float = 0.0
     failed: int = 0
     current: Path | None = None
-    elapsed_s: float = 0.0
     speed: float | None = None
-    eta_s: float | None = None
     notes: tuple[str, ...] = ()
     report: IndexReport | None = None
     removed: int = 0
-    message: str = ""
-    hint: str = ""
-    ended_at: float = 0.0
-
-    @property
-    def is_active(self) -> bool:
-        """Whether the job goes on."""
-        return self.state in ("running", "stopping")
 
     @property
     def is_ready(self) -> bool:
@@ -111,10 +87,7 @@ class JobProgress:
         return self.videos_total > 0
 
     @property
-    def share(self) -> float:
-        """How much is done, in [0, 1]."""
-        if self.state == "done":
-            return 1.0
+    def _share_so_far(self) -> float:
         if self.bytes_total:
             return min(1.0, self.bytes_done / self.bytes_total)
         return self.videos_done / self.videos_total if self.videos_total else 0.0
@@ -228,7 +201,7 @@ class Jobs:
     def _begin(self, task: Task, what: str) -> None:
         with self._lock:
             if self._closed:
-                raise UsageError(_CLOSED)
+                raise UsageError(CLOSED)
             if self._running is not None:
                 raise IndexBusyError("Another job is running.", hint="Wait until it has finished, or cancel it.")
             self._running = _Running(task)
@@ -304,7 +277,7 @@ class _Running:
         now = time.monotonic()
         timed = replace(progress, elapsed_s=now - self._began)
         working_s = now - self._working_since if self._working_since is not None else 0.0
-        if working_s < _EARLIEST_GUESS_S:
+        if working_s < EARLIEST_GUESS_S:
             return timed
         speed = timed.media_s / working_s if timed.media_s else None
         # What fails or is known already goes by in no time, and says nothing about the rest.

@@ -8,12 +8,12 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from indexer.errors import IndexMissingError
-from search.engine import SearchEngine
 from ui.context import Context
 
 if TYPE_CHECKING:
     from indexer.types import Video
     from search.catalogue import Catalogue
+    from search.engine import SearchEngine
 
 __all__ = ["Library"]
 
@@ -28,7 +28,7 @@ class Library:
 
     def __init__(self, context: Context, opens: Callable[[], SearchEngine] | None = None) -> None:
         self.context = context
-        self._opens = opens or self._open
+        self._opens = opens or context.open_engine
         self._opening = Lock()
         self._engine: SearchEngine | None = None
 
@@ -67,9 +67,7 @@ class Library:
 
     def picture(self, video_id: str, time_s: float) -> Path | None:
         """The file with the thumbnail of a video nearest to an instant, None where there is none."""
-        from indexer.thumbnails import ThumbnailFolder
-
-        return ThumbnailFolder(self.folder, self.context.settings.index.name).find(video_id, time_s)
+        return self.context.thumbnails().find(video_id, time_s)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -77,9 +75,3 @@ class Library:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-
-    def _open(self) -> SearchEngine:
-        settings = self.context.settings
-        return SearchEngine.open(
-            self.folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
-        )

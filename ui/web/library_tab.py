@@ -6,7 +6,6 @@ opened in the middle of a job sees that job.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -39,6 +38,7 @@ from ui.web.library_view import (
     render_totals,
     render_trouble,
 )
+from ui.web.painting import BUSY_S, Fresh, Updates, cancel_button, timer
 
 if TYPE_CHECKING:
     from indexer.models.base import OptionalRole
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["library_tab"]
 
-_BUSY_S, _IDLE_S = 1.0, 5.0
 _MEASURED_EVERY_S = 15.0
 _PATIENCE_S = 0.2
 _LONGEST_WORDS = 200
@@ -86,8 +85,6 @@ _FOCUS_KEEP = """
   focus(20);
 }
 """
-
-_Updates: TypeAlias = list[Any]
 
 
 def library_tab(library: Library, jobs: Jobs, *, shows_paths: bool = True) -> None:
@@ -139,7 +136,7 @@ class _LibraryTab:
             self._page = gr.State(1)
             self._removal = gr.State(None)
             self._seen = gr.State({})
-            self._timer = gr.Timer(_BUSY_S)
+            self._timer = gr.Timer(BUSY_S)
 
     def _add_controls(self) -> None:
         with gr.Row(elem_id="library-add", equal_height=False):
@@ -197,7 +194,7 @@ class _LibraryTab:
         self._act(self._keep.click, lambda: ["", *_unasked()], [], question)
         self._act(self._remove.click, self._start_removing, [self._removal], question, then=_SHOW_JOB)
 
-    def _on(self, trigger: Callable[..., Any], paint: Callable[..., _Updates]) -> None:
+    def _on(self, trigger: Callable[..., Any], paint: Callable[..., Updates]) -> None:
         trigger(
             paint,
             inputs=[self._words, self._show, self._sort, self._page, self._seen],
@@ -257,17 +254,17 @@ class _LibraryTab:
             return render_message(error, shows_paths=self._shows_paths)
         return ""
 
-    def _start_adding(self, path: str | None) -> _Updates:
+    def _start_adding(self, path: str | None) -> Updates:
         message = self._attempt(lambda: self._jobs.start([path or ""]))
         return [message, gr.skip() if message else ""]
 
-    def _start_finding(self, roles: list[str]) -> _Updates:
+    def _start_finding(self, roles: list[str]) -> Updates:
         if not roles:
             return [render_message(UsageError("Nothing is ticked.", hint="Tick what to look for.")), gr.skip()]
         message = self._attempt(lambda: self._jobs.start(add=roles))
         return [message, gr.skip() if message else []]
 
-    def _press_in_list(self, page: int, event: gr.EventData) -> _Updates:
+    def _press_in_list(self, page: int, event: gr.EventData) -> Updates:
         if _pressed(event, "action") == "page":
             return ["", _number(_pressed(event, "page")), *(gr.skip() for _ in range(3))]
         catalogue = self._read()
@@ -278,7 +275,7 @@ class _LibraryTab:
         question = render_removal(str(path) if self._shows_paths else title or path.name, 1, is_folder=False)
         return ["", page, gr.update(visible=True), question, _Removal(video_id=commit.video.id)]
 
-    def _press_in_details(self, event: gr.EventData) -> _Updates:
+    def _press_in_details(self, event: gr.EventData) -> Updates:
         catalogue = self._read()
         key = _pressed(event, "folder")
         root = folder_named(catalogue, key, shows_paths=self._shows_paths) if catalogue else None
@@ -288,7 +285,7 @@ class _LibraryTab:
         name = str(root) if self._shows_paths else root.name
         return ["", gr.update(visible=True), render_removal(name, count, is_folder=True), _Removal(root=root)]
 
-    def _start_removing(self, removal: _Removal | None) -> _Updates:
+    def _start_removing(self, removal: _Removal | None) -> Updates:
         if removal is None:
             return ["", *_unasked()]
         ids = [removal.video_id] if removal.video_id else []
@@ -296,19 +293,17 @@ class _LibraryTab:
 
     # What the page shows.
 
-    def _paint_afresh(
-        self, words: str | None, show: Show, sort: ListSort, page: int, _seen: dict[str, Any]
-    ) -> _Updates:
+    def _paint_afresh(self, words: str | None, show: Show, sort: ListSort, page: int, _seen: dict[str, Any]) -> Updates:
         return self._paint(words, show, sort, page, {})
 
     def _paint_first_page(
         self, words: str | None, show: Show, sort: ListSort, _page: int, seen: dict[str, Any]
-    ) -> _Updates:
+    ) -> Updates:
         return self._paint(words, show, sort, 1, seen)
 
-    def _paint(self, words: str | None, show: Show, sort: ListSort, page: int, seen: dict[str, Any]) -> _Updates:
+    def _paint(self, words: str | None, show: Show, sort: ListSort, page: int, seen: dict[str, Any]) -> Updates:
         """Everything that has changed since this browser was last shown it."""
-        fresh = _Fresh(seen)
+        fresh = Fresh(seen)
         job = self._jobs.progress()
         request = ListRequest((words or "")[:_LONGEST_WORDS], show, sort, page)
         cancel, add, timer = fresh.of("controls", job.state, lambda: _controls(job), 3)
@@ -332,7 +327,7 @@ class _LibraryTab:
     def _bar(self, job: JobProgress) -> str:
         return render_job(job, shows_paths=self._shows_paths)
 
-    def _painted(self, catalogue: Catalogue | None, request: ListRequest, job: JobProgress) -> _Updates:
+    def _painted(self, catalogue: Catalogue | None, request: ListRequest, job: JobProgress) -> Updates:
         commits = list(catalogue.commits.values()) if catalogue else []
         roots = catalogue.manifest.roots if catalogue and catalogue.manifest else ()
         missing = _missing_roles(catalogue)
@@ -357,31 +352,6 @@ class _LibraryTab:
             return self._library.catalogue()
         except SceneseekError:
             return None  # the list says so
-
-
-class _Fresh:
-    """What of the page is new to one browser.
-
-    Args:
-        seen: What it was last shown, as ``seen`` said then.
-    """
-
-    def __init__(self, seen: Mapping[str, Any]) -> None:
-        self.seen = dict(seen)
-
-    def of(self, name: str, key: object, make: Callable[[], _Updates], count: int) -> _Updates:
-        """The ``count`` updates of a part of the page, made only if its key has changed; those seen are skipped."""
-        if self.seen.get(name) == repr(key):
-            return [gr.skip()] * count
-        self.seen[name] = repr(key)
-        return [self._unless_seen(f"{name} {place}", update) for place, update in enumerate(make())]
-
-    def _unless_seen(self, name: str, update: object) -> Any:
-        digest = hashlib.blake2b(repr(update).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
-        if self.seen.get(name) == digest:
-            return gr.skip()
-        self.seen[name] = digest
-        return update
 
 
 class _Versions:
@@ -416,7 +386,7 @@ class _DiskUse:
         with self._lock:
             is_due, now = time.monotonic() >= self._next, time.monotonic()
             if is_due:
-                self._next = now + (_MEASURED_EVERY_S if self._bytes else _BUSY_S)
+                self._next = now + (_MEASURED_EVERY_S if self._bytes else BUSY_S)
         if is_due:
             measuring = Thread(target=self._measure, name="disk-use", daemon=True)
             measuring.start()
@@ -432,16 +402,11 @@ class _DiskUse:
         self._bytes = size or None
 
 
-def _controls(job: JobProgress) -> _Updates:
-    cancel = gr.update(
-        visible=job.is_active,
-        interactive=job.state == "running",
-        value="Stopping…" if job.state == "stopping" else "Cancel",
-    )
-    return [cancel, gr.update(interactive=not job.is_active), gr.Timer(_BUSY_S if job.is_active else _IDLE_S)]
+def _controls(job: JobProgress) -> Updates:
+    return [cancel_button(job), gr.update(interactive=not job.is_active), timer(is_busy=job.is_active)]
 
 
-def _broken(problem: str) -> _Updates:
+def _broken(problem: str) -> Updates:
     """The tab of an index that cannot be read: what is wrong, in place of the list."""
     hidden = gr.update(visible=False)
     return [gr.skip(), hidden, "", hidden, "", hidden, gr.skip(), "", hidden, hidden, problem]
@@ -454,7 +419,7 @@ def _missing_roles(catalogue: Catalogue | None) -> list[OptionalRole]:
     return [role for role in OPTIONAL_ROLES if role not in models]
 
 
-def _unasked() -> _Updates:
+def _unasked() -> Updates:
     """The question is closed."""
     return [gr.update(visible=False), "", None]
 

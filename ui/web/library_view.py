@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from html import escape
 from itertools import accumulate
 from pathlib import Path
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from indexer.errors import UsageError
 from indexer.folding import fold
 from indexer.types import SPACE_OF_MODALITY
+from search.html import printable, rendered
+from ui.commands.index import counts_in_words
 from ui.html_page import MODALITY_NAMES, format_time
+from ui.web.job_status import job_facts, length_in_words
 from ui.web.places import model_placeless, placeless, tells_place
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from indexer.errors import SceneseekError
     from indexer.store.base import Commit
     from search.catalogue import Catalogue
@@ -79,7 +80,6 @@ _MOST_REMEMBERED = 1 << 15
 _LONGEST_TITLE, _LONGEST_FOLDER, _LONGEST_PATH, _LONGEST_LABEL, _LONGEST_REASON = 100, 140, 240, 60, 180
 _MOST_BYTES_PER_LETTER = 2
 _ASK_AT_THE_SERVER = "Whoever runs this page finds the reason with 'sceneseek status'."
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +188,11 @@ def render_job(job: JobProgress, *, shows_paths: bool = True) -> str:
     if not shows_paths:
         job = _placeless_job(job)
     facts = {
-        "job": job,
-        "percent": int(100 * job.share),
+        **job_facts(job),
         "phase": _phase(job),
         "speed": _speed(job.speed),
-        "left": f"about {_span(job.eta_s)} left" if job.eta_s is not None and job.share < 1 else "",
-        "elapsed": _span(job.elapsed_s),
         "current": _clipped(job.current.name, _LONGEST_TITLE) if job.current else "",
         "outcome": _account(job),
-        "ended": datetime.fromtimestamp(job.ended_at).astimezone().strftime("%H:%M") if job.ended_at else "",
     }
     return _render("library_job.html.j2", facts)
 
@@ -374,21 +370,7 @@ def _account(job: JobProgress) -> str:
         return ""
     if job.report is None:
         return f"{job.removed:,} removed from the index. The files are where they were."
-    report = job.report
-    parts = [
-        f"{len(paths):,} {word}"
-        for word, paths in (
-            ("indexed", report.indexed),
-            ("updated", report.updated),
-            ("moved", report.moved),
-            ("copies", report.copies),
-            ("removed", report.removed),
-            ("failed", report.failed),
-        )
-        if paths
-    ]
-    unchanged = [f"{report.unchanged:,} unchanged"] if report.unchanged else []
-    return ", ".join([*parts, *unchanged]) or "There was nothing to do."
+    return counts_in_words(job.report) or "There was nothing to do."
 
 
 def _speed(speed: float | None) -> str:
@@ -397,16 +379,8 @@ def _speed(speed: float | None) -> str:
     return f"{speed:.0f}× real time" if speed >= 10 else f"{speed:.1f}× real time"
 
 
-def _span(seconds: float) -> str:
-    """A length of time in the coarsest words that serve."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
 def _hours(seconds: float) -> str:
-    return _span(seconds) if seconds else "0 s"
+    return length_in_words(seconds) if seconds else "0 s"
 
 
 def _bytes(size: int) -> str:
@@ -425,7 +399,7 @@ def _local_time(indexed_at: str) -> datetime | None:
 
 def _shown(text: object) -> str:
     """A name for a page: undecodable bytes and control characters of file names have no place in one."""
-    return _UNPRINTABLE.sub("�", str(text).encode("utf-8", "replace").decode("utf-8"))
+    return printable(str(text), instead="�")
 
 
 def _clipped(text: str, longest: int) -> str:
@@ -437,13 +411,4 @@ def _clipped(text: str, longest: int) -> str:
 
 
 def _render(name: str, facts: Mapping[str, Any]) -> str:
-    page = _templates().get_template(name).render(facts)
-    return page.encode("utf-8", "replace").decode("utf-8")
-
-
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("ui.web", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return rendered("ui.web", name, facts)

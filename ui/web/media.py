@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
-import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from indexer.errors import IndexMissingError, MediaError, SceneseekError, StoreError, UsageError
-from ui.web.ranges import FileInRanges, Streamed
+from ui.web.doors import visitor_at
+from ui.web.ranges import SAFE_HEADERS, FileInRanges, Streamed
 from ui.web.served import NotServedError, ServedFile, find_file
+from ui.web.slots import Slots
 
 if TYPE_CHECKING:
     from indexer.media.playback import Playback
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["MediaFiles", "media_router"]
 
 TRANSCODES = 4
-"""How many streams and clips are encoded at a time."""
+"""How many streams and clips are encoded at a time; half of them for one visitor."""
 
 COPIES = 16
 """How many streams and clips are copied into another container at a time."""
 
 _LONGEST_CLIP_S = 600.0
-_STALLED_S = 30.0
-_RETRY_AFTER_S = 10
 _THUMBNAILS_KEPT = "private, max-age=3600"
 
 Second: TypeAlias = Annotated[float, Query(ge=0, le=10_000_000, allow_inf_nan=False)]
@@ -76,8 +75,8 @@ class MediaFiles:
 
     def __init__(self, library: Library, transcodes: int = TRANSCODES) -> None:
         self._library = library
-        self._encoding = _Slots(transcodes)
-        self._copying = _Slots(COPIES)
+        self._encoding = Slots(transcodes)
+        self._copying = Slots(COPIES)
         # By what identifies a content: a file that changes is looked at again.
         self._playbacks = lru_cache(maxsize=1024)(_playback)
 
@@ -118,14 +117,18 @@ class MediaFiles:
             "is_changed": served.is_changed,
         }
 
-    async def stream(self, video_id: str, start: Second = 0.0, way: WayAsked = "auto") -> Response:
+    async def stream(self, request: Request, video_id: str, start: Second = 0.0, way: WayAsked = "auto") -> Response:
         """The video from a second on, as MP4 made on the fly; 503 while too many others are being made."""
         served = await run_sync(self._find, video_id)
         playback = await run_sync(self._how_to_play, served, way)
         if start > served.video.duration_s:
             raise HTTPException(400, f"{served.name} has ended before {start:.1f} s.")
         slots = self._encoding if playback.way == "transcode" else self._copying
-        slot = slots.take()
+        visitor = visitor_at(request.client)
+        if request.method == "HEAD":
+            slots.check(visitor)
+            return _described({"content-type": "video/mp4", "accept-ranges": "none"})
+        slot = slots.take(visitor)
         try:
             with _as_http(served):
                 pieces = _pieces(served, start, playback)
@@ -145,7 +148,7 @@ class MediaFiles:
                 raise NotServedError(404, "There is no picture of that.")
             return FileInRanges(path.resolve(), "image/jpeg", headers={"cache-control": _THUMBNAILS_KEPT})
 
-    async def clip(self, video_id: str, start: Second, end: Second) -> Response:
+    async def clip(self, request: Request, video_id: str, start: Second, end: Second) -> Response:
         """A clip to keep, cut out without encoding it anew where its codecs allow."""
         served = await run_sync(self._find, video_id)
         if not start < end:
@@ -154,7 +157,12 @@ class MediaFiles:
             raise HTTPException(400, f"{served.name} has ended before {start:.1f} s.")
         if end - start > _LONGEST_CLIP_S:
             raise HTTPException(400, f"Clips are at most {_LONGEST_CLIP_S / 60:.0f} minutes long.")
-        slot = self._encoding.take()
+        visitor = visitor_at(request.client)
+        if request.method == "HEAD":
+            self._encoding.check(visitor)
+            with _as_http(served):
+                return _described(await run_sync(_headers_of_cut, served, start))
+        slot = self._encoding.take(visitor)
         folder = TemporaryDirectory(prefix="sceneseek-clip-")
         try:
             with _as_http(served):
@@ -192,14 +200,29 @@ def _cut(served: ServedFile, span: tuple[float, float], folder: TemporaryDirecto
 
     suffix = suffix_of_cut(served.path)
     cut = cut_clip(served.path, *span, Path(folder.name) / f"clip{suffix}")
-    headers = {
-        "content-disposition": _disposition(f"{_title(served)} {_clock(span[0])}{suffix}"),
-        "x-clip-start": f"{cut.start_s:.3f}",
-        "x-clip-end": f"{cut.end_s:.3f}",
+    headers = _headers_of_cut(served, span[0], suffix)
+    mime = headers.pop("content-type")
+    headers |= {"x-clip-start": f"{cut.start_s:.3f}", "x-clip-end": f"{cut.end_s:.3f}"}
+    return FileInRanges(cut.path.resolve(), mime, headers=headers, on_close=folder.cleanup)
+
+
+def _headers_of_cut(served: ServedFile, start_s: float, suffix: str = "") -> dict[str, str]:
+    """What is known of a clip before it is cut."""
+    from indexer.media.cutting import suffix_of_cut
+
+    name = f"{_title(served)} {_clock(start_s)}{suffix or suffix_of_cut(served.path)}"
+    return {
+        "content-type": mimetypes.guess_type(f"clip{Path(name).suffix}")[0] or "application/octet-stream",
+        "content-disposition": _disposition(name),
         "cache-control": "private, no-store",
     }
-    mime = mimetypes.guess_type(cut.path.name)[0] or "application/octet-stream"
-    return FileInRanges(cut.path.resolve(), mime, headers=headers, on_close=folder.cleanup)
+
+
+def _described(headers: Mapping[str, str]) -> Response:
+    """What HEAD says of something that GET would have to make first: no size, as nobody knows it."""
+    response = Response(headers={**SAFE_HEADERS, **headers})
+    del response.headers["content-length"]
+    return response
 
 
 def _title(served: ServedFile) -> str:
@@ -223,54 +246,6 @@ def _disposition(name: str) -> str:
     safe = safe.strip(" .")[-120:].strip(" .") or "clip"
     plain = safe.encode("ascii", "replace").decode().replace("?", "_")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
-
-
-class _Slot:
-    """One place among those that are busy."""
-
-    def __init__(self) -> None:
-        self.stream: Streamed | None = None
-
-
-class _Slots:
-    """So many at a time, no more. Whoever has not taken anything for half a minute makes room for those who wait.
-
-    Only touched in the event loop's thread.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._busy: list[_Slot] = []
-
-    def take(self) -> _Slot:
-        """A place.
-
-        Raises:
-            HTTPException: 503, all are taken.
-        """
-        if len(self._busy) >= self._count and not self._make_room():
-            raise HTTPException(
-                503,
-                "Too many videos are being converted at the moment. Try again in a few seconds.",
-                {"Retry-After": str(_RETRY_AFTER_S)},
-            )
-        slot = _Slot()
-        self._busy.append(slot)
-        return slot
-
-    def give_back(self, slot: _Slot) -> None:
-        """The place is free again; does nothing the second time."""
-        if slot in self._busy:
-            self._busy.remove(slot)
-
-    def _make_room(self) -> bool:
-        stalled_since = anyio.current_time() - _STALLED_S
-        for slot in self._busy:
-            if slot.stream is not None and slot.stream.sent_at < stalled_since:
-                slot.stream.stop()
-                self.give_back(slot)
-                return True
-        return False
 
 
 @contextmanager

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from search.engine import Ranking
+from search.filters import path_within
+from search.html import rendered
 from search.moments import Hit, Moment
 from ui.highlight import excerpt
 from ui.html_page import MODALITY_NAMES, Evidence, format_span, format_time
 from ui.web.search_form import PAGE_SIZE, SearchForm
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from indexer.errors import SceneseekError
+    from ui.web.growing import Growth
 
-__all__ = ["EXPORTS", "Card", "Panel", "card_of", "in_order_of_time", "render_answer", "render_panel", "render_player"]
+__all__ = [
+    "EXPORTS",
+    "Card",
+    "LibraryState",
+    "Panel",
+    "card_of",
+    "folder_shown",
+    "in_order_of_time",
+    "render_answer",
+    "render_growth",
+    "render_panel",
+    "render_player",
+]
+
+LibraryState: TypeAlias = Literal["empty", "building", "ready"]
+"""Nothing to search; nothing yet, but soon; something."""
 
 EXPORTS: Mapping[str, str] = {
     "csv": "Spreadsheet",
@@ -81,7 +96,8 @@ class Card:
 class Panel:
     """Something to say instead of moments: what is the matter, and what to do.
 
-    ``links`` are labels with the addresses they lead to (a form's), ``tab`` a tab of the page to open.
+    ``links`` are labels with the addresses they lead to (a form's), ``tab`` a tab of the page to open. ``library`` is
+    what the library was like where the panel is about that: the page's script asks anew when it is so no more.
     """
 
     title: str
@@ -89,6 +105,8 @@ class Panel:
     hint: str = ""
     links: tuple[tuple[str, str], ...] = ()
     tab: str = ""
+    library: LibraryState | Literal[""] = ""
+    growth: Growth | None = None
     is_error: bool = False
 
     @classmethod
@@ -97,15 +115,15 @@ class Panel:
         return cls(error.message, hint=error.hint, is_error=True)
 
 
-def card_of(rank: int, moment: Moment, others: int = 0) -> Card:
-    """A moment with its best piece of evidence of each kind."""
+def card_of(rank: int, moment: Moment, others: int = 0, roots: Sequence[Path] | None = None) -> Card:
+    """A moment with its best piece of evidence of each kind; ``roots`` as for ``folder_shown``."""
     video = moment.video
     best = (moment.best_hit(modality) for modality in moment.modalities)
     return Card(
         rank=rank,
         video_id=video.id,
         name=video.title.strip() or video.path.name,
-        folder=_folder(video.path),
+        folder=folder_shown(video.path, roots),
         label=video.label,
         start_s=moment.start_s,
         end_s=moment.end_s,
@@ -116,12 +134,30 @@ def card_of(rank: int, moment: Moment, others: int = 0) -> Card:
     )
 
 
+def folder_shown(path: PurePath, roots: Sequence[Path] | None) -> str:
+    """The last two folders above a file: enough to tell it, and a filter that finds it (see ``search.filters``).
+
+    Args:
+        path: Where the file lies.
+        roots: The indexed folders, if of them and what is above only their names may be shown.
+    """
+    seen = path if roots is None else path_within(path, roots)
+    return "/".join(seen.parent.parts[-2:]).lstrip("/")
+
+
 def in_order_of_time(moments: Sequence[Moment]) -> list[Moment]:
     """The moments video by video, each from its beginning on."""
     return sorted(moments, key=lambda moment: (moment.video.path.as_posix(), moment.start_s, moment.end_s))
 
 
-def render_answer(form: SearchForm, ranking: Ranking, *, heading: str, missing: Sequence[str] = ()) -> str:
+def render_answer(
+    form: SearchForm,
+    ranking: Ranking,
+    *,
+    heading: str,
+    missing: Sequence[str] = (),
+    roots: Sequence[Path] | None = None,
+) -> str:
     """The cards of one page of a ranking, with what there is to do with them.
 
     Args:
@@ -129,6 +165,7 @@ def render_answer(form: SearchForm, ranking: Ranking, *, heading: str, missing: 
         ranking: The answer; all of it if it is to be in the order of time, else one page.
         heading: What was asked, in words.
         missing: Kinds of evidence that were asked for and that the index lacks, as sentences.
+        roots: As for ``folder_shown``.
     """
     offset = (form.page - 1) * PAGE_SIZE
     moments: Sequence[Moment] = ranking.moments
@@ -137,7 +174,7 @@ def render_answer(form: SearchForm, ranking: Ranking, *, heading: str, missing: 
         ordered = in_order_of_time(moments)
         moments, has_more = ordered[offset : offset + PAGE_SIZE], len(ordered) > offset + PAGE_SIZE
     cards = [
-        card_of(rank, moment, len(ranking.others.get(moment.video.id, ())))
+        card_of(rank, moment, len(ranking.others.get(moment.video.id, ())), roots)
         for rank, moment in enumerate(moments, start=offset + 1)
     ]
     return _render(
@@ -161,6 +198,11 @@ def render_panel(panel: Panel, address: str = "") -> str:
     return _render("panel.html.j2", panel=panel, address=address)
 
 
+def render_growth(growth: Growth) -> str:
+    """How far the library is that is being built."""
+    return _render("growth.html.j2", growth=growth)
+
+
 def render_player() -> str:
     """The player, empty."""
     return _render("player.html.j2")
@@ -175,11 +217,6 @@ def _evidence(hit: Hit) -> Evidence:
     return Evidence(hit.modality, hit.score, text, hit.lexical, hit.matched)
 
 
-def _folder(path: Path) -> str:
-    """The last two folders above a file: enough to tell it, and no more of this machine than that."""
-    return "/".join(path.parent.parts[-2:]).lstrip("/")
-
-
 def _likeness(moment: Moment) -> str:
     confidence = moment.confidence
     if confidence is None:
@@ -188,18 +225,4 @@ def _likeness(moment: Moment) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    html = _environment().get_template(template).render(modality_names=MODALITY_NAMES, **values)
-    return html.encode("utf-8", "replace").decode("utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("ui.web", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return rendered("ui.web", template, {"modality_names": MODALITY_NAMES, **values})

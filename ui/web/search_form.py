@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
+from pathlib import PurePath
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -101,6 +102,7 @@ class SearchForm:
         *,
         min_confidence: float,
         image: Image | None = None,
+        within: Sequence[PurePath] | None = None,
     ) -> Query:
         """The query to search for.
 
@@ -109,6 +111,7 @@ class SearchForm:
             usual: The weights that the settings give.
             min_confidence: How likely a moment must be an answer, unless unlikely ones are wanted.
             image: A picture to look for instead of words.
+            within: The folders whose insides are all that whoever asks may know of a path; None for whole paths.
 
         Raises:
             QueryError: the form cannot be understood.
@@ -117,7 +120,7 @@ class SearchForm:
         query = parse(self.text).query(
             image=image,
             like=self.like,
-            filters=self._filters(),
+            filters=self._filters(within),
             weights=self._weights(usual),
             top_k=MOST_SORTED if in_time else PAGE_SIZE,
             offset=0 if in_time else (self.page - 1) * PAGE_SIZE,
@@ -125,9 +128,9 @@ class SearchForm:
         )
         return replace(query, min_confidence=0.0 if self.unlikely else min_confidence)
 
-    def _filters(self) -> Filters:
+    def _filters(self, within: Sequence[PurePath] | None) -> Filters:
         paths = (self.folder,) if self.folder else ()
-        return Filters(self.labels, paths, tuple(self._conditions()))
+        return Filters(self.labels, paths, tuple(self._conditions()), within=None if within is None else tuple(within))
 
     def _conditions(self) -> Sequence[FacetCondition]:
         bounds = (

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from indexer.errors import IndexMissingError, QueryError, SceneseekError
 from search.engine import Ranking, SearchEngine
-from search.modalities import PLAIN_NAMES, how_to_add
+from search.filters import Filters
+from search.modalities import PLAIN_NAMES, about_absent, how_to_add
 from ui.html_page import format_time
+from ui.web.growing import Growth, never_growing
 from ui.web.kept_pictures import KeptPictures
 from ui.web.library import Library
-from ui.web.result_view import Panel, in_order_of_time, render_answer, render_panel
+from ui.web.result_view import (
+    LibraryState,
+    Panel,
+    in_order_of_time,
+    render_answer,
+    render_growth,
+    render_panel,
+)
 from ui.web.search_form import MOST_SORTED, SearchForm
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from indexer.types import Modality
+    from search.catalogue import Catalogue
     from search.query import Query
 
 __all__ = ["SearchPage", "TimelineMoment"]
@@ -43,10 +55,19 @@ class SearchPage:
         library: What is searched.
         pictures: The pictures that forms may ask by.
         shows_paths: Whether visitors may read where the files lie.
+        growing: Tells what is being done to the library.
     """
 
-    def __init__(self, library: Library, pictures: KeptPictures | None = None, *, shows_paths: bool = True) -> None:
+    def __init__(
+        self,
+        library: Library,
+        pictures: KeptPictures | None = None,
+        *,
+        shows_paths: bool = True,
+        growing: Callable[[], Growth | None] = never_growing,
+    ) -> None:
         self._library = library
+        self._growing = growing
         self.pictures = pictures or KeptPictures()
         self.shows_paths = shows_paths
 
@@ -54,16 +75,27 @@ class SearchPage:
         """The cards that answer a form, or a panel that says what to do."""
         try:
             engine = self._library.engine()
-            if not engine.catalogue().videos:
-                return render_panel(_EMPTY, form.to_address())
+            catalogue = engine.catalogue()
+            if not catalogue.videos:
+                return render_panel(self._nothing_yet(catalogue), form.to_address())
             return self._found(engine, form) if not form.is_empty else render_panel(_welcome(engine), form.to_address())
         except IndexMissingError:
-            return render_panel(_NO_INDEX, form.to_address())
+            return render_panel(self._nothing_yet(None), form.to_address())
         except SceneseekError as error:
             return render_panel(self.panel_of(error), form.to_address())
         except Exception:
             logging.getLogger(__name__).exception("A search failed: %s", form.to_address())
             return render_panel(_FAULT, form.to_address())
+
+    def news(self) -> dict[str, str]:
+        """What the page's script asks every few seconds: what the library is like, and what is being done to it.
+
+        ``library`` is a ``LibraryState``, or empty where it cannot be read; ``line`` says in words what is being done,
+        and is empty if nothing is; ``figures`` is the same as HTML with a bar.
+        """
+        growth = self._growing()
+        line, figures = (growth.line, render_growth(growth)) if growth else ("", "")
+        return {"library": self._state(growth), "line": line, "figures": figures}
 
     def panel_of(self, error: SceneseekError) -> Panel:
         """What an error says; nothing about this machine where visitors may not read that."""
@@ -104,7 +136,9 @@ class SearchPage:
             return []
         engine = self._library.engine()
         query = self._query(engine, replace(form, page=1, sort="relevance", by_video=False))
-        here = replace(query.filters, paths=(video.path.as_posix(),))
+        if video_id not in engine.catalogue().accepted(query.filters):
+            return []
+        here = Filters(paths=(video.path.as_posix(),))
         moments = engine.search(replace(query, filters=here, top_k=_MOST_MARKS)).moments
         best = max((moment.score for moment in moments), default=0.0)
         marks = [
@@ -114,31 +148,88 @@ class SearchPage:
         ]
         return sorted(marks, key=lambda mark: (mark.start_s, mark.end_s))
 
+    def roots(self, catalogue: Catalogue | None) -> Sequence[Path] | None:
+        """The indexed folders, where visitors may know no more of a path than lies in them; None where they may."""
+        if self.shows_paths:
+            return None
+        return catalogue.manifest.roots if catalogue is not None and catalogue.manifest is not None else ()
+
+    def _nothing_yet(self, catalogue: Catalogue | None) -> Panel:
+        growth = self._growing()
+        if growth is not None:
+            return replace(_BUILDING, growth=growth)
+        return _NONE_READ if catalogue is not None and catalogue.commits else _NO_INDEX
+
+    def _state(self, growth: Growth | None) -> LibraryState | Literal[""]:
+        try:
+            catalogue = self._library.catalogue()
+        except SceneseekError:
+            return ""
+        if catalogue is not None and catalogue.videos:
+            return "ready"
+        return "building" if growth is not None else "empty"
+
     def _query(self, engine: SearchEngine, form: SearchForm) -> Query:
         image = self.pictures.find(form.picture) if form.picture else None
         settings = self._library.context.settings.search
-        return form.query(engine.parse, _weights(settings.weights), min_confidence=settings.min_confidence, image=image)
+        catalogue = engine.catalogue()
+        if form.like is not None and form.like[0] not in catalogue.videos:
+            # Only by its id: else whoever may not know where files lie could ask for one path after the other.
+            raise QueryError("The video to find similar moments to is not in this library (any more).")
+        return form.query(
+            engine.parse,
+            _weights(settings.weights),
+            min_confidence=settings.min_confidence,
+            image=image,
+            within=self.roots(catalogue),
+        )
 
     def _found(self, engine: SearchEngine, form: SearchForm) -> str:
         ranking = engine.search(self._query(engine, form))
         if ranking.moments:
             heading = _heading(engine, form, ranking)
-            return render_answer(form, ranking, heading=heading, missing=list(_missing(form, ranking)))
-        return render_panel(_nothing(form, ranking), form.to_address())
+            roots = self.roots(engine.catalogue())
+            return render_answer(form, ranking, heading=heading, missing=self._missing(form, ranking), roots=roots)
+        return render_panel(_nothing(form, ranking, self._unsearched(ranking)), form.to_address())
+
+    def _missing(self, form: SearchForm, ranking: Ranking) -> list[str]:
+        """A sentence for each kind of evidence that could not be looked at, and for each that was asked for by name
+        and that this index does not have.
+        """
+        lacking = [name for name in ranking.missing if name in form.kinds and name not in ranking.unsearched]
+        absent = [f"This library has no {PLAIN_NAMES[name]} yet. {how_to_add(name)}" for name in lacking]
+        return [*self._unsearched(ranking), *absent]
+
+    def _unsearched(self, ranking: Ranking) -> list[str]:
+        """The reason names files of this machine, which not every visitor may read."""
+        hidden = "Whoever runs this page sees why in its terminal."
+        for name, reason in ranking.unsearched.items():
+            logging.getLogger(__name__).warning("Not searched: %s. %s", PLAIN_NAMES[name], reason)
+        return [
+            f"Not searched: {PLAIN_NAMES[name]}. {reason if self.shows_paths else hidden}"
+            for name, reason in ranking.unsearched.items()
+        ]
 
 
 _NO_INDEX = Panel(
     "Your library is empty so far",
     "Nothing has been indexed yet. Add a folder of videos, and you can search it while it is still being read.",
     tab="Library",
+    library="empty",
 )
-_EMPTY = Panel(
-    "No video can be searched yet",
-    "Either the first ones are still being indexed, or none could be read. The Library tab says which.",
+_BUILDING = Panel(
+    "Your library is being built",
+    "Searching works as soon as the first video is in. This page notices by itself.",
     tab="Library",
+    library="building",
 )
-
-
+_NONE_READ = Panel(
+    "No video can be searched yet",
+    "None of them could be read, or indexing was broken off before the first one was in. The Library tab says which, "
+    "and goes on from there.",
+    tab="Library",
+    library="empty",
+)
 _FAULT = Panel(
     "Something went wrong",
     "This search could not be answered because of a fault in the program.",
@@ -154,11 +245,15 @@ def _welcome(engine: SearchEngine) -> Panel:
     links = tuple((text, SearchForm(text=text).to_address()) for text in engine.examples())
     hint = "For example, from your own library:" if links else ""
     return Panel(
-        _WELCOME, f"Describe a picture, a sentence, a sign or a sound. {amount} can be searched.", hint, links=links
+        _WELCOME,
+        f"Describe a picture, a sentence, a sign or a sound. {amount} can be searched.",
+        hint,
+        links=links,
+        library="ready",
     )
 
 
-def _nothing(form: SearchForm, ranking: Ranking) -> Panel:
+def _nothing(form: SearchForm, ranking: Ranking, unsearched: Sequence[str]) -> Panel:
     if form.page > 1:
         return Panel("There are no more moments", links=(("Back to the first page", form.on_page(1).to_address()),))
     links = []
@@ -167,7 +262,10 @@ def _nothing(form: SearchForm, ranking: Ranking) -> Panel:
     if replace(form, text="", like=None, picture="") != SearchForm(weights=form.weights):
         links.append(("Search without filters", SearchForm(form.text, form.like, form.picture).to_address()))
     text = "No moment is likely to be what you describe." if ranking.unlikely else "Nothing here matches."
-    return Panel("Nothing found", text, "Try other words, or fewer of them.", links=tuple(links))
+    lacking = [name for name in ranking.missing if ranking.searched and name not in ranking.unsearched]
+    absent = about_absent(lacking)
+    hint = " ".join(filter(None, ["Try other words, or fewer of them.", absent, *unsearched]))
+    return Panel("Nothing found", text, hint, links=tuple(links))
 
 
 def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking) -> str:
@@ -180,15 +278,6 @@ def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking) -> str:
         video = engine.catalogue().videos.get(form.like[0])
         return f"{counted} like the one in {video.title or video.path.name}" if video else counted
     return f"{counted} for “{form.text.strip()}”" if form.text.strip() else counted
-
-
-def _missing(form: SearchForm, ranking: Ranking) -> Sequence[str]:
-    """A sentence for each kind of evidence that was asked for by name, and that this index does not have."""
-    return [
-        f"This library has no {PLAIN_NAMES[name]} yet. {how_to_add(name)}"
-        for name in ranking.missing
-        if name in form.kinds
-    ]
 
 
 def _weights(settings: Mapping[str, float]) -> dict[Modality, float]:

@@ -15,7 +15,7 @@ from indexer.errors import SceneseekError
 from indexer.types import SPACE_OF_MODALITY, Modality
 from ui.html_page import MODALITY_NAMES
 from ui.web.library import Library
-from ui.web.result_view import render_panel, render_player
+from ui.web.result_view import folder_shown, render_panel, render_player
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
 
@@ -25,6 +25,7 @@ _SCRIPT = Path(__file__).parent / "static" / "page.js"
 _KINDS: Sequence[tuple[str, Modality]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
+_NEWS = '<p class="ss-news" hidden></p>'
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
 
 
@@ -56,6 +57,7 @@ def search_tab(library: Library, page: SearchPage) -> None:
     """Put the search into the tab that is open."""
     asked = gr.State(SearchForm())
     controls, button, picture = _build_controls()
+    gr.HTML(_NEWS, elem_id="news", apply_default_css=False, container=False, js_on_load=None)
     with gr.Row(elem_classes="ss-columns"):
         with gr.Column(scale=3, min_width=320):
             answer = gr.HTML(
@@ -132,7 +134,9 @@ def _connect(
         address = str(event.address)
         form = SearchForm.from_address(address)
         html = f'<div data-asked="{escape(address)}">{page.answer(form)}</div>'
-        return [*_shown(form, library), form, gr.skip() if form.picture else None, html]
+        if event._data.get("again"):
+            return [*_offered(form, library, page), gr.skip(), gr.skip(), html]
+        return [*_shown(form, library, page), form, gr.skip() if form.picture else None, html]
 
     def fill_in(before: SearchForm, *values: Any) -> tuple[SearchForm, Any, str]:
         """The form was filled in. What else was asked by, a moment or a picture, stays while only filters change."""
@@ -140,6 +144,11 @@ def _connect(
         if form.text == before.text:
             form = replace(form, like=before.like, picture=before.picture)
         return form, gr.skip() if form.picture else None, page.answer(form)
+
+    def leave(before: SearchForm, *values: Any) -> list[Any]:
+        """A field was left: what was typed into it counts without Enter, and nothing is asked twice."""
+        form = replace(_form(values), like=before.like, picture=before.picture)
+        return [gr.skip()] * 3 if form == before.on_page(1) else list(fill_in(before, *values))
 
     def show_picture(path: str | None, *values: Any) -> tuple[SearchForm, str, str]:
         """A picture was chosen, or taken away."""
@@ -162,6 +171,8 @@ def _connect(
         *(bound.submit for bound in (controls.longer, controls.shorter, controls.since, controls.until)),
         *(slider.release for slider in controls.weights),
     )
+    for bound in (controls.longer, controls.shorter, controls.since, controls.until):
+        bound.blur(leave, [asked, *controls.all], [asked, picture, answer], **quiet)
     for event in events:
         event(fill_in, [asked, *controls.all], [asked, picture, answer], **quiet)
     for event in (picture.upload, picture.clear):
@@ -187,9 +198,14 @@ def _form(values: Sequence[Any]) -> SearchForm:
     )
 
 
-def _shown(form: SearchForm, library: Library) -> list[Any]:
+def _offered(form: SearchForm, library: Library, page: SearchPage) -> list[Any]:
+    """The controls, offering what the library has now, with whatever a visitor is typing meanwhile."""
+    return [{key: fact for key, fact in update.items() if key != "value"} for update in _shown(form, library, page)]
+
+
+def _shown(form: SearchForm, library: Library, page: SearchPage) -> list[Any]:
     """The controls as a form fills them in, offering what the library has now."""
-    labels, folders, known = _choices(library)
+    labels, folders, known = _choices(library, page)
     return [
         gr.update(value=form.text),
         gr.update(value=list(form.labels), choices=sorted({*labels, *form.labels})),
@@ -206,7 +222,7 @@ def _shown(form: SearchForm, library: Library) -> list[Any]:
     ]
 
 
-def _choices(library: Library) -> tuple[list[str], list[str], set[Modality]]:
+def _choices(library: Library, page: SearchPage) -> tuple[list[str], list[str], set[Modality]]:
     """The labels, the folders and the kinds of evidence that the library has."""
     try:
         catalogue = library.catalogue()
@@ -217,6 +233,6 @@ def _choices(library: Library) -> tuple[list[str], list[str], set[Modality]]:
         return [], [], set()
     videos = catalogue.videos.values()
     labels = sorted({video.label for video in videos if video.label})
-    # The end of a path tells a folder as well (see ``search.filters``), and nothing of this machine.
-    folders = sorted({"/".join(video.path.parent.parts[-2:]).lstrip("/") for video in videos})[:500]
+    roots = page.roots(catalogue)
+    folders = sorted({folder_shown(video.path, roots) for video in videos} - {""})[:500]
     return labels, folders, set(catalogue.counts)

@@ -240,6 +240,14 @@ class TestStrangers:
         assert "hound" not in told
         assert "A ship" in told
 
+    @pytest.mark.parametrize("guess", ["/home", "secret", "/home/secret/sea", "**/secret/**"])
+    def test_nor_by_guessing(self, public: Endpoints, local: Endpoints, guess: str) -> None:
+        assert local.library(folder=guess)["total"] > 0
+        assert public.library(folder=guess)["total"] == 0
+        assert public.search("ship", folder=guess)["moments"] == []
+        assert public.search(f'ship path:"{guess}"')["moments"] == []
+        assert public.library(folder="ship.mp4")["total"] == 1
+
     def test_nor_from_errors(self, public: Endpoints, local: Endpoints) -> None:
         damaged = IndexDamagedError("The index at /home/secret cannot be read.", hint="Delete /home/secret.")
         assert "secret" not in public.in_plain_words(damaged)

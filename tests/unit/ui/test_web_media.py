@@ -406,10 +406,10 @@ def test_without_an_index_there_is_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture
 def served(films: Films, library: Library) -> Iterator[str]:
-    """A real server that converts one film at a time; its address."""
+    """A real server that converts two films at a time, one for each visitor; its address."""
     long = film_of_noise(films)
     app = FastAPI()
-    app.include_router(media_router(library, transcodes=1))
+    app.include_router(media_router(library, transcodes=2))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
@@ -436,20 +436,63 @@ def is_open(path: Path) -> bool:
     return any(entry.exists() and entry.resolve() == path for entry in Path("/proc/self/fd").iterdir())
 
 
+def from_address(address: str) -> dict[str, str]:
+    """The headers of a request that a proxy on this computer passes on for somebody else."""
+    return {"x-forwarded-for": address}
+
+
 def test_so_many_are_converted_at_a_time(served: str, films: Films) -> None:
     address = f"{served}{films.address('old.avi')}/stream.mp4"
     with httpx.Client() as browser:
-        with browser.stream("GET", address) as first:
-            assert first.status_code == 200
-            next(first.iter_bytes())
+        with (
+            browser.stream("GET", address, headers=from_address("10.0.0.1")) as first,
+            browser.stream("GET", address, headers=from_address("10.0.0.2")) as second,
+        ):
+            for stream in (first, second):
+                assert stream.status_code == 200
+                next(stream.iter_bytes())
             assert is_open(films.path("old.avi"))
-            second = browser.get(address)
-            assert (second.status_code, second.headers["retry-after"]) == (503, "10")
+            third = browser.get(address, headers=from_address("10.0.0.3"))
+            assert (third.status_code, third.headers["retry-after"]) == (503, "10")
+            assert "Too many videos" in third.json()["detail"]
             # What needs no conversion is sent all the same.
             assert browser.get(f"{served}{films.address('direct.mp4')}").status_code == 200
-        # The first has left: its place is free, and its file closed.
+        # They have left: their places are free, and the file closed.
         assert wait_for(lambda: browser.head(address).status_code == 200)
     assert wait_for(lambda: not is_open(films.path("old.avi")))
+
+
+def test_one_visitor_leaves_places_for_others(served: str, films: Films) -> None:
+    address = f"{served}{films.address('old.avi')}/stream.mp4"
+    home, neighbour, other = (from_address(text) for text in ("2001:db8::1", "2001:db8::2:1", "2001:db8:0:1::1"))
+    with httpx.Client() as browser, browser.stream("GET", address, headers=home) as first:
+        next(first.iter_bytes())
+        for ask in (browser.get, browser.head):
+            again = ask(address, headers=neighbour)
+            assert (again.status_code, again.headers["retry-after"]) == (503, "2")
+        assert "for you already" in browser.get(address, headers=home).json()["detail"]
+        clip = f"{served}{films.address('direct.mp4')}/clip?start=0&end=1"
+        assert [browser.get(clip, headers=whose).status_code for whose in (home, other)] == [503, 200]
+        with browser.stream("GET", address, headers=other) as second:
+            assert second.status_code == 200
+
+
+def test_head_converts_nothing(client: TestClient, films: Films, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("HEAD is answered without any work")
+
+    stream, clip = (films.address("remux.mkv") + rest for rest in ("/stream.mp4?start=1", "/clip?start=1&end=1.6"))
+    sent = {address: client.get(address).headers for address in (stream, clip)}
+    monkeypatch.setattr("indexer.media.playback.stream_mp4", refuse)
+    monkeypatch.setattr("indexer.media.cutting.cut_clip", refuse)
+    for address, headers in sent.items():
+        told = client.head(address)
+        assert (told.status_code, told.content) == (200, b"")
+        assert set(told.headers) <= set(headers)
+        assert dict(told.headers) == {name: headers[name] for name in told.headers}
+        assert {"content-type", "cache-control", "x-content-type-options"} <= set(told.headers)
+    assert client.head(films.address("text.mp4") + "/stream.mp4").status_code == 415
+    assert client.head(films.address("vanished.mp4") + "/clip?start=0&end=1").status_code == 410
 
 
 def wait_for(condition: object, patience_s: float = 5.0) -> bool:
@@ -462,8 +505,11 @@ def wait_for(condition: object, patience_s: float = 5.0) -> bool:
 
 
 def test_who_takes_nothing_makes_room(served: str, films: Films, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.web.media._STALLED_S", 0.2)
+    monkeypatch.setattr("ui.web.slots._STALLED_S", 0.2)
     address = f"{served}{films.address('old.avi')}/stream.mp4"
     with httpx.Client() as browser, browser.stream("GET", address) as first:
         next(first.iter_bytes())
         assert wait_for(lambda: browser.head(address).status_code == 200)
+        with browser.stream("GET", address) as second:
+            assert second.status_code == 200
+            assert next(second.iter_bytes())

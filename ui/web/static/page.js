@@ -42,10 +42,10 @@ let underWay = null;
 let shown = null;
 const send = () => {
   underWay = { address: awaited.address, since: Date.now() };
-  trigger("select", { address: awaited.address });
+  trigger("select", { address: awaited.address, again: awaited.again });
 };
-const ask = (address, fromAddress = false) => {
-  awaited = { address, fromAddress };
+const ask = (address, fromAddress = false, again = false) => {
+  awaited = { address, fromAddress, again };
   if (!underWay || Date.now() - underWay.since > LONGEST_WAIT_MS) send();
 };
 
@@ -115,6 +115,7 @@ const openStream = async (time) => {
   screen.src = info.src;
   screen.addEventListener("loadedmetadata", () => {
     if (player.ticket !== ticket) return;
+    say("");
     screen.currentTime = Math.max(0, time - player.offset);
     start();
   }, { once: true });
@@ -161,18 +162,35 @@ const play = async (moment) => {
   if (matchMedia("(max-width: 60rem)").matches) frame.scrollIntoView({ behavior: "smooth", block: "start" });
 };
 
-// What the browser cannot play after all is asked for once more, converted; then the server says what is wrong.
-const failed = async (address) => {
-  if (player.way === "auto") {
-    player.way = "transcode";
-    await openStream(Math.max(player.moment.time, timeNow())).catch((error) => say(error.message));
-    return;
-  }
+// What the server says against playing an address, or null; what is converted is not begun for that.
+const refusalOf = async (address) => {
+  const asked = await fetch(address, { method: "HEAD" });
+  if (asked.ok) return null;
   const asking = new AbortController();
   const answer = await fetch(address, { signal: asking.signal });
   const told = answer.ok ? {} : await answer.json().catch(() => ({}));
   asking.abort();
-  say(told.detail ?? "This browser cannot play this video.");
+  const detail = typeof told.detail === "string" ? told.detail : `The server answered ${asked.status}.`;
+  return { detail, isBusy: asked.status === 503, waitMs: 1000 * (Number(asked.headers.get("Retry-After")) || 5) };
+};
+
+// Where there is no room, wait for it. What the browser cannot play after all is asked for once more, converted.
+const failed = async (address) => {
+  const { ticket } = player;
+  const refusal = await refusalOf(address).catch(() => ({ detail: "The server does not answer." }));
+  if (player.ticket !== ticket) return;
+  const from = Math.max(player.moment.time, timeNow());
+  if (refusal?.isBusy) {
+    say(`${refusal.detail} This one begins as soon as there is room.`);
+    setTimeout(() => {
+      if (player.ticket === ticket) openStream(from).catch((error) => say(error.message));
+    }, refusal.waitMs);
+  } else if (!refusal && player.way === "auto") {
+    player.way = "transcode";
+    await openStream(from).catch((error) => say(error.message));
+  } else {
+    say(refusal?.detail ?? "This browser cannot play this video.");
+  }
 };
 
 const showTitle = (name) => { find(".ss-player .ss-title bdi").textContent = name; };
@@ -181,7 +199,8 @@ const showTimeline = async (moment) => {
   const bar = find(".ss-player .ss-timeline");
   bar.replaceChildren();
   const { address } = addressNow();
-  const told = address ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
+  const isAnswered = address && !find(".ss-error", element);
+  const told = isAnswered ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
   if (player.moment?.video !== moment.video || addressNow().address !== address) return;
   player.moments = told.moments;
   const length = Math.max(player.info.duration_s, 0.001);
@@ -271,6 +290,7 @@ const copyLink = async (button) => {
 };
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest('[role="tab"]')) lookForNews();
   const target = event.target.closest("a, button, .ss-card, .ss-timeline, label");
   if (!target) return;
   if (target.matches("a[data-go]")) {
@@ -335,7 +355,12 @@ const answered = () => {
   }
   const isFollowed = of !== undefined && awaited && !awaited.fromAddress;
   const isThere = of !== undefined && awaited?.fromAddress;
+  const isLate = of !== undefined && !awaited && !sameAddress(answer.dataset.address, addressNow().address);
   awaited = null;
+  if (isLate) { // the form was sent meanwhile, and has its address already
+    ask(addressNow().address, true);
+    return;
+  }
   shown = answer.dataset.address;
   const { address, playing } = addressNow();
   if (!sameAddress(shown, address)) {
@@ -358,6 +383,35 @@ const answered = () => {
   }
 };
 
+// ---- What is done to the library meanwhile.
+
+const BUSY_MS = 2000;
+const IDLE_MS = 10000;
+let nextLook = 0;
+let isGrowing = false;
+
+const showNews = ({ library, line, figures }) => {
+  const panel = find("[data-library]", element);
+  const hasEnded = isGrowing && !line;
+  isGrowing = Boolean(line);
+  const place = find(".ss-news");
+  place.hidden = !line || library !== "ready";
+  if (place.textContent !== line) place.textContent = line;
+  if (!panel || !library || awaited) return;
+  if (panel.dataset.library !== library || hasEnded) ask(addressNow().address, true, true);
+  else if (figures && find("[data-growth]", panel)) find("[data-growth]", panel).innerHTML = figures;
+};
+
+const lookForNews = async () => {
+  clearTimeout(nextLook);
+  const news = document.hidden ? null : await fetched("/news").catch(() => null);
+  if (news) showNews(news);
+  clearTimeout(nextLook);
+  nextLook = setTimeout(lookForNews, news?.line ? BUSY_MS : IDLE_MS);
+};
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden) lookForNews(); });
+
 new MutationObserver(answered).observe(
   element, { childList: true, subtree: true, attributeFilter: ["data-address", "data-asked"] },
 );
@@ -369,6 +423,8 @@ const whenPlayerIsThere = () => {
   screen.addEventListener("ended", () => { if (repeats()) seek(player.moment.start); });
   screen.addEventListener("error", () => { if (screen.getAttribute("src") && player.info) failed(screen.src); });
   if (matchMedia("(pointer: fine)").matches) find("#query textarea, #query input")?.focus({ preventScroll: true });
-  ask(addressNow().address, true);
+  const { address } = addressNow();
+  ask(address, true, !address); // who types before the first answer keeps what is typed
+  lookForNews();
 };
 whenPlayerIsThere();
