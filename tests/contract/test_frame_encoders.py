@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -275,25 +273,6 @@ def test_folders_that_are_no_models_are_said_to_be(folders: dict[str, Path], tmp
 def test_a_name_that_is_none_is_said_to_be(name: str, error: type[ModelError]) -> None:
     with pytest.raises(error):
         OpenClipEncoder(name).load()
-
-
-def test_loading_and_encoding_write_nothing(folders: dict[str, Path]) -> None:
-    code = (
-        "import numpy as np\n"
-        "from indexer.models.concepts import ConceptsEncoder\n"
-        "from indexer.models.open_clip import OpenClipEncoder\n"
-        "from indexer.models.sentence import SentenceEncoder\n"
-        "from pathlib import Path\n"
-        f"text = SentenceEncoder({str(folders['text'])!r}, device='cpu')\n"
-        "text.encode_documents(['long text. ' * 500])\n"
-        f"concepts = ConceptsEncoder(text, device='cpu', cache_folder=Path({str(folders['cache'])!r}))\n"
-        f"names = [{str(folders['clip'])!r}, {str(folders['siglip'])!r}]\n"
-        "for model in [concepts, *(OpenClipEncoder(n, device='cpu') for n in names)]:\n"
-        "    model.encode_images([np.zeros((9, 9, 3), np.uint8)])\n"
-        "    model.encode_texts(['long text. ' * 500])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (run.stdout, run.stderr) == ("", "")
 
 
 def test_the_centre_view_is_timms_own_transform() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -10,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import Begun
 from ui.cli import main
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "COLUMNS": "80"}
@@ -56,37 +58,46 @@ def run_process(arguments: Sequence[object], folder: Path, **environment: str) -
         env={**os.environ, **OFFLINE, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run_here(arguments: Sequence[object], folder: Path, **environment: str) -> Answer:
     """Run ``sceneseek`` in this process: the same command, without importing PyTorch anew each time."""
-
-    def run_here(*arguments: object, **environment: str) -> Answer:
-        with monkeypatch.context() as patch:
-            patch.chdir(tmp_path)
-            patch.setattr(sys, "argv", ["sceneseek", *map(str, arguments)])
-            for name, value in {**OFFLINE, **environment}.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            with pytest.raises(SystemExit) as leaving:
-                main()
-        printed = capsys.readouterr()
-        return Answer(int(leaving.value.code or 0), printed.out, printed.err)
-
-    return run_here
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["sceneseek", *map(str, arguments)])
+        for name, value in {**OFFLINE, **environment}.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as leaving:
+            main()
+    return Answer(int(leaving.value.code or 0), _printed(out), _printed(err))
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo")
+def _printed(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run ``sceneseek`` in this process, in a folder of the test's own."""
+    return lambda *arguments, **environment: run_here(arguments, tmp_path, **environment)
+
+
+def make_demo(folder: Path) -> Demo:
+    """Build, index and search the sample library."""
     done = run_process(["demo", "--out", folder], folder)
     assert done.returncode == 0, done.stderr
     return Demo(folder, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def demo(begun: Begun) -> Demo:
+    return begun["demo"].result()
 
 
 @dataclass(frozen=True)

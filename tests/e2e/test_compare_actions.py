@@ -11,7 +11,7 @@ import pytest
 
 from indexer.errors import UsageError
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
-from tests.e2e.conftest import OFFLINE, run_process
+from tests.e2e.conftest import OFFLINE, Run, run_here
 from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
 from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
 from ui.context import Context
@@ -30,9 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         clip(folder / "library" / label / f"{label}.mp4", colours, seed=number)
     clip(folder / "library" / "unlabelled.mp4", [YELLOW])
-    done = run_process(
-        ["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT], folder
-    )
+    done = run_here(["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT], folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -49,10 +47,10 @@ def compare(folder: Path, out: Path, axes: Sequence[str] = AXES) -> int:
 
 
 def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     out = tmp_path / "out"
-    done = run_process(["evaluate", "--index", folder / "db", "--out", out, "--compare", *AXES], folder, COLUMNS="120")
+    done = run("evaluate", "--index", folder / "db", "--out", out, "--compare", *AXES, COLUMNS="120")
     assert done.returncode == 0, done.stderr
     shown = done.stdout.splitlines()
     for metric in ("P@1", "hit@3", "MRR"):
@@ -115,8 +113,7 @@ def test_wrong_requests_are_refused_before_anything_is_indexed(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_first_word_without_a_sign_of_equality_is_a_file_of_captions(folder: Path, tmp_path: Path) -> None:
-    arguments = ["evaluate", "--index", folder / "db", "--out", tmp_path / "out", "--compare", "no.csv", AXES[0]]
-    done = run_process(arguments, folder)
+def test_a_first_word_without_a_sign_of_equality_is_a_file_of_captions(folder: Path, tmp_path: Path, run: Run) -> None:
+    done = run("evaluate", "--index", folder / "db", "--out", tmp_path / "out", "--compare", "no.csv", AXES[0])
     assert done.returncode == 2
     assert "no.csv" in done.stderr

@@ -14,7 +14,7 @@ import pytest
 from indexer.errors import IndexMissingError, UsageError
 from indexer.media.write import ClipOptions, write_clip
 from tests.clips import GREEN, RED, clip
-from tests.e2e.conftest import OFFLINE, run_process
+from tests.e2e.conftest import OFFLINE, run_here
 from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
 from ui.context import Context
 
@@ -39,8 +39,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path in (path for name in names for path in PHOTOGRAPHS.glob(f"{name}.*")):
             write_photograph(path, folder / "library" / label / f"{path.stem}.mp4")
     clip(folder / "library" / "unlabelled.mp4", [RED, GREEN])
-    arguments = ["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT]
-    done = run_process(arguments, folder)
+    done = run_here(["index", folder / "library", "--index", folder / "db", "--profile", "embedded", *WITHOUT], folder)
     assert done.returncode == 0, done.stderr
     return folder / "db"
 

@@ -9,33 +9,23 @@ from dataclasses import dataclass
 import jiwer
 import pytest
 
-from benchmarks.quality import (
-    DATA,
-    DEFAULT_MEDIA,
-    SPEECH,
-    KnownMoment,
-    add_spoken_and_played,
-    ranks_of,
-    read_queries,
-    share,
-    sounds_beside,
-)
-from indexer.config import load_settings
-from indexer.run import run_indexing
+from benchmarks.quality import DATA, DEFAULT_MEDIA, SPEECH, KnownMoment, ranks_of, read_queries, share
 from indexer.store import open_store
 from indexer.types import Modality, Record
 from search.engine import SearchEngine
+from tests.conftest import Begun
+from tests.e2e.real_clips import RealClips
 
 pytestmark = pytest.mark.skipif(not DEFAULT_MEDIA.is_dir(), reason="the real clips are not beside this checkout")
 
 
 @dataclass(frozen=True)
 class RealLibrary:
-    """The indexed clips, and what is asked about the two that were added."""
+    """The indexed clips, opened."""
 
     engine: SearchEngine
     records: dict[str, list[Record]]
-    more: list[KnownMoment]
+    has_sounds: bool
 
     def texts(self, name: str, modality: Modality) -> list[str]:
         return [record.text for record in self.records.get(name, []) if record.modality == modality]
@@ -45,23 +35,22 @@ class RealLibrary:
         return list(by_video), list(by_moment)
 
 
+@pytest.fixture(scope="session")
+def real_clips(begun: Begun) -> RealClips:
+    return begun["real_clips"].result()
+
+
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealLibrary]:
-    folder = tmp_path_factory.mktemp("real")
-    more = add_spoken_and_played(folder / "library", DEFAULT_MEDIA)
-    index = folder / "index"
-    sounds = sounds_beside(DEFAULT_MEDIA)
-    flags = {"index.path": str(index), "models.profile": "embedded", "models.sounds": sounds}
-    assert run_indexing([DEFAULT_MEDIA, folder / "library"], load_settings(None, {}, flags)).failed == []
-    store = open_store(index)
+def library(real_clips: RealClips) -> Iterator[RealLibrary]:
+    store = open_store(real_clips.index)
     names = {key: commit.video.path.name for key, commit in store.commits().items()}
     records: dict[str, list[Record]] = {}
     for space in ("text", "audio"):
         for record in sorted(store.records(space), key=lambda record: record.start_s):
             records.setdefault(names[record.video_id], []).append(record)
     store.close()
-    with SearchEngine.open(index) as engine:
-        yield RealLibrary(engine, records, more if sounds != "off" else more[:2])
+    with SearchEngine.open(real_clips.index) as engine:
+        yield RealLibrary(engine, records, real_clips.has_sounds)
 
 
 def test_the_right_video_is_found(library: RealLibrary) -> None:
@@ -95,7 +84,7 @@ def test_music_and_noise_give_no_words(library: RealLibrary, name: str) -> None:
 
 
 def test_sounds_are_told_and_found(library: RealLibrary) -> None:
-    if len(library.more) == 2:
+    if not library.has_sounds:
         pytest.skip("the model of sounds is not beside this checkout")
     tags = Counter(tag for text in library.texts("sax.wav", "sounds") for tag in text.split(", "))
     assert "Saxophone" in dict(tags.most_common(5))

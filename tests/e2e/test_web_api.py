@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import sys
 import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,8 +22,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
-from tests.e2e.conftest import Demo, Run
-from ui.cli import main
+from tests.e2e.conftest import Demo, Run, run_here
 from ui.context import Context
 from ui.web.endpoints import Endpoints, add_endpoints, guard_files
 from ui.web.library import Library
@@ -76,15 +72,10 @@ def found(document: dict[str, Any]) -> Found:
 
 
 def on_the_command_line(demo: Demo, *arguments: object) -> Found:
-    """What ``sceneseek search`` finds: the command in this process, without importing PyTorch anew each time."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
-        patch.setattr(sys, "argv", ["sceneseek", "search", *map(str, arguments), "--index", str(demo.index), "--json"])
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        with pytest.raises(SystemExit) as leaving:
-            main()
-    assert not leaving.value.code
-    return found(json.loads(printed.getvalue()))
+    """What ``sceneseek search`` finds."""
+    done = run_here(["search", *arguments, "--index", demo.index, "--json"], demo.folder)
+    assert done.returncode == 0, done.stderr
+    return found(json.loads(done.stdout))
 
 
 def over_http(address: str, endpoint: str, given: dict[str, Any]) -> tuple[str, Any]:

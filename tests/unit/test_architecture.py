@@ -25,7 +25,7 @@ HOMES = {
     "gradio": "ui/web/",
     "gradio_client": "ui/web/",
     "ir_measures": "search/evaluate/",
-    "jinja2": ("ui/html_page.py", "ui/web/", "search/evaluate/action_page.py"),
+    "jinja2": ("search/html.py",),
     "matplotlib": "search/evaluate/",
     "open_clip": "indexer/models/open_clip.py",
     "opentimelineio": "ui/export/",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.models import tiny
+from tests.unit.models import tiny, tiny_blip
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +17,11 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sentence_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_sentence(tmp_path_factory.mktemp("sentence") / "tiny-sentence")
+
+
+@pytest.fixture(scope="session")
+def blip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_blip.save_blip(tmp_path_factory.mktemp("blip") / "tiny")
 
 
 @pytest.fixture

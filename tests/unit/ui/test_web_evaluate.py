@@ -156,11 +156,11 @@ def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_
 
 
 def test_every_step_has_its_part_of_the_bar() -> None:
-    first = EvaluationProgress("actions", "running", 1, "x", "class texts", done=30, total=60)
-    second = EvaluationProgress("actions", "running", 1, "x", "videos", done=30, total=60)
-    choosing = EvaluationProgress("self-test", "running", 1, "x", "choosing queries", done=15, total=200)
-    searching = EvaluationProgress("self-test", "running", 1, "x", "searching", done=0, total=30)
-    only = EvaluationProgress("retrieval", "running", 1, "x", "searching", done=30, total=60)
+    first = EvaluationProgress("running", 1, "x", "class texts", done=30, total=60, kind="actions")
+    second = EvaluationProgress("running", 1, "x", "videos", done=30, total=60, kind="actions")
+    choosing = EvaluationProgress("running", 1, "x", "choosing queries", done=15, total=200, kind="self-test")
+    searching = EvaluationProgress("running", 1, "x", "searching", done=0, total=30, kind="self-test")
+    only = EvaluationProgress("running", 1, "x", "searching", done=30, total=60, kind="retrieval")
     assert [each.share for each in (first, second, only)] == [0.5 / 2, 0.5 + 0.5 / 2, 0.5]
     assert choosing.share <= searching.share == 0.1
     assert [each.is_last_step for each in (first, second, choosing, searching, only)] == [
@@ -176,17 +176,17 @@ def test_every_step_has_its_part_of_the_bar() -> None:
 
 
 def test_the_bar_says_what_goes_on_and_how_it_ended() -> None:
-    waiting = Elements(render_progress(EvaluationProgress("retrieval", "running", 1, EVIL)))
+    waiting = Elements(render_progress(EvaluationProgress("running", 1, EVIL, kind="retrieval")))
     assert EVIL in waiting.text
     assert "Loading models" in waiting.text
     assert "%" not in waiting.text
-    running = EvaluationProgress("retrieval", "running", 1, "x", "searching", done=3, total=60, eta_s=125.0)
+    running = EvaluationProgress("running", 1, "x", "searching", done=3, total=60, eta_s=125.0, kind="retrieval")
     assert "about 2 min left" in Elements(render_progress(running)).text
-    failed = EvaluationProgress("retrieval", "failed", 1, "x", message=EVIL, hint="Do this.", ended_at=1.0)
+    failed = EvaluationProgress("failed", 1, "x", message=EVIL, hint="Do this.", ended_at=1.0, kind="retrieval")
     assert EVIL in Elements(render_progress(failed)).text
     assert "Do this." in Elements(render_progress(failed)).text
-    assert render_progress(EvaluationProgress("retrieval")) == ""
-    assert "Another evaluation is running" in render_progress(EvaluationProgress("retrieval"), is_waiting=True)
+    assert render_progress(EvaluationProgress(kind="retrieval")) == ""
+    assert "Another evaluation is running" in render_progress(EvaluationProgress(kind="retrieval"), is_waiting=True)
 
 
 def test_without_an_index_each_evaluation_says_so(evaluations: Evaluations, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def spare(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films of so many shots that there is time to stop in the middle."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(3):
+        clip(folder / f"{number}.mp4", [RED, GREEN, BLUE, WHITE] * 2, seed=number)
+    return folder
+
+
 def context(index: Path) -> Context:
     """The pictures alone: the other roles only cost time here."""
     return Context.load(None, index, {"models.profile": "embedded", "models.speech": "off", "models.ocr": "off"})
@@ -154,10 +163,8 @@ def test_videos_and_folders_are_removed_and_their_files_stay(made: Made, films: 
     assert (ended.state, ended.message) == ("failed", "Nothing has been indexed yet.")
 
 
-def test_a_cancelled_job_stops_and_the_next_one_finishes_it(jobs: Jobs, tmp_path: Path) -> None:
-    for number in range(3):
-        clip(tmp_path / "many" / f"{number}.mp4", [RED, GREEN, BLUE, WHITE] * 3, seed=number)
-    jobs.start([tmp_path / "many"])
+def test_a_cancelled_job_stops_and_the_next_one_finishes_it(jobs: Jobs, many: Path) -> None:
+    jobs.start([many])
     until(jobs, lambda progress: progress.media_s > 0)
     jobs.cancel()
     assert jobs.progress().state == "stopping"
@@ -242,18 +249,22 @@ if __name__ == "__main__":
 """
 
 
+def heed_ctrl_c() -> None:
+    """A process started in the background of a shell script inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", ["SIGINT to the group", "SIGKILL"])
-def test_no_process_is_left_when_the_page_ends(tmp_path: Path, ending: str) -> None:
+def test_no_process_is_left_when_the_page_ends(many: Path, tmp_path: Path, ending: str) -> None:
     """Ctrl-C reaches the page's process and that of the job at once; a killed page takes its job along."""
-    for number in range(3):
-        clip(tmp_path / "many" / f"{number}.mp4", [RED, GREEN, BLUE, WHITE] * 3, seed=number)
     script = tmp_path / "page.py"
     script.write_text(PAGE)
     page = subprocess.Popen(
-        [sys.executable, script, tmp_path / "many", tmp_path / "index"],
+        [sys.executable, script, many, tmp_path / "index"],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
     )
     assert page.stdout is not None

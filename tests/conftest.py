@@ -1,0 +1,36 @@
+"""What takes longest to make is begun before the first test, and made beside those that do not need it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+# As the command does, before PyTorch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+Begun: TypeAlias = Mapping[str, "Future[Any]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    """What the tests that were chosen need and processes of their own make, one after the other."""
+    needed = {name for test in request.session.items for name in getattr(test, "fixturenames", ())}
+    makers = _makers() if needed & {"demo", "real_clips"} else {}
+    with ThreadPoolExecutor(1) as beside:
+        yield {
+            name: beside.submit(make, tmp_path_factory.mktemp(name)) for name, make in makers.items() if name in needed
+        }
+        beside.shutdown(cancel_futures=True)
+
+
+def _makers() -> dict[str, Callable[[Path], object]]:
+    """By the name of the fixture that hands it out; imported here, as most tests need none of it."""
+    from tests.e2e.conftest import make_demo
+    from tests.e2e.real_clips import index_real_clips
+
+    return {"demo": make_demo, "real_clips": index_real_clips}
