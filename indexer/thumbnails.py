@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.types import Image
+from indexer.whole_file import written_whole
 
 __all__ = ["ThumbnailFolder"]
 
@@ -36,9 +37,8 @@ class ThumbnailFolder:
         content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
         path = self._path(video_id, time_s)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_bytes(content.tobytes())
-        unfinished.replace(path)
+        with written_whole(path) as unfinished:
+            unfinished.write_bytes(content.tobytes())
 
     def find(self, video_id: str, time_s: float) -> Path | None:
         """The thumbnail of the keyframe at ``time_s``, else the last before it, else the first; None without any."""

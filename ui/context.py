@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from indexer.config import LoadedSettings, Settings, Value
     from indexer.store.base import VectorStore
+    from indexer.thumbnails import ThumbnailFolder
+    from search.background import Learning
+    from search.engine import SearchEngine
 
 __all__ = ["Context", "Flags"]
 
@@ -54,3 +58,30 @@ class Context:
         from indexer.store import open_store
 
         return open_store(self.index_folder, name=self.settings.index.name, url=self.settings.index.url)
+
+    def open_engine(self, learning: Learning = nullcontext) -> SearchEngine:
+        """The index, for searching.
+
+        Args:
+            learning: Entered while it is measured what unrelated queries score in this index.
+
+        Raises:
+            IndexMissingError: there is none.
+            IndexDamagedError: there is one that cannot be opened.
+        """
+        from search.engine import SearchEngine
+
+        settings = self.settings
+        return SearchEngine.open(
+            self.index_folder,
+            name=settings.index.name,
+            url=settings.index.url,
+            device=settings.models.device,
+            learning=learning,
+        )
+
+    def thumbnails(self) -> ThumbnailFolder:
+        """The pictures of the index."""
+        from indexer.thumbnails import ThumbnailFolder
+
+        return ThumbnailFolder(self.index_folder, self.settings.index.name)

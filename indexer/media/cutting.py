@@ -9,7 +9,6 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import av
 
@@ -17,6 +16,8 @@ from indexer.errors import MediaError, UnreadableMediaError, UsageError
 from indexer.media.container import best_picture_stream, best_sound_stream, first_frame_s, open_media
 from indexer.media.seeking import SAME_S, find_keyframe, read_from, says_when_shown, stamp_of
 from indexer.media.tracks import COPY, ENCODE, Encoding, Handling, Source, interleaved, open_tracks
+from indexer.media.write import FORMATS
+from indexer.whole_file import written_whole
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -25,18 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "cut_clip", "suffix_of_cut"]
 
 # FLAC is not among them: its frames are numbered from the recording's first.
-_FORMATS = {
-    ".m4a": "ipod",
-    ".m4v": "mp4",
-    ".mka": "matroska",
-    ".mkv": "matroska",
-    ".mov": "mov",
-    ".mp3": "mp3",
-    ".mp4": "mp4",
-    ".ogg": "ogg",
-    ".wav": "wav",
-    ".webm": "webm",
-}
+_SUFFIXES = frozenset({".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".ogg", ".wav", ".webm"})
 _SOUND_ONLY = frozenset({".m4a", ".mka", ".mp3", ".ogg", ".wav"})
 # Other formats hold the same codecs: MP4 plays everywhere, Matroska takes nearly everything.
 _OTHERWISE = (".mp4", ".mkv")
@@ -78,7 +68,7 @@ def suffix_of_cut(path: Path) -> str:
         _check_content(path, container)
         own = path.suffix.lower()
         others = _OTHERWISE if has_picture else _OTHERWISE_SOUND
-        kept = [own] if own in _FORMATS and has_picture != (own in _SOUND_ONLY) and _is_of_kind(container, own) else []
+        kept = [own] if own in _SUFFIXES and has_picture != (own in _SOUND_ONLY) and _is_of_kind(container, own) else []
         fitting = (suffix for suffix in (*kept, *others) if ENCODE not in _handling(container, suffix))
         return next(fitting, others[0])
 
@@ -114,17 +104,13 @@ def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool
     if not 0 <= start_s < end_s < math.inf:
         raise UsageError(f"A clip cannot go from {start_s} s to {end_s} s.", hint="Its end must come after its start.")
     source = _source(path, out.suffix.lower(), exact)
-    # Its own name, not one made of the clip's: someone may keep a file of such a name there.
-    unfinished = out.with_name(f".{uuid4().hex}.tmp")
     try:
-        begin_s, until_s = _written(source, (Fraction(start_s), Fraction(end_s)), unfinished, out.suffix.lower())
-        unfinished.replace(out)
+        with written_whole(out) as unfinished:
+            begin_s, until_s = _written(source, (Fraction(start_s), Fraction(end_s)), unfinished, out.suffix.lower())
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, (MediaError, UsageError)):
             raise
         raise MediaError(f"{out} cannot be written: {error}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return Cut(out, float(begin_s), float(until_s), ENCODE in (source.picture, source.sound))
 
 
@@ -135,7 +121,7 @@ def _written(source: Source, asked: tuple[Fraction, Fraction], path: Path, suffi
         UsageError: nothing is shown at the start or after it.
     """
     (start_s, end_s), begin_s = asked, source.start_s(asked[0])
-    length = _write(source, (begin_s, end_s), path, _FORMATS[suffix])
+    length = _write(source, (begin_s, end_s), path, FORMATS[suffix])
     if not length.packets or (begin_s + length.until_s <= start_s + SAME_S and not _goes_on(source, start_s)):
         raise UsageError(
             f"There is nothing to cut out at {float(start_s)} s.",
@@ -143,7 +129,7 @@ def _written(source: Source, asked: tuple[Fraction, Fraction], path: Path, suffi
         )
     if suffix == ".mp3" and length.packets < _LEAST_MP3_PACKETS:
         begin_s = source.start_s(max(Fraction(0), begin_s - _WIDER_S))
-        length = _write(source, (begin_s, end_s + _WIDER_S), path, _FORMATS[suffix])
+        length = _write(source, (begin_s, end_s + _WIDER_S), path, FORMATS[suffix])
     return begin_s, begin_s + length.until_s
 
 
@@ -172,7 +158,7 @@ def _goes_on(source: Source, start_s: Fraction) -> bool:
 
 
 def _source(path: Path, suffix: str, exact: bool) -> Source:
-    if suffix not in _FORMATS:
+    if suffix not in _SUFFIXES:
         raise UsageError(f"Clips cannot be written as {suffix or 'a file without a suffix'}.", hint="Try .mp4 or .mkv.")
     with open_media(path) as container:
         _check_content(path, container)
@@ -187,13 +173,13 @@ def _check_content(path: Path, container: InputContainer) -> None:
 
 def _is_of_kind(container: InputContainer, suffix: str) -> bool:
     """Whether a file is what its suffix says."""
-    written = {"ipod": "m4a", "matroska": "matroska", "webm": "webm"}.get(_FORMATS[suffix], _FORMATS[suffix])
+    written = {"ipod": "m4a", "matroska": "matroska", "webm": "webm"}.get(FORMATS[suffix], FORMATS[suffix])
     return written in container.format.name.split(",")
 
 
 def _handling(container: InputContainer, suffix: str) -> tuple[Handling, Handling]:
     picture = None if suffix in _SOUND_ONLY else best_picture_stream(container)
-    held = _held_by(_FORMATS[suffix])
+    held = _held_by(FORMATS[suffix])
     return _of_stream(container, picture, held), _of_stream(container, best_sound_stream(container), held)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import MediaError, UsageError
 from indexer.types import Cue, Image
+from indexer.whole_file import written_whole
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["AudioTrack", "ClipOptions", "write_clip"]
+__all__ = ["FORMATS", "AudioTrack", "ClipOptions", "write_clip"]
 
-_FORMATS = {
+FORMATS: Mapping[str, str] = {
     ".avi": "avi",
     ".flac": "flac",
     ".flv": "flv",
@@ -49,6 +50,8 @@ _FORMATS = {
     ".wav": "wav",
     ".webm": "webm",
 }
+"""The kinds of files that clips are written as: by suffix, FFmpeg's name of the container."""
+
 _SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 _CRF_CODECS = ("libx264", "libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")
 # x264's macroblock tree gives other bits now and then for the same pictures: it reads what an earlier encoder left
@@ -134,20 +137,16 @@ def write_clip(path: Path, pictures: Iterable[Image], *, options: ClipOptions = 
         UsageError: the suffix, a codec or the pictures' sizes do not fit.
         MediaError: encoding or writing failed.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
     try:
-        with _output(unfinished, _format_of(path)) as container:
+        with written_whole(path) as unfinished, _output(unfinished, _format_of(path)) as container:
             _Clip(container, options).write(iter(pictures))
-        unfinished.replace(path)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{path} cannot be written: {error}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _format_of(path: Path) -> str:
     try:
-        return _FORMATS[path.suffix.lower()]
+        return FORMATS[path.suffix.lower()]
     except KeyError:
         raise UsageError(f"Clips cannot be written as {path.suffix or path.name}.") from None
 

@@ -12,7 +12,7 @@ from indexer.types import Embedding
 __all__ = ["QueryVectors"]
 
 # Twenty short queries take a small model as long as three or four one by one.
-_MOST_AT_ONCE = 32
+_MOST_AT_ONCE = 16
 
 
 class QueryVectors:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
 from indexer.models.base import TextEncoder
 from indexer.types import Embedding
+from indexer.whole_file import written_whole
 
 __all__ = ["cached_documents"]
 
@@ -51,10 +50,5 @@ def _read(path: Path, shape: tuple[int, int]) -> Embedding | None:
 
 def _write(path: Path, vectors: Embedding) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-    try:
-        with unfinished.open("wb") as stream:
-            np.save(stream, vectors, allow_pickle=False)
-        os.replace(unfinished, path)  # noqa: PTH105 - named for what it is: atomic
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as unfinished, unfinished.open("wb") as stream:
+        np.save(stream, vectors, allow_pickle=False)

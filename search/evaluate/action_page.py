@@ -6,22 +6,17 @@ policy forbids scripts and anything from elsewhere.
 
 from __future__ import annotations
 
-import base64
 import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from indexer.types import Video
 from search.evaluate.action_figures import Estimate, Figures
 from search.evaluate.actions import ActionEvaluation, ComparedFootage
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from search.html import data_address, jpeg_at, printable, rendered
 
 __all__ = [
     "MOST_CARDS",
@@ -44,8 +39,6 @@ TOP = 5
 """How many of the nearest classes are shown for each video."""
 
 _MOST_NAMED = 20
-_JPEG = b"\xff\xd8\xff"
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ROWS = (
     ("P@1", "p_at_1", "right class first, alone"),
     ("hit@3", "hit_at_3", "right class among the first three"),
@@ -101,21 +94,21 @@ def render_action_page(
         thumbnails: Finds the picture of a video's instant.
     """
     distribution, confusion = pictures
-    page = _template().render(
-        headline=headline(evaluation),
-        facts=_facts(evaluation, about),
-        rows=figure_rows(evaluation),
-        count=evaluation.by_video.count,
-        frame_count=evaluation.by_frame.count,
-        class_count=len(evaluation.classes.names),
-        distribution=_data_address(distribution, "image/png"),
-        confusion=_data_address(confusion, "image/png") if confusion else "",
-        classes=evaluation.by_class,
-        cards=[_card(each, evaluation.classes.names, thumbnails) for each in evaluation.footage[:MOST_CARDS]],
-        right_count=sum(each.is_right for each in evaluation.footage),
-        left_out=left_out_lines(evaluation),
-    )
-    return _UNPRINTABLE.sub("", page.encode("utf-8", "replace").decode("utf-8"))
+    facts = {
+        "headline": headline(evaluation),
+        "facts": _facts(evaluation, about),
+        "rows": figure_rows(evaluation),
+        "count": evaluation.by_video.count,
+        "frame_count": evaluation.by_frame.count,
+        "class_count": len(evaluation.classes.names),
+        "distribution": data_address(distribution, "image/png"),
+        "confusion": data_address(confusion, "image/png") if confusion else "",
+        "classes": evaluation.by_class,
+        "cards": [_card(each, evaluation.classes.names, thumbnails) for each in evaluation.footage[:MOST_CARDS]],
+        "right_count": sum(each.is_right for each in evaluation.footage),
+        "left_out": left_out_lines(evaluation),
+    }
+    return printable(rendered("search.evaluate", "actions.html.j2", facts))
 
 
 def headline(evaluation: ActionEvaluation) -> str:
@@ -217,23 +210,5 @@ def _clock(seconds: float) -> str:
 
 def _picture(path: Path | None) -> str:
     """A thumbnail as a ``data:`` address; nothing where there is none, or none that a browser could show."""
-    try:
-        content = b"" if path is None else path.read_bytes()
-    except OSError:
-        return ""
-    return _data_address(content, "image/jpeg") if content.startswith(_JPEG) else ""
-
-
-def _data_address(content: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("search.evaluate", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("actions.html.j2")
+    content = jpeg_at(path)
+    return data_address(content, "image/jpeg") if content else ""

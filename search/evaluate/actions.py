@@ -7,7 +7,7 @@ al., 2021): every frame's cosine with a text for each class, frames pooled into 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -35,7 +35,10 @@ __all__ = [
     "Footage",
     "LabelOf",
     "LeftOut",
+    "classes_of",
     "evaluate_actions",
+    "nothing_to_compare",
+    "pictured_videos",
     "read_footage",
 ]
 
@@ -227,8 +230,8 @@ def evaluate_actions(
         StoreError: the index cannot be read.
     """
     commits = [commit for commit in store.commits().values() if commit.is_searchable]
-    pictured = sorted((commit.video for commit in commits if _has_frames(commit)), key=_by_path)
-    classes = options.classes or _classes_of(pictured)
+    pictured = pictured_videos(commits)
+    classes = options.classes or classes_of(pictured)
     places = classes.places()
     worth = pictured if label_of else [video for video in pictured if squeezed(video.label) in places]
     texts = encode_classes(encoder, classes, options.templates, kept=kept, report_progress=report_progress)
@@ -239,7 +242,7 @@ def evaluate_actions(
         if report_progress is not None:
             report_progress("videos", done, len(worth))
     if not compared:
-        raise _nothing_to_compare(pictured, classes)
+        raise nothing_to_compare(pictured, classes)
     return ActionEvaluation(options, classes, tuple(compared), _left_out(commits, compared))
 
 
@@ -271,6 +274,11 @@ def _compare(footage: Footage, right: int, texts: Embedding, options: ActionOpti
     )
 
 
+def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
+    """The videos that the index has pictures of, by path."""
+    return sorted((commit.video for commit in commits if _has_frames(commit)), key=_by_path)
+
+
 def _has_frames(commit: Commit) -> bool:
     return "frames" in commit.modalities and commit.modalities["frames"].count > 0
 
@@ -279,16 +287,22 @@ def _by_path(video: Video) -> tuple[str, str]:
     return video.path.as_posix(), video.id
 
 
-def _classes_of(videos: Sequence[Video]) -> ClassNames:
+def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
+    """The classes that the labels of videos with pictures name; ``otherwise`` ends the hint where none has a label.
+
+    Raises:
+        UsageError: none has a label, or there are fewer than two classes.
+    """
     if not any(video.label for video in videos):
         raise UsageError(
             "No video with a picture in this index has a label.",
-            hint="Index with --labels FILE, or from folders named after what their videos show.",
+            hint=f"Index with --labels FILE, or from folders named after what their videos show{otherwise}.",
         )
     return classes_of_labels(video.label for video in videos)
 
 
-def _nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageError:
+def nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageError:
+    """That no video with pictures is of one of the classes, and what their labels are."""
     labels = sorted({video.label for video in videos if video.label})
     known = (
         f"the labels are {', '.join(labels[:3])}{' ...' if len(labels) > 3 else ''}" if labels else "none has a label"
@@ -301,14 +315,12 @@ def _nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageEr
 
 def _left_out(commits: Sequence[Commit], compared: Sequence[ComparedFootage]) -> LeftOut:
     seen = {each.video.id for each in compared}
-    others = sorted(
-        (commit for commit in commits if commit.video.id not in seen), key=lambda each: _by_path(each.video)
-    )
-    pictured = [commit.video for commit in others if _has_frames(commit)]
+    others = [commit for commit in commits if commit.video.id not in seen]
+    pictured = pictured_videos(others)
     return LeftOut(
         unlabelled=tuple(video for video in pictured if not video.label),
         of_no_class=tuple(video for video in pictured if video.label),
-        without_frames=tuple(commit.video for commit in others if not _has_frames(commit)),
+        without_frames=tuple(sorted((each.video for each in others if not _has_frames(each)), key=_by_path)),
     )
 
 

@@ -20,7 +20,7 @@ from indexer.models.base import FrameEncoder
 from indexer.store.base import VectorStore
 from indexer.types import Embedding, Video
 from search.evaluate.action_figures import mean_ranks
-from search.evaluate.actions import read_footage
+from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_footage
 from search.evaluate.class_vectors import KeptVectors, encode_classes
 from search.evaluate.compare import (
     ComparisonTable,
@@ -35,7 +35,7 @@ from search.evaluate.files import write_csv
 from search.evaluate.metrics import QueryValues
 from search.evaluate.pooling import check_pooling, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import ClassNames, Templates, classes_of_labels, read_templates
+from search.evaluate.prompts import ClassNames, Templates, read_templates
 from search.evaluate.qrels import SkippedRow
 from search.evaluate.setups import OF_SEARCHES, Setup
 from search.evaluate.variants import IndexVariants
@@ -138,24 +138,14 @@ def labelled_videos(store: VectorStore, classes: ClassNames | None = None) -> La
         UsageError: none has a label of these classes, or the labels name fewer than two.
         StoreError: the index cannot be read.
     """
-    commits = [commit for commit in store.commits().values() if commit.is_searchable and commit.video.label]
-    videos = [commit.video for commit in commits if "frames" in commit.modalities and commit.modalities["frames"].count]
-    if not videos:
-        raise UsageError(
-            "No video with a picture in this index has a label.",
-            hint="Index with --labels FILE, or from folders named after what their videos show; or name a file of "
-            "captions before the axes.",
-        )
-    known = classes or classes_of_labels(video.label for video in videos)
+    pictured = pictured_videos(commit for commit in store.commits().values() if commit.is_searchable)
+    known = classes or classes_of(pictured, otherwise="; or name a file of captions before the axes")
     places = known.places()
-    videos.sort(key=lambda video: (video.path.as_posix(), video.id))
-    judged = tuple(video for video in videos if squeezed(video.label) in places)
+    judged = tuple(video for video in pictured if squeezed(video.label) in places)
     if not judged:
-        raise UsageError(
-            f"No video in this index is of one of the {len(known.names)} classes in {known.source}.",
-            hint="Index with --labels, or name other classes with --classes.",
-        )
-    return Labelled(known, judged, tuple(video for video in videos if squeezed(video.label) not in places))
+        raise nothing_to_compare(pictured, known)
+    others = tuple(video for video in pictured if video.label and squeezed(video.label) not in places)
+    return Labelled(known, judged, others)
 
 
 def ranks_by_setup(

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from indexer.types import Modality
 from search.evaluate.retrieval import MetricValue
 
-__all__ = ["expectation_of"]
+__all__ = ["FEW_QUERIES", "FEW_VIDEOS", "expectation_of"]
+
+FEW_QUERIES = 10
+"""Fewer say too little for an interval."""
+
+FEW_VIDEOS = 10
+"""Queries from fewer are so alike that intervals may miss the truth."""
 
 _REMEMBERED: Mapping[Modality, str] = {
     "speech": "said",
@@ -18,7 +24,6 @@ _REMEMBERED: Mapping[Modality, str] = {
 }
 _SMALLEST_OF_TEN = 0.05
 _HARDLY = 0.005
-_FEW_QUERIES = 10
 
 
 def expectation_of(
@@ -56,13 +61,13 @@ def expectation_of(
 
 
 def _between(value: MetricValue, of: int) -> str:
-    if value.queries < _FEW_QUERIES:
+    if value.queries < FEW_QUERIES:
         return ""
     return f" (between {round(of * value.interval.low)} and {round(of * value.interval.high)})"
 
 
 def _no_better(value: MetricValue, chance: float | None) -> str:
-    is_sure = value.queries >= _FEW_QUERIES and (chance is None or value.interval.low > chance)
+    is_sure = value.queries >= FEW_QUERIES and (chance is None or value.interval.low > chance)
     if is_sure:
         return ""
     return (

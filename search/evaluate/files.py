@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import UsageError
+from indexer.whole_file import written_whole
 
 __all__ = ["write_bytes_whole", "write_csv", "write_json", "write_whole"]
 
@@ -29,11 +30,10 @@ def write_bytes_whole(path: Path, content: bytes) -> Path:
     Raises:
         UsageError: it cannot be written there.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        with written_whole(path) as unfinished:
+            unfinished.write_bytes(content)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}.", hint="Name another folder with --out."

@@ -305,7 +305,7 @@ def _write_queries(path: Path, report: RetrievalReport, run: Run, topics: Topics
     """One row per query: what was asked, what is right, its mean rank, what came first, and every metric's value."""
     named = _names(catalogue)
     ranks = first_ranks(run, topics.videos, corpus_size=report.videos)
-    names = [name for name in report.values if name not in ("MdR", "MnR")]
+    names = [name for name in report.values if name not in RANK_METRICS]
     rows = (
         (
             query,

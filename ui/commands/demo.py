@@ -41,20 +41,16 @@ def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
 
 
 def _search_it(context: Context, library: Path) -> None:
-    from search.engine import SearchEngine
     from ui.sample_clips import DEMO_ANSWERS
 
     console = answer_console()
     # Without the optional package whose pictures it shows, a clip is left out, and so is the search for it.
     queries = [query for query, (clip, *_) in DEMO_ANSWERS.items() if (library / clip).is_file()]
-    settings = context.settings
-    with SearchEngine.open(
-        context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
-    ) as engine:
+    with context.open_engine() as engine:
         for text in queries:
             console.print(f'\n[bold]sceneseek search "{text}"[/]')
             query = engine.parse(text).query(top_k=_MOMENTS_EACH)
-            print_moments(console, engine.search(replace(query, min_confidence=settings.search.min_confidence)))
+            print_moments(console, engine.search(replace(query, min_confidence=context.settings.search.min_confidence)))
 
 
 def _say_next(context: Context) -> None:

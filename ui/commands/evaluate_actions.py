@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer.store.base import Manifest, VectorStore
-    from indexer.thumbnails import ThumbnailFolder
     from search.evaluate.action_figures import Estimate
     from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.progress import ReportProgress
@@ -98,7 +97,7 @@ def measure_actions(context: Context, request: ActionsRequest, progress: ReportP
         manifest = _manifest(store)
         evaluation = _evaluate(context, request, options, store, progress)
     about = _about(context, manifest)
-    files = write_action_report(evaluation, request.out, about, _thumbnails(context).find)
+    files = write_action_report(evaluation, request.out, about, context.thumbnails().find)
     return MeasuredActions(evaluation, about, files)
 
 
@@ -151,12 +150,6 @@ def _about(context: Context, manifest: Manifest) -> Mapping[str, str]:
         "picture model": manifest.models["frames"][0],
         "keyframes": str(manifest.sampling.get("strategy", "unknown")),
     }
-
-
-def _thumbnails(context: Context) -> ThumbnailFolder:
-    from indexer.thumbnails import ThumbnailFolder
-
-    return ThumbnailFolder(context.index_folder, context.settings.index.name)
 
 
 def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:

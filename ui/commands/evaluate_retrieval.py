@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import UsageError
+from search.evaluate.metrics import RANK_METRICS
 from ui.console import answer_console, plain, print_json, work_bar
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ __all__ = [
 
 SOME_SKIPPED = 3
 _SHOWN = 10
-_RANKS = ("MdR", "MnR")
 _COMPARED = ("R@1", "MRR", "R@1 IoU=0.5")
 
 
@@ -82,18 +82,11 @@ def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
     Raises:
         SceneseekError: nothing could be measured.
     """
-    from search.engine import SearchEngine
     from search.evaluate import retrieval
     from search.evaluate.captions import read_queries
 
     queries = read_queries(request.queries)
-    settings = context.settings
-    with (
-        SearchEngine.open(
-            context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
-        ) as engine,
-        work_bar(silent=request.quiet) as progress,
-    ):
+    with context.open_engine() as engine, work_bar(silent=request.quiet) as progress:
         report = retrieval.evaluate_retrieval(
             engine, queries, out=request.out, options=run_options(context, request.depth), progress=progress
         )
@@ -248,7 +241,7 @@ def _print_compared(console: Console, rows: Sequence[ComparedRow], names: Sequen
     from rich.table import Table
 
     for name in names:
-        less = ", less is better" if name in _RANKS else ""
+        less = ", less is better" if name in RANK_METRICS else ""
         table = Table(box=None, pad_edge=False, header_style="bold", title=f"{name}{less}", title_justify="left")
         table.add_column("Setup", overflow="fold")
         for heading in ("Value", "95% interval", "Difference", "95% interval", "p"):
@@ -294,8 +287,8 @@ def _print_rows(console: Console, heading: str, rows: Sequence[SkippedRow]) -> N
 
 
 def _figure(name: str, value: float) -> str:
-    return f"{value:.1f}" if name in _RANKS else f"{value:.3f}"
+    return f"{value:.1f}" if name in RANK_METRICS else f"{value:.3f}"
 
 
 def _signed(name: str, value: float) -> str:
-    return f"{value:+.1f}" if name in _RANKS else f"{value:+.3f}"
+    return f"{value:+.1f}" if name in RANK_METRICS else f"{value:+.3f}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.modalities import PLAIN_NAMES
 from ui.commands.evaluate_retrieval import run_options
 from ui.console import answer_console, plain, print_json, work_bar
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["SelfTestRequest", "print_self_test", "self_test"]
 
 _DEPTH = 100
-_FEW_VIDEOS = 10
-_FEW_QUERIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +45,11 @@ def self_test(context: Context, request: SelfTestRequest) -> int:
         StoreError: there is no index, or it cannot be read.
         ModelError: a model cannot encode a query.
     """
-    from search.engine import SearchEngine
     from search.evaluate.self_test import SelfTestOptions, run_self_test
 
     options = SelfTestOptions(request.queries, request.seed, run_options(context, _DEPTH))
-    settings = context.settings
     with (
-        SearchEngine.open(
-            context.index_folder, name=settings.index.name, url=settings.index.url, device=settings.models.device
-        ) as engine,
+        context.open_engine() as engine,
         closing(context.open_store()) as store,
         work_bar(silent=request.quiet) as progress,
     ):
@@ -117,7 +112,7 @@ def _name(row: SelfTestRow) -> str:
 
 def _cell(metric: MetricValue) -> str:
     """As narrow as four of them must be to stand side by side in 80 columns."""
-    if metric.queries < _FEW_QUERIES:
+    if metric.queries < FEW_QUERIES:
         return _without_interval(metric.value)
     low, high = (
         f"{end:.2f}".removeprefix("0") if end < 0.995 else "1.0" for end in (metric.interval.low, metric.interval.high)
@@ -132,14 +127,14 @@ def _without_interval(value: float) -> str:
 
 def _print_cautions(console: Console, report: SelfTestReport) -> None:
     console.print()
-    if report.videos_asked < _FEW_VIDEOS:
+    if report.videos_asked < FEW_VIDEOS:
         videos = "one video" if report.videos_asked == 1 else f"{report.videos_asked} videos"
         unknown = " What chance would find cannot be told from one video." if report.videos_asked == 1 else ""
         console.print(
             f"[yellow]All of them come from {videos}[/]; queries of one video are alike, so the truth may lie outside "
             f"the intervals.{unknown}"
         )
-    few = [row for row in report.rows if row.queries < _FEW_QUERIES]
+    few = [row for row in report.rows if row.queries < FEW_QUERIES]
     if few:
         names = ", ".join(PLAIN_NAMES[row.sources[0]] for row in few)
         console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {names}.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexer.run import RunStart
     from ui.context import Context
 
-__all__ = ["IndexRequest", "index_videos"]
+__all__ = ["IndexRequest", "counts_in_words", "index_videos"]
 
 SOME_FAILED = 3
 _SHOWN = 20
@@ -146,21 +146,22 @@ def _say_start(console: Console, start: RunStart) -> None:
         console.print("[yellow]No videos were found there.[/]")
 
 
+def counts_in_words(report: IndexReport) -> str:
+    """How many videos a run dealt with, and how; empty if there were none."""
+    counts = {
+        "indexed": len(report.indexed),
+        "updated": len(report.updated),
+        "moved": len(report.moved),
+        "copies": len(report.copies),
+        "removed": len(report.removed),
+        "failed": len(report.failed),
+        "unchanged": report.unchanged,
+    }
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+
+
 def _print_report(console: Console, report: IndexReport, context: Context) -> None:
-    done = [
-        f"{len(paths)} {word}"
-        for word, paths in (
-            ("indexed", report.indexed),
-            ("updated", report.updated),
-            ("moved", report.moved),
-            ("copies", report.copies),
-            ("removed", report.removed),
-        )
-        if paths
-    ]
-    unchanged = [f"{report.unchanged} unchanged"] if report.unchanged else []
-    failed = [f"{len(report.failed)} failed"] if report.failed else []
-    console.print(f"[bold]{', '.join([*done, *failed, *unchanged]) or 'Nothing to do'}[/]: {_amount(report)}")
+    console.print(f"[bold]{counts_in_words(report) or 'Nothing to do'}[/]: {_amount(report)}")
     for modality, videos in report.dropped.items():
         console.print(f"Dropped: {MODALITY_NAMES[modality].lower()} of {videos} videos.")
     _print_list(console, "[red]Failed[/]", report.failed)

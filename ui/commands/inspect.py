@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ui.console import answer_console, plain, print_json, side_console
-from ui.html_page import MODALITY_NAMES
+from ui.html_page import MODALITY_NAMES, format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,14 +67,13 @@ def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) 
     """Remove videos by path or id."""
     from indexer.remove import find_videos, has_orphans, remove_videos
     from indexer.store.lock import writing
-    from indexer.thumbnails import ThumbnailFolder
 
     with closing(context.open_store()) as store, writing(context.index_folder):
         commits = store.commits()
         orphans = [name for name in names if has_orphans(store, name)]
         known = [commit for name in names if name not in orphans for commit in find_videos(commits, name)]
         removed = {**dict.fromkeys(orphans, ""), **{commit.video.id: str(commit.video.path) for commit in known}}
-        remove_videos(store, ThumbnailFolder(context.index_folder, context.settings.index.name), list(removed))
+        remove_videos(store, context.thumbnails(), list(removed))
     if as_json:
         print_json([{"video_id": key, "path": path} for key, path in removed.items()])
         return
@@ -92,6 +91,7 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
     """
     from indexer.errors import UsageError
     from indexer.export import moment_rows, video_rows, write_rows
+    from indexer.whole_file import written_whole
 
     sources = {"videos": video_rows, "moments": moment_rows}
     if what not in sources:
@@ -102,11 +102,9 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
         if out is None:
             write_rows(rows, sys.stdout, chosen)
             return
-        unfinished = out.with_name(out.name + ".tmp")
         try:
-            with unfinished.open("w", encoding="utf-8", newline="") as file:
+            with written_whole(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
                 count = write_rows(rows, file, chosen)
-            unfinished.replace(out)
         except OSError as error:
             raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
     side_console().print(f"{count} {what} written to {plain(out)}.", soft_wrap=True)
@@ -160,7 +158,7 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("Index", plain(context.settings.index.url or context.index_folder.resolve()))
-    table.add_row("Videos", f"{status.videos} ({_duration(status.media_s)}, {status.shots} shots)")
+    table.add_row("Videos", f"{status.videos} ({format_time(round(status.media_s))}, {status.shots} shots)")
     for modality, count in status.records.items():
         table.add_row(MODALITY_NAMES[modality], str(count))
     if status.labels:
@@ -203,9 +201,3 @@ def _labels(status: IndexStatus) -> str:
     shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
     more = len(status.labels) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _duration(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}"
