@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.errors import ConfigError, ModelError
@@ -10,7 +12,7 @@ from indexer.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEVICES", "Device", "fast_dtype", "leave_room_for_decoding", "release", "resolve_device"]
+__all__ = ["DEVICES", "Device", "fast_dtype", "leave_room_for_decoding", "on_one_core", "release", "resolve_device"]
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 DEVICES: tuple[Device, ...] = get_args(Device)
@@ -67,6 +69,19 @@ def _cpu_has_bf16() -> bool:
     # PyTorch offers no public question for this; a version that drops these names means "not known", so float32.
     questions = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
     return any(ask() for ask in questions if ask is not None)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Compute on one core: what is too small for several is done sooner than they have met, and leaves them free."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def leave_room_for_decoding() -> None:
