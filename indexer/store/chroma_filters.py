@@ -10,7 +10,7 @@ __all__ = ["holding", "is_nothing", "where"]
 
 
 def holding(words: Sequence[str]) -> dict[str, object]:
-    """Chroma takes no choice of one."""
+    """The filter for documents that hold at least one of the words; Chroma takes no choice of one."""
     choices: list[dict[str, object]] = [{"$contains": word} for word in words]
     return {"$or": choices} if len(choices) > 1 else choices[0]
 
@@ -21,6 +21,7 @@ def is_nothing(*choices: Collection[str] | None) -> bool:
 
 
 def where(video_ids: Collection[str] | None, modalities: Collection[Modality] | None) -> dict[str, object] | None:
+    """The filter for records of these videos and modalities; None where any will do."""
     conditions: list[dict[str, object]] = []
     if video_ids is not None:
         conditions.append({"video_id": {"$in": sorted(video_ids)}})
