@@ -3,8 +3,8 @@
 MEDIA is a folder of clips with a ``queries.csv`` (query, file, start_s, end_s). A moment counts if it is of the right
 file and starts inside the window, a second of slack on either side. ``on_screen_text.csv`` beside this file holds
 further queries for what is written in two of the clips. Speech is measured by its word error rate on ``jfk.flac``,
-sounds by the tags of one clip of speech and one of a saxophone. Then the self-test: what a library of these clips and
-the sample library can expect, without any of the queries above.
+sounds by the classes that score highest over the whole of one clip of speech and one of a saxophone. Then the
+self-test: what a library of these clips and the sample library can expect, without any of the queries above.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import csv
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +28,10 @@ from benchmarks.actions import print_action_tables
 from indexer.config import load_settings
 from indexer.media.audio import read_audio
 from indexer.media.write import AudioTrack, ClipOptions, write_clip
+from indexer.models.base import Role, Tag
+from indexer.models.build import build_models
+from indexer.models.profiles import PROFILES, ModelChoice, parse_choice
+from indexer.models.yamnet import WINDOW, YamnetEncoder
 from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import VectorStore
@@ -87,11 +90,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         library, index = Path(folder) / "library", Path(folder) / "index"
         more = add_spoken_and_played(library, given.media)
+        sounds = given.sounds or sounds_beside(given.media)
         flags = {
             "index.path": str(index),
             "models.profile": given.profile,
             "shots.strategy": given.strategy,
-            "models.sounds": given.sounds or sounds_beside(given.media),
+            "models.sounds": sounds,
         }
         report = run_indexing([given.media, library], load_settings(None, os.environ, flags))
         print(f"{len(report.indexed)} videos, {report.frames} frames, {report.segments} texts\n")
@@ -103,7 +107,7 @@ def main() -> None:
             ):
                 print(f"--- {name}")
                 print("\n".join(table(engine, known)), "\n")
-        print("\n".join(recognition(open_store(index), len(more) > 0)))
+        print("\n".join(recognition(open_store(index), yamnet(sounds))))
         test_itself(Path(folder), given.media, {**flags, "index.path": str(Path(folder) / "larger")})
         print()
         print_action_tables(given.media.parent, given.profile)
@@ -143,9 +147,33 @@ def sounds_beside(media: Path) -> str:
     return f"yamnet:{file}" if file.is_file() else "off"
 
 
-def recognition(store: VectorStore, has_sounds: bool) -> Iterator[str]:
-    """Word error rate of speech, speech found where there is none, and the best tags of two clips."""
-    names = {key: commit.video.path.name for key, commit in store.commits().items()}
+def yamnet(spec: str) -> YamnetEncoder | None:
+    """The model of sounds that ``spec`` names; None if it is off or one that knows no classes."""
+    if not spec.startswith("yamnet:"):
+        return None
+    embedded = PROFILES["embedded"].choices
+    choices: dict[Role, ModelChoice] = {
+        "frames": embedded["frames"],
+        "text": embedded["text"],
+        "sounds": parse_choice("sounds", spec),
+    }
+    sounds = build_models(choices).sounds
+    return sounds if isinstance(sounds, YamnetEncoder) else None
+
+
+def best_classes(encoder: YamnetEncoder, path: Path, most: int = 5) -> list[Tag]:
+    """The classes with the highest mean score over all windows of a file's sound, best first."""
+    sound = read_audio(path, encoder.sample_rate)
+    windows = [sound[start : start + WINDOW] for start in range(0, len(sound), WINDOW)]
+    means = encoder.class_scores(windows).mean(axis=0)
+    best = np.argsort(-means, kind="stable")[:most]
+    return [Tag(encoder.class_names[index], float(means[index])) for index in best]
+
+
+def recognition(store: VectorStore, encoder: YamnetEncoder | None) -> Iterator[str]:
+    """Word error rate of speech, speech found where there is none, and the likeliest sounds of two clips."""
+    paths = {key: commit.video.path for key, commit in store.commits().items()}
+    names = {key: path.name for key, path in paths.items()}
     texts = sorted(store.records("text"), key=lambda record: record.start_s)
     spoken = [record for record in texts if record.modality == "speech"]
     heard = " ".join(record.text for record in spoken if names[record.video_id] == "speech.mp4").lower()
@@ -154,10 +182,10 @@ def recognition(store: VectorStore, has_sounds: bool) -> Iterator[str]:
         count = sum(record.video_id == key for record in spoken)
         if count and name not in ("speech.mp4", "jfk.flac"):
             yield f"    {name}: {count} segments of speech"
-    if has_sounds:
-        for name in ("sax.wav", "speech.mp4"):
-            tags = [record.text for record in store.records("audio") if names[record.video_id] == name]
-            yield f"--- {name}: {Counter(tag for text in tags for tag in text.split(', ')).most_common(5)}"
+    for path in sorted(path for path in paths.values() if path.name in ("sax.wav", "speech.mp4")):
+        if encoder is not None:
+            best = [f"{tag.label} {tag.score:.2f}" for tag in best_classes(encoder, path)]
+            yield f"--- {path.name}: {'; '.join(best)}"
 
 
 def table(engine: SearchEngine, known: Sequence[KnownMoment]) -> Iterator[str]:

@@ -10,20 +10,28 @@ speech_ratio         the share of the video in which somebody speaks, in [0, 1]
 language             the language spoken for the longest time, an ISO 639-1 code such as "en"
 ===================  =====================================================================================
 
-A fact that is not known (no sound, nobody listened, cuts not sought) is absent.
+A fact that is not known (no sound, nobody listened, cuts not sought) is absent. Where nobody listened because there are
+subtitles, these say for how long and in which language somebody speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from indexer.types import Facet, Video
+from indexer.types import Cue, Facet, Video
 
-__all__ = ["OF_SPEECH", "describe_picture", "describe_shots", "describe_sound", "with_descriptors"]
+__all__ = [
+    "OF_SPEECH",
+    "describe_picture",
+    "describe_shots",
+    "describe_sound",
+    "describe_subtitles",
+    "with_descriptors",
+]
 
 OF_SPEECH = ("speech_ratio", "language")
-"""The facts that are known only where somebody listened for speech."""
+"""The facts that are known only where somebody listened for speech, or where there are subtitles."""
 
 
 def describe_picture(video: Video) -> dict[str, Facet]:
@@ -59,6 +67,28 @@ def describe_sound(
     if spoken_s is not None and duration_s > 0:
         facts["speech_ratio"] = round(min(1.0, spoken_s / duration_s), 3)
     return facts | ({"language": language} if language else {})
+
+
+def describe_subtitles(cues: Sequence[Cue], *, language: str, duration_s: float) -> dict[str, Facet]:
+    """What subtitles tell of the speech: nothing where there are none.
+
+    Args:
+        cues: In any order; what is shown at the same time counts once.
+        language: That of the subtitles, or empty.
+        duration_s: Of the video, in seconds; what is shown after its end does not count.
+    """
+    if not cues:
+        return {}
+    spoken_s = _covered_s(cues, duration_s)
+    return describe_sound(loudness_lufs=None, spoken_s=spoken_s, language=language, duration_s=duration_s)
+
+
+def _covered_s(cues: Sequence[Cue], until_s: float) -> float:
+    covered_s = last_s = 0.0
+    for start_s, end_s in sorted((cue.start_s, min(cue.end_s, until_s)) for cue in cues):
+        covered_s += max(0.0, end_s - max(start_s, last_s))
+        last_s = max(last_s, end_s)
+    return covered_s
 
 
 def with_descriptors(video: Video, *found: Mapping[str, Facet]) -> Video:

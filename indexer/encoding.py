@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from indexer.descriptors import describe_sound, with_descriptors
 from indexer.errors import MediaError, SceneseekError, UnfitContentError
 from indexer.models.base import Models, OptionalRole
-from indexer.objects import SeenFrame, object_segments
+from indexer.objects import SeenFrame, object_segments, object_vectors
 from indexer.ocr import TextTracker
 from indexer.reading import Audible, Began, Failed, Finished, KeyframeBatch, ReadEvent, TextFrames
 from indexer.sounds import sound_segments
@@ -28,7 +28,7 @@ __all__ = ["ENCODING_VERSIONS", "UNHEARD", "Encoded", "HeardReport", "encode_eve
 T = TypeVar("T")
 HeardReport: TypeAlias = Callable[[Video, float], None]
 ENCODING_VERSIONS: Mapping[OptionalRole, str] = MappingProxyType(
-    {"speech": "1", "ocr": "1", "sounds": "1", "objects": "1", "captions": "1"}
+    {"speech": "1", "ocr": "2", "sounds": "1", "objects": "1", "captions": "1"}
 )
 """How what a model finds becomes records, by role; a new number makes the modality anew in every index."""
 UNHEARD = "Its sound cannot be heard"
@@ -219,7 +219,17 @@ class _VideoEncoder:
     def _completed(self, event: Finished) -> Finished:
         """The event with what was found out and complained of meanwhile."""
         video = with_descriptors(event.video, self._facts)
-        return replace(event, video=video, warnings=(*event.warnings, *self._warnings))
+        maximum, mean = self._object_vectors()
+        warnings = (*event.warnings, *self._warnings)
+        return replace(event, video=video, warnings=warnings, object_maximum=maximum, object_mean=mean)
+
+    def _object_vectors(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """How probable each class is, at best and on average over every keyframe that was looked at."""
+        if self.models.objects is None or not self._seen:
+            return (), ()
+        sightings = [sighting for frame in self._seen for sighting in frame.sightings]
+        maximum, mean = object_vectors(sightings, len(self._seen), len(self.models.objects.labels))
+        return tuple(maximum.tolist()), tuple(mean.tolist())
 
     def _last_records(self, event: Finished) -> Iterator[Record]:
         texts = self._texts.segments() if self._texts else []

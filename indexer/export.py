@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, Literal, TypeAlias
 
 from indexer.objects import object_vectors
 from indexer.store.base import Commit, VectorStore
-from indexer.types import Embedding, Space
+from indexer.types import Space
 
 __all__ = ["RowFormat", "moment_rows", "video_rows", "write_rows"]
 
@@ -22,7 +22,8 @@ _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 def video_rows(store: VectorStore) -> Iterator[Row]:
     """One row per video, in order of path: its facts, its state, and how many records of each modality it has.
 
-    Where objects were sought, ``object_maximum`` and ``object_mean`` are ``indexer.objects.object_vectors``.
+    Where the index seeks objects, ``object_maximum`` and ``object_mean`` are ``indexer.objects.object_vectors``, None
+    for a video in which nobody has looked for any.
     """
     classes = _object_classes(store)
     for commit in _in_order(store):
@@ -49,7 +50,7 @@ def video_rows(store: VectorStore) -> Iterator[Row]:
             "failure": commit.failure,
             "warnings": list(commit.warnings),
             "indexed_at": commit.indexed_at,
-            **_object_vectors(store, commit, classes),
+            **(_object_vectors(store, commit, classes) if classes else {}),
         }
 
 
@@ -59,17 +60,23 @@ def _object_classes(store: VectorStore) -> int:
     return manifest.models["objects"][1].dim if manifest and "objects" in manifest.models else 0
 
 
-def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float]]:
-    if not classes or not commit.is_searchable:
-        return {}
+def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float] | None]:
+    vectors: tuple[Sequence[float], Sequence[float]] = commit.object_maximum, commit.object_mean
+    if not commit.object_maximum and "objects" in commit.modalities and commit.count(["frames"]):
+        vectors = _of_sightings(store, commit, classes)
+    return {"object_maximum": _rounded(vectors[0]), "object_mean": _rounded(vectors[1])}
+
+
+def _of_sightings(store: VectorStore, commit: Commit, classes: int) -> tuple[Sequence[float], Sequence[float]]:
+    """For a commit that an earlier version wrote, without the vectors."""
     records = store.records("text", video_id=commit.video.id)
     sightings = [seen for record in records for seen in record.sightings]
     maximum, mean = object_vectors(sightings, commit.count(["frames"]), classes)
-    return {"object_maximum": _rounded(maximum), "object_mean": _rounded(mean)}
+    return maximum.tolist(), mean.tolist()
 
 
-def _rounded(vector: Embedding) -> list[float]:
-    return [round(float(value), 4) for value in vector]
+def _rounded(vector: Sequence[float]) -> list[float] | None:
+    return [round(value, 4) for value in vector] or None
 
 
 def moment_rows(store: VectorStore) -> Iterator[Row]:

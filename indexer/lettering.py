@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grey", "Strokes", "find_strokes"]
+from indexer.types import Image
+
+__all__ = ["Grey", "Strokes", "find_strokes", "is_smooth"]
 
 Grey: TypeAlias = NDArray[np.uint8]
 _Counts: TypeAlias = NDArray[np.int32]
@@ -39,6 +41,11 @@ _WEAK = 0.75
 _SQUARE = np.ones((3, 3), np.uint8)
 _BETWEEN_LETTERS = np.ones((1, 7), np.uint8)
 _SPECK = np.ones((3, 5), np.uint8)
+
+# Brightness within three pixels of a row that can be the palest of letters, and pixels enough for a short word of them.
+_PALEST = 8
+_FEWEST_PIXELS = 40
+_ALONG_A_ROW = np.ones((1, 3), np.uint8)
 
 _CELL_PX = 16
 _MIN_CELL_STROKES = 20
@@ -92,6 +99,16 @@ def find_strokes(grey: Grey) -> Strokes:
     weak = cv2.threshold(gradient, contrast * _WEAK, 1, cv2.THRESH_BINARY)[1]
     mask = cv2.bitwise_and(edges, boxes)
     return Strokes(np.asarray(mask, np.uint8), np.asarray(weak, np.uint8))
+
+
+def is_smooth(image: Image) -> bool:
+    """Whether there cannot be any letters, however small or pale: nowhere does the brightness change quickly.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+    """
+    gradient = cv2.morphologyEx(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.MORPH_GRADIENT, _ALONG_A_ROW)
+    return int(np.count_nonzero(gradient >= _PALEST)) < _FEWEST_PIXELS
 
 
 def _boxes_at_all_sizes(grey: Grey, edges: Grey, contrast: float) -> Iterator[_Counts]:

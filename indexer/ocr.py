@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.lettering import Strokes, find_strokes
+from indexer.text_keyframes import Allowance, TextKeyframes
 from indexer.text_tracking import TextFrame, TextTracker
 
 if TYPE_CHECKING:
     from indexer.media.decode import Frame
+    from indexer.types import Keyframe
 
 __all__ = ["TextFrame", "TextTracker", "TextWatch"]
 
 LOOKS_PER_SECOND = 2.5
 READS_PER_MINUTE = 30.0
+KEYFRAME_READS_PER_MINUTE = 12.0
 
 # A grey picture of 320 x 180, or of that many pixels in another shape.
 _LOOK_PIXELS = 57_600
@@ -29,6 +33,7 @@ _MOVING_PAUSE_S = 4.0
 _MAX_SPAN_S = 15.0
 # Reads that may be used up at once, at the start or after a calm stretch.
 _SAVED_READS = 20.0
+_SAVED_KEYFRAME_READS = 12.0
 
 
 @dataclass(slots=True, eq=False)
@@ -77,36 +82,20 @@ class _Look:
         return self.moving_cells >= _MOVING_CELLS
 
 
-class _Allowance:
-    """How many reads may be spent: a steady income, and some savings."""
-
-    def __init__(self, reads_per_minute: float) -> None:
-        self._per_second = reads_per_minute / 60
-        self._saved = _SAVED_READS
-        self._now_s = 0.0
-
-    def spend(self, now_s: float) -> bool:
-        """Whether there was a read to spend."""
-        self._saved = min(_SAVED_READS, self._saved + max(0.0, now_s - self._now_s) * self._per_second)
-        self._now_s = now_s
-        if self._saved < 1:
-            return False
-        self._saved -= 1
-        return True
-
-
 class TextWatch:
     """Watches a video's frames go by, and keeps those in which there may be text that has not been read yet.
 
     A few times a second it looks at a small grey picture for strokes that may be letters. As long as the same strokes
-    stay in place, one picture stands for them; strokes that keep moving are read now and then. Good for one video and
-    one pass. It holds two frames and, between two calls of ``take``, the few pictures that ``reads_per_minute`` allows.
+    stay in place, one picture stands for them; strokes that keep moving are read now and then. Letters that are too
+    small or too pale to be found so are read in the keyframes. Good for one video and one pass. It holds two frames, a
+    few keyframes and, between two calls of ``take``, the few pictures that the reads per minute allow.
 
     Args:
         video_id: The video's id.
         looks_per_second: How often to look, per second of video, as far as there are frames.
         reads_per_minute: How many frames to hand over per minute of video in the long run. Where there are more
             candidates, those that stay longest are handed over.
+        keyframe_reads_per_minute: How many keyframes to hand over besides, for times without such a frame.
     """
 
     def __init__(
@@ -115,10 +104,12 @@ class TextWatch:
         *,
         looks_per_second: float = LOOKS_PER_SECOND,
         reads_per_minute: float = READS_PER_MINUTE,
+        keyframe_reads_per_minute: float = KEYFRAME_READS_PER_MINUTE,
     ) -> None:
         self._video_id = video_id
         self._pause_s = 1 / looks_per_second
-        self._allowance = _Allowance(reads_per_minute)
+        self._allowance = Allowance(reads_per_minute, _SAVED_READS)
+        self._keyframes = TextKeyframes(video_id, Allowance(keyframe_reads_per_minute, _SAVED_KEYFRAME_READS))
         self._next_look_s = 0.0
         self._before: tuple[float, Strokes] | None = None
         self._span: _Span | None = None
@@ -136,16 +127,33 @@ class TextWatch:
             yield frame
         self._make_last()
 
+    def noting(self, keyframes: Iterable[Keyframe]) -> Iterator[Keyframe]:
+        """Every keyframe that a sampler chooses from the frames watched, unchanged, in the order given."""
+        for keyframe in keyframes:
+            self._keyframes.offer(keyframe)
+            self._settle_keyframes()
+            yield keyframe
+
     def take(self) -> list[TextFrame]:
         """The frames to be read that have become known since the last call, in order of time."""
         found, self._found = self._found, []
-        return found
+        return sorted(found, key=lambda frame: frame.time_s)
 
     def finish(self, end_s: float) -> None:
         """Say when the video ends, in seconds: the next ``take`` hands over the rest."""
         if self._last is not None:
-            self._found.append(replace(self._last, end_s=max(self._last.end_s, end_s)))
+            self._hand_over(replace(self._last, end_s=max(self._last.end_s, end_s)))
             self._last = None
+        self._settle_keyframes()
+
+    def _hand_over(self, frame: TextFrame) -> None:
+        self._found.append(frame)
+        self._keyframes.note(frame)
+
+    def _settle_keyframes(self) -> None:
+        """Decide about the keyframes before the span that is still open."""
+        still_open = self._span or self._last
+        self._found += self._keyframes.settle(still_open.start_s if still_open else math.inf)
 
     def _look(self, frame: Frame) -> None:
         look = self._compare(frame, find_strokes(frame.grey(_LOOK_PIXELS)))
@@ -184,6 +192,7 @@ class TextWatch:
         if end_s > span.start_s:
             span.end_s = self._free_s = end_s
             self._queue(span)
+        self._settle_keyframes()
 
     def _queue(self, span: _Span) -> None:
         """Hand over what the allowance permits; of the others the longest waits."""
@@ -191,13 +200,13 @@ class TextWatch:
             if not self._allowance.spend(span.end_s):
                 self._waiting = max(self._waiting or candidate, candidate, key=lambda span: span.length_s)
                 return
-            self._found.append(self._text_frame(candidate))
+            self._hand_over(self._text_frame(candidate))
             self._waiting = None
 
     def _make_last(self) -> None:
         """Make what is still open a picture as long as the reader can."""
         if self._waiting is not None:
-            self._found.append(self._text_frame(self._waiting))
+            self._hand_over(self._text_frame(self._waiting))
         if self._span is not None:
             self._span.end_s = max(self._span.start_s, self._before[0] if self._before else 0.0)
             self._last = self._text_frame(self._span)

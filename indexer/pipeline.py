@@ -165,12 +165,12 @@ class _Run:
             commit = self._commits.get(video_id)
             if commit is not None:
                 unwanted = commit.modalities.keys() - wanted
-                kept = {name: state for name, state in commit.modalities.items() if name in wanted}
                 stale = {name: ModalityState(_DROPPED, commit.modalities[name].count) for name in unwanted}
                 facts = _facts_without(commit.video, OF_SPEECH if "speech" in unwanted else ())
-                self._commit(replace(commit, modalities=kept | stale))
+                video = replace(commit.video, descriptors={**commit.told, **facts})
+                self._commit(replace(commit, modalities={**commit.modalities, **stale}))
                 self._indexer.store.delete_records(video_id, unwanted)
-                self._commit(replace(commit, modalities=kept, video=replace(commit.video, descriptors=facts)))
+                self._commit(_without(replace(commit, video=video), unwanted))
                 for name in unwanted:
                     self.report.dropped[name] = self.report.dropped.get(name, 0) + 1
 
@@ -228,8 +228,7 @@ class _Run:
         if self._kept is None:
             self._commit(_new_commit(event.video, event.job.found, "pending", before))
         else:
-            kept = {name: state for name, state in self._kept.modalities.items() if name not in event.modalities}
-            self._commit(replace(self._kept, modalities=kept))
+            self._commit(_without(self._kept, event.modalities))
         self._indexer.store.delete_records(event.video.id, event.modalities)
         if "frames" in event.modalities and self._indexer.thumbnails:
             self._indexer.thumbnails.delete(event.video.id)
@@ -248,10 +247,11 @@ class _Run:
         before = self._kept
         fresh = _new_commit(event.video, event.job.found, "committed", self._commits[event.video.id])
         retold = before is None or not TOLD.isdisjoint(made)
-        if before is not None:
-            fresh = replace(fresh, video=_still_described(fresh.video, before.video, made))
-            if not retold:  # the texts are still those of the first location
-                fresh = _spoken_for(fresh, before)
+        told = event.told if before is None or retold else before.told
+        fresh = replace(fresh, video=_described(fresh.video, told, before, made))
+        if before is not None and not retold:  # the texts are still those of the first location
+            fresh = _spoken_for(fresh, before)
+        seen = event if before is None or "objects" in made else before
         modalities = {**(before.modalities if before else {}), **made}
         warnings = (*event.warnings, *self._still_unheard(), *_found_wanting(event.video, modalities))
         self._commit(
@@ -262,6 +262,9 @@ class _Run:
                 shots=len(event.shots) if "frames" in made else (before.shots if before else 0),
                 corrupt_packets=event.corrupt_packets,
                 warnings=warnings,
+                told=told,
+                object_maximum=seen.object_maximum,
+                object_mean=seen.object_mean,
             )
         )
         (self.report.updated if before else self.report.indexed).append(event.video.path)
@@ -379,10 +382,27 @@ def _found_wanting(video: Video, modalities: Mapping[Modality, ModalityState]) -
     return ("It has no picture, and nothing is said or written in it: only its facts are known.",)
 
 
-def _still_described(video: Video, before: Video, made: Collection[Modality]) -> Video:
-    """The video with what was found about the same content before, as far as it was not sought anew."""
-    kept = _facts_without(before, OF_SPEECH if "speech" in made else ())
-    return replace(video, descriptors={**kept, **video.descriptors})
+def _without(commit: Commit, modalities: Collection[Modality]) -> Commit:
+    """The commit without some modalities, and without the vectors that go with them."""
+    left = {name: state for name, state in commit.modalities.items() if name not in modalities}
+    if "objects" in modalities:
+        commit = replace(commit, object_maximum=(), object_mean=())
+    return replace(commit, modalities=left)
+
+
+def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, made: Collection[Modality]) -> Video:
+    """The video with what its subtitles tell, and with what was found in the same content before.
+
+    What was sought anew comes before that, and subtitles tell only what nobody has heard.
+    """
+    kept = _still_found(before, made) if before is not None else {}
+    return replace(video, descriptors={**told, **kept, **video.descriptors})
+
+
+def _still_found(before: Commit, made: Collection[Modality]) -> dict[str, Facet]:
+    found = before.video.descriptors
+    told = [name for name, fact in before.told.items() if found.get(name) == fact]
+    return _facts_without(before.video, OF_SPEECH if "speech" in made else told)
 
 
 def _facts_without(video: Video, names: Collection[str]) -> dict[str, Facet]:

@@ -6,13 +6,13 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 from indexer.corpus.find import content_id
-from indexer.descriptors import describe_picture, describe_shots, with_descriptors
+from indexer.descriptors import describe_picture, describe_shots, describe_subtitles, with_descriptors
 from indexer.errors import MediaError
 from indexer.media.decode import Frame, FrameReader
 from indexer.media.probe import MediaFacts, probe
@@ -21,7 +21,7 @@ from indexer.plan import UNREAD_PREFIX, Job, stale_modalities
 from indexer.shots.select import Sampling, make_sampler
 from indexer.store.base import Commit
 from indexer.texts import VideoTexts, read_video_texts
-from indexer.types import Keyframe, Modality, Segment, Shot, Video
+from indexer.types import Facet, Keyframe, Modality, Segment, Shot, Video
 
 __all__ = [
     "OF_KEYFRAMES",
@@ -37,8 +37,8 @@ __all__ = [
     "read_jobs",
 ]
 
-OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions"})
-_OF_PICTURES = OF_KEYFRAMES | {"ocr"}
+OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions", "ocr"})
+_HANDED_ON = OF_KEYFRAMES - {"ocr"}
 _OF_SOUND: frozenset[Modality] = frozenset({"speech", "sounds"})
 # They tell their keyframes as they go. Others look at the whole video first, and the frames with text would pile up in
 # memory meanwhile; so these get a pass of their own.
@@ -102,7 +102,11 @@ class Audible:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The video that began last has been read to its end. ``shots`` is empty where no frames were asked for."""
+    """The video that began last has been read to its end. ``shots`` is empty where no frames were asked for.
+
+    ``told`` is what the subtitles say of the speech. ``object_maximum`` and ``object_mean`` are as in ``Commit``; the
+    second stage adds them.
+    """
 
     job: Job
     video: Video
@@ -110,6 +114,9 @@ class Finished:
     shots: Sequence[Shot]
     corrupt_packets: int
     warnings: tuple[str, ...]
+    told: Mapping[str, Facet] = field(default_factory=dict)
+    object_maximum: tuple[float, ...] = ()
+    object_mean: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,7 @@ def _read_modalities(
     video = _described(blank, media, texts)
     if known is not None and "frames" not in stale:
         video = replace(video, duration_s=known.video.duration_s)
-    seen = {name for name in stale if media.has_picture and name in _OF_PICTURES}
+    seen = {name for name in stale if media.has_picture and name in OF_KEYFRAMES}
     subtitled = "speech" in stale and bool(texts.cues) and not reading.speech_always
     heard = frozenset(name for name in stale if name in _OF_SOUND and not (subtitled and name == "speech"))
     listens = media.has_audio and bool(heard or "frames" in stale)
@@ -213,22 +220,25 @@ class _Look:
         self.corrupt_packets = 0
         self._path = path
         self._reading = reading
-        self._wants_keyframes = not OF_KEYFRAMES.isdisjoint(seen)
+        self._wants_keyframes = not _HANDED_ON.isdisjoint(seen)
         self._watch = TextWatch(video.id) if "ocr" in seen else None
 
     def events(self) -> Iterator[KeyframeBatch | TextFrames]:
         """Keyframes and frames with text, as soon as they are known."""
-        watch = self._watch
-        if self._wants_keyframes:
-            interleaved = watch if self._reading.sampling.strategy in _PROMPT_STRATEGIES else None
-            yield from self._pass(interleaved, self._keyframes)
-            if watch and not interleaved:
-                yield from self._pass(watch, self._texts_alone)
+        if self._is_prompt:
+            yield from self._pass(self._watch, self._keyframes)
         else:
-            yield from self._pass(watch, self._texts_alone)
-        if watch:
-            watch.finish(self.video.duration_s)
+            if self._wants_keyframes:
+                yield from self._pass(None, self._keyframes)
+            if self._watch:
+                yield from self._pass(self._watch, self._texts_by_shot)
+        if self._watch:
+            self._watch.finish(self.video.duration_s)
             yield from self._texts()
+
+    @property
+    def _is_prompt(self) -> bool:
+        return self._reading.sampling.strategy in _PROMPT_STRATEGIES
 
     def _pass(
         self,
@@ -243,8 +253,11 @@ class _Look:
     def _keyframes(self, frames: Iterable[Frame]) -> Iterator[KeyframeBatch | TextFrames]:
         sampler = make_sampler(self._reading.sampling, self.video.id, self.video.duration_s)
         keyframes = sampler.keyframes(frames)
+        if self._watch and self._is_prompt:
+            keyframes = self._watch.noting(keyframes)
         while batch := list(islice(keyframes, self._reading.batch_size)):
-            yield KeyframeBatch(self.video, batch)
+            if self._wants_keyframes:
+                yield KeyframeBatch(self.video, batch)
             yield from self._texts()
         self._learn(sampler.shots)
 
@@ -256,8 +269,10 @@ class _Look:
         if self._reading.sampling.strategy == "shots":
             self.video = with_descriptors(self.video, describe_shots(len(shots), self.video.duration_s))
 
-    def _texts_alone(self, frames: Iterable[Frame]) -> Iterator[TextFrames]:
-        for _ in frames:
+    def _texts_by_shot(self, frames: Iterable[Frame]) -> Iterator[TextFrames]:
+        """Text alone, with keyframes of its own: the index's may be few, and are not known in time."""
+        keyframes = make_sampler(Sampling("shots"), self.video.id, self.video.duration_s).keyframes(frames)
+        for _ in self._watch.noting(keyframes) if self._watch else keyframes:
             yield from self._texts()
 
     def _texts(self) -> Iterator[TextFrames]:
@@ -269,7 +284,8 @@ def _finished(job: Job, video: Video, texts: VideoTexts, shots: Sequence[Shot], 
     warnings = [*texts.warnings]
     if corrupt:
         warnings.append(f"{corrupt} damaged packets were skipped.")
-    return Finished(job, video, texts.segments(video.id, video.duration_s), shots, corrupt, tuple(warnings))
+    told = describe_subtitles(texts.cues, language=texts.language, duration_s=video.duration_s)
+    return Finished(job, video, texts.segments(video.id, video.duration_s), shots, corrupt, tuple(warnings), told)
 
 
 def _described(blank: Video, media: MediaFacts, texts: VideoTexts) -> Video:

@@ -38,7 +38,8 @@ _MAX_HEIGHT_RATIO = 4.0
 class TextFrame:
     """A picture to be read, taken at ``time_s``; what is written in it looked the same over ``[start_s, end_s)``.
 
-    ``image`` is ``(H, W, 3)`` uint8 RGB.
+    ``image`` is ``(H, W, 3)`` uint8 RGB. ``since_s`` says that no picture was read from then to ``start_s``, so that
+    nobody knows what was written meanwhile; None if that is not so.
     """
 
     video_id: str
@@ -46,6 +47,7 @@ class TextFrame:
     end_s: float
     time_s: float
     image: Image
+    since_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s <= self.end_s:
@@ -124,44 +126,63 @@ class _Block:
         return " ".join(line.text for line in in_reading_order(lines))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    """The lines read in one frame, without its picture; ``aspect`` is its width over its height."""
+
+    start_s: float
+    end_s: float
+    since_s: float
+    aspect: float
+    lines: tuple[Line, ...]
+
+
 @dataclass(slots=True, eq=False)
 class TextTracker:
-    """Turns the lines read in one frame after the other into segments of kind ``ocr``.
+    """Turns the lines read in a video's frames into segments of kind ``ocr``.
 
     The same line in neighbouring frames is one, however it was misread; the best reading stays. Lines that stand
     together are one text, and so is a text that builds up word by word. A text that is not seen for ``BRIDGE_S`` is
-    taken to have been there; memory grows with the number of texts alone.
+    taken to have been there; memory grows with the number of lines alone.
     """
 
     video_id: str
-    _open: list[_Block] = field(default_factory=list)
-    _closed: list[_Block] = field(default_factory=list)
+    _sights: list[_Sight] = field(default_factory=list)
 
     def see(self, frame: TextFrame, lines: Sequence[Line]) -> None:
-        """Take note of the lines read in a frame; frames come in order of ``start_s``."""
-        self._close_before(frame.start_s - BRIDGE_S)
-        aspect = frame.image.shape[1] / frame.image.shape[0]
-        known = dict.fromkeys(track for block in self._open for track in block.tracks)
-        tracks = _assign([line for line in lines if is_text(line)], list(known))
-        for group in _groups(tracks, aspect):
-            self._see_together(frame, group)
+        """Take note of the lines read in a frame; frames come in any order."""
+        texts = tuple(line for line in lines if is_text(line))
+        if texts:
+            since_s = frame.start_s if frame.since_s is None else frame.since_s
+            aspect = frame.image.shape[1] / frame.image.shape[0]
+            self._sights.append(_Sight(frame.start_s, frame.end_s, since_s, aspect, texts))
 
     def segments(self) -> list[Segment]:
         """What was written, in order of time. Texts that are part of another one over the same time are left out."""
-        blocks = sorted((*self._closed, *self._open), key=lambda block: (block.start_s, block.end_s))
+        blocks = sorted(_blocks(self._sights), key=lambda block: (block.start_s, block.end_s))
         found = [Segment(self.video_id, block.start_s, block.end_s, block.text, "ocr") for block in blocks]
         return _without_parts(_merged(found))
 
-    def _close_before(self, time_s: float) -> None:
-        self._closed += [block for block in self._open if block.end_s < time_s]
-        self._open = [block for block in self._open if block.end_s >= time_s]
 
-    def _see_together(self, frame: TextFrame, tracks: list[_Track]) -> None:
-        same = [block for block in self._open if block.continues_in(tracks)]
-        if same:
-            max(same, key=lambda block: (block.holds(tracks), block.end_s)).take_over(tracks, frame.end_s)
-        else:
-            self._open.append(_Block(frame.start_s, frame.end_s, tracks))
+def _blocks(sights: Iterable[_Sight]) -> list[_Block]:
+    """The texts that the lines are, one after the other."""
+    closed: list[_Block] = []
+    current: list[_Block] = []
+    for sight in sorted(sights, key=lambda sight: sight.start_s):
+        closed += [block for block in current if block.end_s < sight.since_s - BRIDGE_S]
+        current = [block for block in current if block.end_s >= sight.since_s - BRIDGE_S]
+        known = dict.fromkeys(track for block in current for track in block.tracks)
+        for group in _groups(_assign(sight.lines, list(known)), sight.aspect):
+            _see_together(current, sight, group)
+    return closed + current
+
+
+def _see_together(current: list[_Block], sight: _Sight, tracks: list[_Track]) -> None:
+    same = [block for block in current if block.continues_in(tracks)]
+    if same:
+        max(same, key=lambda block: (block.holds(tracks), block.end_s)).take_over(tracks, sight.end_s)
+    else:
+        current.append(_Block(sight.start_s, sight.end_s, tracks))
 
 
 def _assign(lines: Sequence[Line], known: Sequence[_Track]) -> list[_Track]:

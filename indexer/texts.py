@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text
+from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text, subtitle_language
 from indexer.errors import MediaError
 from indexer.folding import clean
 from indexer.media.probe import MediaFacts
@@ -19,13 +19,17 @@ __all__ = ["VideoTexts", "read_video_texts"]
 
 @dataclass(slots=True)
 class VideoTexts:
-    """A video's title, description, label, facets and cues, and what could not be read."""
+    """A video's title, description, label, facets and cues, and what could not be read.
+
+    ``language`` is that of the cues, as far as their file's name or their stream says it: an ISO 639-1 code or empty.
+    """
 
     title: str = ""
     description: str = ""
     label: str = ""
     facets: Mapping[str, Facet] = field(default_factory=dict)
     cues: list[Cue] = field(default_factory=list)
+    language: str = ""
     warnings: list[str] = field(default_factory=list)
 
     def segments(self, video_id: str, duration_s: float) -> list[Segment]:
@@ -80,11 +84,13 @@ def _description(sidecars: Sidecars, texts: VideoTexts) -> str:
 def _cues(video: Path, sidecars: Sidecars, media: MediaFacts, texts: VideoTexts) -> list[Cue]:
     """The first subtitles that can be read: files beside the video come before streams inside it."""
     for path in sidecars.subtitles:
+        texts.language = subtitle_language(path, video)
         try:
             return read_sidecar(path)
         except MediaError as error:
             texts.warnings.append(str(error))
-    for stream in media.text_subtitle_streams:
+    for stream, language in zip(media.text_subtitle_streams, media.text_subtitle_languages, strict=True):
+        texts.language = language
         try:
             return read_embedded(video, stream)
         except MediaError as error:

@@ -119,7 +119,9 @@ class Catalogue:
 
 
 def _how_to_know(descriptor: str) -> str:
-    if descriptor in ("language", "speech_ratio"):
+    if descriptor == "language":
+        return f"Whisper tells it (models.speech), and so do subtitles called NAME.en.srt. {how_to_add('speech')}"
+    if descriptor == "speech_ratio":
         return how_to_add("speech")
     return "Files without sound have no loudness, and files without a picture no cuts; older indexes know neither."
 

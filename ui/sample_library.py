@@ -243,7 +243,7 @@ def _lay(mixed: Samples, part: SoundPart, path: Path) -> None:
 
 def _write_sidecars(path: Path, clip: SampleClip) -> None:
     if clip.subtitles:
-        _write_text(path.with_suffix(".srt"), _srt(clip.subtitles))
+        _write_text(path.with_suffix(".en.srt"), _srt(clip.subtitles))
     if clip.description:
         _write_text(path.with_suffix(".txt"), clip.description)
     if clip.facts:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from indexer.errors import MediaError
+from indexer.languages import language_code
 from indexer.types import Facet
 
-__all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text"]
+__all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text", "subtitle_language"]
 
 _LARGEST_BYTES = 200_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
@@ -86,6 +87,15 @@ class Folder:
 def _split(name: str) -> tuple[str, str]:
     path = PurePath(name)
     return path.stem, path.suffix
+
+
+def subtitle_language(subtitles: Path, video: Path) -> str:
+    """The language that a subtitle file's name says, as in ``NAME.en.srt`` or ``NAME.pt-BR.srt``: an ISO 639-1 code.
+
+    Empty for ``NAME.srt``, and for what is no language (``NAME.forced.srt``).
+    """
+    stem, tag = _split(subtitles.stem)
+    return language_code(tag.removeprefix(".")) if stem == video.stem else ""
 
 
 def read_text(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import av
 
 from indexer.errors import UnreadableMediaError
+from indexer.languages import language_code
 from indexer.media.container import (
     CONTAINERS,
     best_picture_stream,
@@ -58,6 +59,7 @@ class MediaFacts:
         audio_codec: The decoder's name, "" without sound.
         title: From the container's metadata, "" where it has none.
         text_subtitle_streams: Indices of the subtitle streams that hold text rather than pictures of text.
+        text_subtitle_languages: The language of each of these, an ISO 639-1 code, "" where nothing says.
     """
 
     container: str
@@ -72,6 +74,7 @@ class MediaFacts:
     audio_codec: str
     title: str
     text_subtitle_streams: tuple[int, ...]
+    text_subtitle_languages: tuple[str, ...]
 
 
 def probe(path: Path) -> MediaFacts:
@@ -117,6 +120,7 @@ def _facts(
 ) -> MediaFacts:
     orientation = orientation_of(frame, tagged_orientation_of(picture)) if frame and picture else Orientation()
     width, height = _size(picture, frame, orientation) if picture else (0, 0)
+    texts = [stream for stream in container.streams.subtitles if _is_text(stream)]
     return MediaFacts(
         container=container.format.name,
         duration_s=duration_s,
@@ -129,7 +133,8 @@ def _facts(
         video_codec=picture.codec_context.name if picture else "",
         audio_codec=sound.codec_context.name if sound else "",
         title=_title(container),
-        text_subtitle_streams=tuple(stream.index for stream in container.streams.subtitles if _is_text(stream)),
+        text_subtitle_streams=tuple(stream.index for stream in texts),
+        text_subtitle_languages=tuple(language_code(stream.language or "") for stream in texts),
     )
 
 

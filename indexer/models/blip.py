@@ -17,7 +17,16 @@ from indexer.models.devices import fast_dtype, resolve_device
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.pictures import check_images
 from indexer.models.quiet import quiet_libraries
-from indexer.models.weights import HubFile, cached_path, can_download, digest_files, fetch, fetch_folder, loading
+from indexer.models.weights import (
+    HubFile,
+    cached_path,
+    can_download,
+    digest_files,
+    fetch,
+    fetch_folder,
+    fetching,
+    loading,
+)
 from indexer.types import Image
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ _REQUIRED = ("config.json", "tokenizer.json")
 # How pictures are prepared: the newer of the two files holds it as one part of several.
 _PICTURES = ("processor_config.json", "preprocessor_config.json")
 _PATTERNS = ("*.json", "*.txt")
+
 # Words of no language that the published networks have learned from noise in their training texts.
 _NOISE = re.compile(r"\baraf\w*\s*", re.IGNORECASE)
 _REPEATED = re.compile(r"\b(\w+(?: \w+)*?)(?: \1\b)+", re.IGNORECASE)
@@ -167,8 +177,10 @@ def _find_folder(name: str) -> Path:
         raise WeightsMissingError(
             f"There is no model folder '{name}'.", hint="Give a folder, or OWNER/NAME for a model on the Hub."
         )
-    folder = fetch_folder(name, (*_REQUIRED, _PICTURES[-1]), _PATTERNS)
-    _fetch_weights(name)
+    needed = (*_REQUIRED, _PICTURES[-1])
+    with fetching(name, (*needed, WEIGHTS[-1]), setting='models.captions = "blip:/that/folder"'):
+        folder = fetch_folder(name, needed, _PATTERNS)
+        _fetch_weights(name)
     return folder
 
 

@@ -19,7 +19,7 @@ from indexer.models.devices import resolve_device
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.quiet import quiet_libraries
 from indexer.models.texts import encode_in_pieces, normalised
-from indexer.models.weights import digest_files, fetch_folder, loading
+from indexer.models.weights import digest_files, fetch_folder, fetching, loading
 from indexer.types import Embedding, Samples
 
 if TYPE_CHECKING:
@@ -242,17 +242,8 @@ def _find_folder(name: str) -> Path:
         raise WeightsMissingError(
             f"There is no model folder '{name}'.", hint="Check the path, or give OWNER/NAME as on the Hub."
         )
-    try:
+    with fetching(name, HUB_FILES, setting='models.sounds = "clap:/that/folder"'):
         return fetch_folder(name, HUB_FILES, _HUB_PATTERNS)
-    except WeightsMissingError as error:
-        raise WeightsMissingError(error.message, hint=_how_to_get(name)) from error
-
-
-def _how_to_get(repo: str) -> str:
-    return (
-        f"Fetch it with: hf download {repo} {' '.join(HUB_FILES)}. Without a network: copy the model's folder from a "
-        'machine that has it, and in config.toml set models.sounds to "clap:/that/folder".'
-    )
 
 
 def _require(folder: Path) -> None:

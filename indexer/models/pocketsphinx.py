@@ -47,7 +47,7 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
     Each voiced stretch is centred, brought to one level and recognised by itself, with the mean of its own cepstra
     subtracted; only what is known of the noise goes on from stretch to stretch of a sound. An utterance is what is
     said in one stretch. The model's own confidence in a word is not used: it is as low for right words as for wrong
-    ones.
+    ones. In which language somebody speaks it does not know: it hears English words in all of them.
 
     Args:
         detector: Finds the voiced stretches, so that music and noise give no words.
@@ -120,7 +120,7 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
             words = _words(decoder, stretch)
             if words:
                 text = " ".join(word.text for word in words)
-                yield Utterance(words[0].start_s, words[-1].end_s, text, words, "en")
+                yield Utterance(words[0].start_s, words[-1].end_s, text, words)
         # One that was left in the middle of something is not given back.
         decoders.give_back(decoder)
 

@@ -24,6 +24,7 @@ __all__ = [
     "digest_files",
     "fetch",
     "fetch_folder",
+    "fetching",
     "loading",
     "missing",
     "offline",
@@ -43,6 +44,7 @@ _LOADING_FAILURES: tuple[type[Exception], ...] = (
     AssertionError,
     pickle.UnpicklingError,
 )
+
 _HASH_WHOLE_BYTES = 256 * 2**20
 _SAMPLE_BYTES = 2**20
 _SAMPLES = 128
@@ -115,9 +117,31 @@ def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
         f"The model file '{file.name}' of '{file.repo}' is not on this machine"
         f"{f' and cannot be fetched now ({reason})' if reason else ''}.",
         hint=f"Fetch it with: {file.command}. Without a network: copy the model's folder from a machine that has it, "
-        "and name it in config.toml, as in models.frames = 'open_clip:/that/folder' or models.speech = "
-        "'whisper:/that/folder'.",
+        "and name it in config.toml, as in models.frames = 'open_clip:/that/folder' or models.text = "
+        "'sentence:/that/folder'.",
     )
+
+
+@contextmanager
+def fetching(repo: str, names: Sequence[str], *, setting: str) -> Iterator[None]:
+    """Says of files that cannot be fetched with which command they all can, and what to do without a network.
+
+    Args:
+        repo: ``owner/name`` on the Hub.
+        names: The files needed; none for all that there are.
+        setting: The line of config.toml that names a copy, such as ``models.speech = "whisper:/that/folder"``.
+
+    Raises:
+        WeightsMissingError: the body did.
+    """
+    try:
+        yield
+    except WeightsMissingError as error:
+        raise WeightsMissingError(
+            error.message,
+            hint=f"Fetch it with: {' '.join(['hf download', repo, *names])}. Without a network: copy it from a machine "
+            f"that has it, and say where in config.toml: {setting}",
+        ) from error
 
 
 def fetch(file: HubFile) -> Path:

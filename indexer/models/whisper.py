@@ -19,7 +19,7 @@ from indexer.models.devices import resolve_device
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.packing import Chunk, pack
 from indexer.models.silero import SAMPLE_RATE, VoiceDetector, Voicing
-from indexer.models.weights import digest_files, fetch_folder, loading
+from indexer.models.weights import digest_files, fetch_folder, fetching, loading
 from indexer.types import Cue, Samples
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ _REPOSITORIES = {
     "turbo": _TURBO,
     "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
 }
+
+_CONVERTED = "The folder must be one that CTranslate2's converter wrote (model.bin and config.json)."
+_WITH_TOKENIZER = (
+    "Copy it from the original model's folder, with preprocessor_config.json, or convert again with: "
+    "ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json ..."
+)
 _CHUNK_S = 29.5
 _CHUNKS_FOR_LANGUAGE = 3
 
@@ -124,7 +130,7 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
         return Fingerprint(
             family="whisper",
             name=self.name if not Path(self.name).is_dir() else Path(self.name).resolve().name,
-            weights=digest_files([self.folder / file for file in ("model.bin", "tokenizer.json")]),
+            weights=_digest(self.folder),
             preprocessing=json.dumps(preprocessing, sort_keys=True),
             dim=0,
         )
@@ -252,7 +258,9 @@ def _find_folder(name: str) -> Path:
         return Path(name)
     if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
         raise WeightsMissingError(f"There is no model folder '{name}'.", hint="Check the path.")
-    return fetch_folder(hub_repository(name), HUB_FILES, _HUB_PATTERNS)
+    repo = hub_repository(name)
+    with fetching(repo, (), setting='models.speech = "whisper:/that/folder"'):
+        return fetch_folder(repo, HUB_FILES, _HUB_PATTERNS)
 
 
 @contextmanager
@@ -270,9 +278,23 @@ def _computing(symptom: str = "") -> Iterator[None]:
         ) from error
 
 
+def _digest(folder: Path) -> str:
+    _require(folder)
+    return digest_files([folder / file for file in ("model.bin", "tokenizer.json")])
+
+
+def _require(folder: Path) -> None:
+    """The library itself would fetch a tokenizer that is not there: another model's, and not without a network."""
+    for name in HUB_FILES:
+        if not (folder / name).is_file():
+            raise WeightsMissingError(
+                f"The model file '{folder / name}' is not there.",
+                hint=_WITH_TOKENIZER if name == "tokenizer.json" else _CONVERTED,
+            )
+
+
 def _check_folder(folder: Path) -> None:
-    """The library itself would fetch a tokenizer that is not there, and not say which file is at fault."""
-    digest_files([folder / name for name in HUB_FILES])
+    _require(folder)
     _check_tokenizer(folder / "tokenizer.json")
 
 

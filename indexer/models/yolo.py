@@ -18,7 +18,7 @@ from indexer.models.base import Detection, Fingerprint
 from indexer.models.devices import resolve_device
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.pictures import check_images
-from indexer.models.weights import HubFile, digest_files, fetch
+from indexer.models.weights import HubFile, digest_files, fetch, fetching
 from indexer.models.yolo_checkpoint import Facts, load_network, prepare_ultralytics, read_facts
 from indexer.models.yolo_onnx import OnnxNetwork, read_onnx_facts
 from indexer.types import Image
@@ -236,7 +236,7 @@ def _find(name: str) -> Path:
     if path.is_file():
         return _checked(path)
     if published := _PUBLISHED.fullmatch(name):
-        return fetch(HubFile(_REPOSITORIES[published[1]], f"yolo{published[1]}{published[2]}.pt"))
+        return _fetched(HubFile(_REPOSITORIES[published[1]], f"yolo{published[1]}{published[2]}.pt"))
     owner, _, rest = name.partition("/")
     repository, _, file = rest.partition("/")
     if not owner or owner in (".", "..", "~") or not file:
@@ -244,7 +244,12 @@ def _find(name: str) -> Path:
             f"There is no model file '{name}'.",
             hint="Give a .pt or .onnx file, a folder that holds one, or OWNER/REPOSITORY/FILE on the Hub.",
         )
-    return _checked(fetch(HubFile(f"{owner}/{repository}", file)))
+    return _checked(_fetched(HubFile(f"{owner}/{repository}", file)))
+
+
+def _fetched(file: HubFile) -> Path:
+    with fetching(file.repo, [file.name], setting=f'models.objects = "yolo:/path/{Path(file.name).name}"'):
+        return fetch(file)
 
 
 def _checked(path: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from indexer.folding import squeezed
 from indexer.models.base import Fingerprint
-from indexer.types import Embedding, Modality, Record, Space, Video
+from indexer.types import Embedding, Facet, Modality, Record, Space, Video
 
 __all__ = ["Commit", "CommitState", "Location", "Manifest", "ModalityState", "VectorStore", "searched_text"]
 
@@ -53,7 +53,10 @@ class Commit:
     ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names,
     sizes and
     times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed one
-    lacks.
+    lacks. ``told`` is what its subtitles say of the speech; what was heard of it comes first among the video's facts.
+
+    ``object_maximum`` and ``object_mean`` are ``indexer.objects.object_vectors`` of the video: for each class of the
+    detector how probable it is at best and on average over all keyframes, in [0, 1]; empty where nobody looked.
     """
 
     video: Video
@@ -66,6 +69,9 @@ class Commit:
     failure: str = ""
     warnings: tuple[str, ...] = ()
     indexed_at: str = ""
+    told: Mapping[str, Facet] = field(default_factory=dict)
+    object_maximum: tuple[float, ...] = ()
+    object_mean: tuple[float, ...] = ()
 
     @property
     def is_searchable(self) -> bool:

@@ -45,6 +45,9 @@ def decode_commit(text: str) -> Commit:
                 "locations": tuple(_decode_location(place) for place in fields["locations"]),
                 "modalities": {name: ModalityState(**state) for name, state in fields["modalities"].items()},
                 "warnings": tuple(fields["warnings"]),
+                # Those that an earlier version wrote have none.
+                "object_maximum": tuple(fields.get("object_maximum", ())),
+                "object_mean": tuple(fields.get("object_mean", ())),
             }
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -99,10 +99,9 @@ def test_times_are_plain_numbers(heard: list[Utterance]) -> None:
         assert {type(time) for time in times} == {float}
 
 
-def test_one_language_is_named_and_kept(heard: list[Utterance]) -> None:
-    languages = {utterance.language for utterance in heard}
-    assert len(languages) == 1
-    assert 2 <= len(languages.pop()) <= 3
+def test_one_language_is_named_and_kept_or_none_where_it_is_not_known(family: str, heard: list[Utterance]) -> None:
+    (language,) = {utterance.language for utterance in heard}
+    assert (language == "") if family == "pocketsphinx" else (2 <= len(language) <= 3)
 
 
 def test_the_windows_make_no_difference(gullible: SpeechRecognizer, babble: Samples, heard: list[Utterance]) -> None:

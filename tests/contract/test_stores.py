@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from indexer.models.base import Fingerprint
 from indexer.store import open_store
 from indexer.store.base import Commit, Location, Manifest, ModalityState, VectorStore
 from indexer.store.chroma import ChromaStore
+from indexer.store.codec import decode_commit, encode_commit
 from indexer.store.lock import writing
 from indexer.store.memory import MemoryStore
 from indexer.types import Cue, Modality, Record, Sighting, Video
@@ -137,6 +139,21 @@ def test_the_manifest_survives(store: VectorStore) -> None:
 def test_a_commit_survives_whatever_its_name(store: VectorStore, path: str) -> None:
     store.write_commit(commit("v1", path))
     assert store.commits() == {"v1": commit("v1", path)}
+
+
+def test_a_commit_keeps_what_is_known_of_objects_and_speech(store: VectorStore) -> None:
+    maximum, mean = ([*map(float, row)] for row in np.random.default_rng(0).random((2, 80)).astype(np.float32))
+    told = {"language": "en", "speech_ratio": 0.125}
+    written = commit("v1", told=told, object_maximum=tuple(maximum), object_mean=tuple(mean))
+    store.write_commit(written)
+    assert store.commits() == {"v1": written}
+
+
+def test_a_commit_of_an_earlier_version_is_read() -> None:
+    fields = json.loads(encode_commit(commit("v1")))
+    for added in ("told", "object_maximum", "object_mean"):
+        del fields[added]
+    assert decode_commit(json.dumps(fields)) == commit("v1")
 
 
 def test_a_commit_is_replaced_and_forgotten(store: VectorStore) -> None:

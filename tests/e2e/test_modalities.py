@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 import indexer.reading
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
+from indexer.descriptors import OF_SPEECH
 from indexer.errors import ModelError, UnfitContentError, UnreadableMediaError, WeightsMissingError
-from indexer.export import video_rows
+from indexer.export import video_rows, write_rows
 from indexer.media.probe import looks_like_media
-from indexer.models.base import Models
+from indexer.models.base import Detection, Models
+from indexer.objects import object_vectors
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
-from indexer.types import Cue, Modality, Record, Samples, Space
+from indexer.types import Cue, Facet, Image, Modality, Record, Samples, Space
 from tests.clips import BLUE, GREEN, RED, clip, tone
 from tests.encoders import ColourCaptioner, ColourDetector, ColourEncoder, LoudRecognizer, PitchEncoder, WordEncoder
 
@@ -147,6 +153,76 @@ def test_the_vectors_of_what_is_seen_are_exported(library: Library) -> None:
     assert row["object_mean"] == [0.3 if index in seen.values() else 0.0 for index in range(5)]
 
 
+def with_detector(library: Library) -> MemoryStore:
+    models = {"objects": ("yolo:tiny", ColourDetector().fingerprint)}
+    library.store.write_manifest(Manifest("embedded", models, "2020-01-01"))
+    return library.store
+
+
+def test_the_vectors_of_what_is_seen_are_kept_with_the_video_as_its_sightings_give_them(library: Library) -> None:
+    clip(library.root / "again.mp4", [RED, RED, GREEN, RED], seed=5)
+    library.run("objects")
+    store = with_detector(library)
+    for commit in store.commits().values():
+        sightings = [seen for record in store.records("text", video_id=commit.video.id) for seen in record.sightings]
+        maximum, mean = object_vectors(sightings, commit.count(["frames"]), len(ColourDetector.labels))
+        assert (commit.object_maximum, commit.object_mean) == (tuple(maximum.tolist()), tuple(mean.tolist()))
+        assert len(commit.object_mean) == 5
+    kept = list(video_rows(store))
+    for commit in store.commits().values():
+        store.write_commit(replace(commit, object_maximum=(), object_mean=()))
+    assert list(video_rows(store)) == kept
+
+
+def test_the_vectors_of_what_is_seen_count_keyframes_with_nothing_in_them(library: Library, monkeypatch) -> None:
+    see = ColourDetector.detect
+
+    def blind_to_green(detector: ColourDetector, images: Sequence[Image]) -> list[list[Detection]]:
+        return [[seen for seen in found if seen.label != "green"] for found in see(detector, images)]
+
+    monkeypatch.setattr(ColourDetector, "detect", blind_to_green)
+    library.run("objects")
+    (commit,) = library.store.commits().values()
+    assert [*ColourDetector.labels[:3]] == ["red", "green", "blue"]
+    assert commit.object_maximum == pytest.approx((0.9, 0, 0.9, 0, 0))
+    assert commit.object_mean == pytest.approx((0.3, 0, 0.3, 0, 0))
+
+
+def test_the_vectors_of_what_is_seen_come_and_go_with_the_objects(library: Library) -> None:
+    library.run("speech")
+    assert [commit.object_maximum for commit in library.store.commits().values()] == [()]
+    assert [row["object_maximum"] for row in video_rows(with_detector(library))] == [None]
+    library.run("speech", "objects")
+    (with_objects,) = library.store.commits().values()
+    assert max(with_objects.object_maximum) == pytest.approx(0.9)
+    library.run("objects")
+    (without_speech,) = library.store.commits().values()
+    assert without_speech.object_mean == with_objects.object_mean
+    library.run("sounds", "objects")
+    (with_sounds,) = library.store.commits().values()
+    assert with_sounds.object_mean == with_objects.object_mean
+    library.run("sounds")
+    (without,) = library.store.commits().values()
+    assert (without.object_maximum, without.object_mean) == ((), ())
+    assert [row["object_mean"] for row in video_rows(library.store)] == [None]
+
+
+def test_vectors_of_what_is_seen_are_no_facts_to_filter_by(library: Library) -> None:
+    library.run("objects")
+    (commit,) = library.store.commits().values()
+    assert not [name for name in (*commit.video.descriptors, *commit.video.facets) if "object" in name]
+
+
+def test_rows_of_a_table_have_one_heading_whatever_failed(library: Library) -> None:
+    (library.root / "a broken one.mp4").write_bytes(b"nothing")
+    library.run("objects")
+    table = StringIO()
+    assert write_rows(video_rows(with_detector(library)), table, "csv") == 2
+    broken, film = csv.DictReader(table.getvalue().splitlines())
+    assert (broken["state"], broken["object_mean"]) == ("failed", "")
+    assert json.loads(film["object_mean"])[0] == 0.3
+
+
 def test_an_addition_that_was_cut_off_goes_on_where_it_stopped(library: Library) -> None:
     for number in range(3):
         clip(library.root / f"more {number}.mp4", [RED], seed=10 + number, audio=SOUND)
@@ -229,6 +305,78 @@ def test_subtitles_are_not_listened_to_unless_asked_for(tmp_path: Path) -> None:
     assert library.speech.seconds_heard == 3
     assert (library.count("subtitle"), library.count("speech")) == (1, 1)
     assert library.run("speech", always=True).unchanged == 1
+
+
+SRT = "1\n00:00:00,250 --> 00:00:01,000\nThe kettle sings.\n\n2\n00:00:00,500 --> 00:00:01,750\nIt sings.\n"
+
+
+def facts_of_speech(library: Library) -> dict[str, Facet]:
+    (commit,) = library.store.commits().values()
+    return {name: fact for name, fact in commit.video.descriptors.items() if name in OF_SPEECH}
+
+
+@pytest.mark.parametrize("modalities", [(), ("speech",)], ids=["without speech", "with speech"])
+def test_subtitles_tell_how_long_and_in_which_language_somebody_speaks(
+    library: Library, modalities: tuple[Modality, ...]
+) -> None:
+    (library.root / "film.de.srt").write_text(SRT)
+    library.run(*modalities)
+    # From 0.25 to 1.75 of 3 seconds.
+    assert facts_of_speech(library) == {"speech_ratio": 0.5, "language": "de"}
+
+
+def test_subtitles_inside_a_video_tell_their_language(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    plain = clip(tmp_path / "plain.mkv", [RED, GREEN], audio=True, subtitles=[Cue(0.5, 1.0, "The kettle sings.")])
+    with av.open(plain) as source, av.open(library.root / "film.mkv", "w") as made:
+        copies = {stream.index: made.add_stream_from_template(stream) for stream in source.streams}
+        for stream in source.streams.subtitles:
+            copies[stream.index].metadata["language"] = "ger"
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                made.mux(packet)
+    library.run("speech")
+    assert facts_of_speech(library) == {"speech_ratio": pytest.approx(0.25, abs=0.01), "language": "de"}
+
+
+def test_facts_of_speech_follow_what_is_written_and_heard(library: Library) -> None:
+    written: dict[str, Facet] = {"speech_ratio": 0.5, "language": "de"}
+    heard: dict[str, Facet] = {"speech_ratio": pytest.approx(2 / 3, abs=0.01), "language": "en"}
+    subtitles = library.root / "film.de.srt"
+    library.run("speech")
+    assert facts_of_speech(library) == heard
+    subtitles.write_text(SRT)
+    library.run("speech")
+    assert facts_of_speech(library) == written
+    library.run("speech", "sounds", "objects")
+    assert facts_of_speech(library) == written
+    library.run("speech", always=True)
+    assert facts_of_speech(library) == heard
+    library.run("speech", "objects", always=True)
+    assert facts_of_speech(library) == heard
+    library.run()
+    assert facts_of_speech(library) == written
+    subtitles.rename(library.root / "film.fr.srt")
+    library.run()
+    assert facts_of_speech(library) == written | {"language": "fr"}
+    (library.root / "film.fr.srt").unlink()
+    library.run()
+    assert facts_of_speech(library) == {}
+
+
+def test_subtitles_say_which_language_it_is_that_a_recogniser_cannot_tell(library: Library) -> None:
+    class Deaf(LoudRecognizer):
+        def transcribe(self, windows):
+            return (replace(utterance, language="") for utterance in super().transcribe(windows))
+
+    library.speech = Deaf()
+    (library.root / "film.de.srt").write_text(SRT)
+    library.run("speech", always=True)
+    assert facts_of_speech(library) == {"speech_ratio": pytest.approx(2 / 3, abs=0.01), "language": "de"}
+    (library.root / "film.de.srt").rename(library.root / "film.srt")
+    library.run("speech", always=True)
+    assert facts_of_speech(library) == {"speech_ratio": pytest.approx(2 / 3, abs=0.01)}
 
 
 def test_subtitles_that_go_away_are_replaced_by_listening(tmp_path: Path) -> None:

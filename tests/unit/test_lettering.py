@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.lettering import Grey, find_strokes
-from tests.unit.written import picture
+from indexer.lettering import Grey, find_strokes, is_smooth
+from tests.unit.written import page, picture
 
 
 def grey(*lines: str, size: float = 1.4, top: int = 150) -> Grey:
@@ -36,6 +36,18 @@ def test_empty_pictures_and_soft_shapes_hold_none() -> None:
     slope = np.tile(np.linspace(0, 255, 320).astype(np.uint8), (180, 1))
     disc = np.asarray(cv2.GaussianBlur(cv2.circle(grey(), (160, 90), 50, 255, -1), (0, 0), 4), np.uint8)
     assert [find_strokes(empty).amount for empty in (grey(), slope, disc)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("size", "paper", "ink"), [(20, 250, 20), (20, 128, 160), (40, 128, 148), (40, 20, 36)])
+def test_a_picture_with_a_short_word_is_not_smooth_however_pale(size: int, paper: int, ink: int) -> None:
+    assert not is_smooth(page("exit", width=1280, height=720, size=size, shades=(paper, ink)))
+
+
+def test_flat_and_soft_pictures_are_smooth() -> None:
+    slope = np.tile(np.linspace(0, 255, 640).astype(np.uint8)[None, :, None], (360, 1, 3))
+    soft = cv2.GaussianBlur(cv2.circle(picture(), (320, 180), 100, (255, 255, 255), -1), (0, 0), 24)
+    noise = np.random.default_rng(1).integers(-2, 3, (360, 640, 3))
+    assert all(map(is_smooth, (picture(), slope, soft, (picture() + noise).astype(np.uint8))))
 
 
 def test_the_same_text_has_no_cell_missing_whatever_the_noise() -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,8 +18,9 @@ from indexer.media.decode import Frame, FrameReader
 from indexer.media.write import ClipOptions, write_clip
 from indexer.models.ocr import RapidOcrReader
 from indexer.ocr import TextFrame, TextTracker, TextWatch
+from indexer.shots.select import Sampling, make_sampler
 from indexer.types import Image, Segment
-from tests.unit.written import picture
+from tests.unit.written import page, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 MEDIA = ROOT / ".." / "shared" / "data" / "media"
@@ -40,6 +42,16 @@ def watched(path: Path, watch: TextWatch, *, keyframes_only: bool = False) -> li
             last_s = frame.time_s
             found += watch.take()
     watch.finish(last_s + 1 / RATE)
+    return found + watch.take()
+
+
+def watched_with_keyframes(path: Path, watch: TextWatch) -> list[TextFrame]:
+    found, last_s = [], 0.0
+    with FrameReader(path) as reader:
+        for keyframe in watch.noting(make_sampler(Sampling(), "v", 0).keyframes(watch.watch(reader))):
+            last_s = keyframe.end_s
+            found += watch.take()
+    watch.finish(last_s)
     return found + watch.take()
 
 
@@ -151,6 +163,72 @@ def test_a_watch_that_saw_nothing_has_nothing() -> None:
     assert list(watch.watch([])) == []
     watch.finish(0.0)
     assert watch.take() == []
+
+
+def pale(text: str, paper: int = 128) -> Image:
+    return page(text, width=640, height=360, size=30, shades=(paper, paper + 32))
+
+
+@pytest.mark.parametrize(
+    "shown", [page("a quiet street", width=1920, height=1080, size=20), pale("a quiet street")], ids=["small", "pale"]
+)
+def test_letters_too_small_or_too_pale_are_read_in_the_keyframe_of_their_shot(tmp_path: Path, shown: Image) -> None:
+    blank = np.zeros_like(shown)
+    path = clip(tmp_path / "a.mp4", (2, [blank]), (3, [shown]), (2, [blank]))
+    (frame,) = watched_with_keyframes(path, TextWatch("v"))
+    assert (frame.start_s, frame.end_s) == pytest.approx((2, 5), abs=1e-6)
+    (segment,) = texts_in([frame])
+    assert segment.text.replace(" ", "") == "aquietstreet"
+
+
+def test_a_pale_text_that_stays_over_cuts_is_one_segment(tmp_path: Path) -> None:
+    scenes = [(seconds, [pale("a quiet street", paper)]) for seconds, paper in ((8.0, 128), (3.0, 30), (8.0, 190))]
+    (segment,) = texts_in(watched_with_keyframes(clip(tmp_path / "a.mp4", *scenes), TextWatch("v")))
+    assert (segment.start_s, segment.end_s) == pytest.approx((0, 19), abs=1e-6)
+
+
+def test_a_pale_text_beside_a_clear_one_is_read_with_it(tmp_path: Path) -> None:
+    both = np.maximum(pale("a quiet street"), picture("HELLO", shade=0))
+    path = clip(tmp_path / "a.mp4", (8, [pale("a quiet street")]), (3, [both]))
+    segments = texts_in(watched_with_keyframes(path, TextWatch("v")))
+    (hello,) = (segment for segment in segments if segment.text == "HELLO")
+    assert (hello.start_s, hello.end_s) == pytest.approx((8, 11), abs=0.4 + 1e-6)
+    quiet = [segment for segment in segments if squeezed(segment.text) == "aquietstreet"]
+    assert (quiet[0].start_s, quiet[-1].end_s) == pytest.approx((0, 11), abs=1e-6)
+
+
+def test_a_keyframe_is_not_read_where_a_text_frame_shows_the_same(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", (2, [picture()]), (3, [picture("HELLO WORLD", shade=150)]), (2, [picture()]))
+    assert len(watched_with_keyframes(path, TextWatch("v"))) == len(watched(path, TextWatch("v"))) == 1
+
+
+def test_pictures_without_text_are_read_seldom_and_hold_none(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (24, 9, 16, 3), dtype=np.uint8)
+    soft = [cv2.resize(one, (640, 360), interpolation=cv2.INTER_CUBIC) for one in noise]
+    grain = np.random.default_rng(2).integers(-6, 7, (360, 640, 3))
+    rough = [np.asarray((one + grain).clip(0, 255), np.uint8) for one in soft]
+    path = clip(tmp_path / "a.mp4", *((1, [one]) for one in rough))
+    watch = TextWatch("v", keyframe_reads_per_minute=6)
+    frames = watched_with_keyframes(path, watch)
+    saved, income = 12, 6 * 24 / 60
+    assert 0 < len(frames) <= saved + income
+    assert texts_in(frames) == []
+
+
+def test_no_keyframe_is_read_where_nothing_is_sharp(tmp_path: Path) -> None:
+    slope = np.repeat(np.linspace(0, 255, 640).astype(np.uint8)[None, :, None], 360, axis=0).repeat(3, axis=2)
+    path = clip(tmp_path / "a.mp4", (2, [picture()]), (2, [slope]))
+    assert watched_with_keyframes(path, TextWatch("v")) == []
+
+
+def test_a_text_seen_in_the_keyframes_that_may_be_read_was_there_between_them(tmp_path: Path) -> None:
+    papers = np.random.default_rng(3).permutation(np.arange(20, 220, 10))
+    path = clip(tmp_path / "a.mp4", *((1, [pale("a quiet street", int(paper))]) for paper in papers))
+    frames = watched_with_keyframes(path, TextWatch("v", keyframe_reads_per_minute=10))
+    assert len(frames) < len(papers)
+    (segment,) = texts_in(frames)
+    assert segment.start_s == 0
+    assert segment.end_s == pytest.approx(max(frame.end_s for frame in frames))
 
 
 def truth(name: str, start_s: float, end_s: float) -> list[tuple[str, float, float]]:

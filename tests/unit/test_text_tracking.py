@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -137,6 +138,25 @@ def test_a_part_of_a_text_over_the_same_time_is_left_out() -> None:
 def test_a_frame_needs_an_interval() -> None:
     with pytest.raises(ValueError, match="not an interval"):
         frame(2, 1)
+
+
+def test_frames_may_come_in_any_order() -> None:
+    reads = [
+        (0.0, 1.0, [line("who is")]),
+        (1.0, 2.0, [line("who is"), line("coming", row=5)]),
+        (9.0, 10.0, [line("x1")]),
+    ]
+    assert track(*reversed(reads)) == track(*reads) == [(0, 2, "who is coming"), (9, 10, "x1")]
+
+
+@pytest.mark.parametrize(
+    ("since_s", "spans"), [(None, [(0, 5), (20, 25)]), (5.0, [(0, 25)]), (12.0, [(0, 5), (20, 25)])]
+)
+def test_a_text_was_there_while_nobody_read_anything(since_s: float | None, spans: list[tuple[float, float]]) -> None:
+    tracker = TextTracker("v")
+    tracker.see(frame(0, 5), [line("a sign")])
+    tracker.see(replace(frame(20, 25), since_s=since_s), [line("a sign")])
+    assert [(segment.start_s, segment.end_s) for segment in tracker.segments()] == spans
 
 
 words = st.sampled_from(["we", "are", "here", "hear", "echo", "the way", "the waste", "WERE", "x", "1998", "a b"])

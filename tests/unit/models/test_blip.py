@@ -88,8 +88,12 @@ def test_a_name_on_the_hub_is_loaded_from_the_cache(published: bool, folder: Pat
 
 
 def test_a_name_that_is_not_cached_names_the_command(hub_cache: Path) -> None:
-    with pytest.raises(WeightsMissingError, match=r"hf download Salesforce/blip-image-captioning-base config\.json"):
+    with pytest.raises(
+        WeightsMissingError, match=r"hf download Salesforce/blip-image-captioning-base config\.json"
+    ) as it:
         BlipCaptioner("Salesforce/blip-image-captioning-base").load()
+    assert 'models.captions = "blip:/that/folder"' in it.value.hint
+    assert "frames" not in it.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "/none", "./none", "../none", "~/none", "a/b/c", "plain"])

@@ -95,6 +95,24 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
         WhisperRecognizer(str(copy), device="cpu").load()
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("tokenizer.json", "--copy_files tokenizer.json preprocessor_config.json"),
+        ("model.bin", "CTranslate2's converter"),
+    ],
+)
+def test_a_folder_without_one_of_its_files_says_how_to_get_it(copy: Path, name: str, advice: str) -> None:
+    (copy / name).unlink()
+    whisper = WhisperRecognizer(str(copy), device="cpu")
+    with pytest.raises(WeightsMissingError) as while_loading:
+        whisper.load()
+    with pytest.raises(WeightsMissingError) as before:
+        whisper.fingerprint  # noqa: B018 - it is computed when it is asked for
+    assert advice in while_loading.value.hint
+    assert while_loading.value.hint == before.value.hint
+
+
 @pytest.mark.parametrize("name", ["model.bin", "tokenizer.json"])
 @pytest.mark.parametrize("content", [b"", b"no such file", b'{"a": 1}'])
 def test_a_damaged_file_is_told(copy: Path, name: str, content: bytes) -> None:
@@ -123,7 +141,9 @@ def test_a_missing_folder_is_named(name: str) -> None:
 
 
 def test_without_a_network_a_size_says_how_to_fetch_it(hub_cache: Path) -> None:
-    with pytest.raises(WeightsMissingError, match=r"hf download Systran/faster-whisper-small model\.bin"):
+    with pytest.raises(
+        WeightsMissingError, match=r"hf download Systran/faster-whisper-small\. .*models\.speech = \"whisper:"
+    ):
         WhisperRecognizer("small", device="cpu").load()
 
 

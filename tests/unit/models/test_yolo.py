@@ -274,8 +274,10 @@ def test_a_folder_with_one_model_is_that_model(checkpoint: Path, tmp_path: Path)
     ],
 )
 def test_names_on_the_hub(name: str, file: HubFile, hub_cache: Path) -> None:
-    with pytest.raises(WeightsMissingError, match=file.command):
+    with pytest.raises(WeightsMissingError, match=file.command) as missing:
         YoloDetector(name).load()
+    assert f'models.objects = "yolo:/path/{Path(file.name).name}"' in missing.value.hint
+    assert "frames" not in missing.value.hint
 
 
 def test_a_name_on_the_hub_is_loaded_from_the_cache(checkpoint: Path, tmp_path: Path, hub_cache: Path) -> None:

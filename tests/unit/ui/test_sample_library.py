@@ -158,7 +158,7 @@ def test_two_clips_have_a_title() -> None:
 
 
 def test_sidecars_and_streams_read_back_as_they_were_meant(library: Path) -> None:
-    assert read_sidecar((library / LETTERS.name).with_suffix(".srt")) == list(LETTERS.subtitles)
+    assert read_sidecar((library / LETTERS.name).with_suffix(".en.srt")) == list(LETTERS.subtitles)
     inner = read_embedded(library / NIGHT_SIDE.name, probe(library / NIGHT_SIDE.name).text_subtitle_streams[0])
     assert [cue.text for cue in inner] == [cue.text for cue in NIGHT_SIDE.inner_subtitles]
     assert [cue.start_s for cue in inner] == pytest.approx([cue.start_s for cue in NIGHT_SIDE.inner_subtitles])
@@ -170,7 +170,7 @@ def test_sidecars_and_streams_read_back_as_they_were_meant(library: Path) -> Non
 
 
 def test_there_is_nothing_in_the_library_but_clips_and_sidecars(library: Path) -> None:
-    sidecars = {".srt": "subtitles", ".txt": "description", ".json": "facts"}
+    sidecars = {".en.srt": "subtitles", ".txt": "description", ".json": "facts"}
     expected = {library / clip.name for clip in BUILT}
     expected |= {
         (library / clip.name).with_suffix(suffix)
