@@ -35,14 +35,20 @@ __all__ = [
     "SameContent",
     "TextFrames",
     "read_jobs",
+    "text_sampling",
 ]
 
-OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions", "ocr"})
-_HANDED_ON = OF_KEYFRAMES - {"ocr"}
+OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions"})
+_OF_PICTURES: frozenset[Modality] = OF_KEYFRAMES | {"ocr"}
 _OF_SOUND: frozenset[Modality] = frozenset({"speech", "sounds"})
 # They tell their keyframes as they go. Others look at the whole video first, and the frames with text would pile up in
 # memory meanwhile; so these get a pass of their own.
 _PROMPT_STRATEGIES = ("shots", "codec")
+
+
+def text_sampling(sampling: Sampling) -> Sampling:
+    """How the keyframes are chosen that are read for text: as the index's are, if these are known in time."""
+    return sampling if sampling.strategy in _PROMPT_STRATEGIES else replace(sampling, strategy="shots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,7 @@ def _read_modalities(
     video = _described(blank, media, texts)
     if known is not None and "frames" not in stale:
         video = replace(video, duration_s=known.video.duration_s)
-    seen = {name for name in stale if media.has_picture and name in OF_KEYFRAMES}
+    seen = {name for name in stale if media.has_picture and name in _OF_PICTURES}
     subtitled = "speech" in stale and bool(texts.cues) and not reading.speech_always
     heard = frozenset(name for name in stale if name in _OF_SOUND and not (subtitled and name == "speech"))
     listens = media.has_audio and bool(heard or "frames" in stale)
@@ -220,7 +226,7 @@ class _Look:
         self.corrupt_packets = 0
         self._path = path
         self._reading = reading
-        self._wants_keyframes = not _HANDED_ON.isdisjoint(seen)
+        self._wants_keyframes = not OF_KEYFRAMES.isdisjoint(seen)
         self._watch = TextWatch(video.id) if "ocr" in seen else None
 
     def events(self) -> Iterator[KeyframeBatch | TextFrames]:
@@ -271,7 +277,8 @@ class _Look:
 
     def _texts_by_shot(self, frames: Iterable[Frame]) -> Iterator[TextFrames]:
         """Text alone, with keyframes of its own: the index's may be few, and are not known in time."""
-        keyframes = make_sampler(Sampling("shots"), self.video.id, self.video.duration_s).keyframes(frames)
+        sampler = make_sampler(text_sampling(self._reading.sampling), self.video.id, self.video.duration_s)
+        keyframes = sampler.keyframes(frames)
         for _ in self._watch.noting(keyframes) if self._watch else keyframes:
             yield from self._texts()
 

@@ -27,7 +27,7 @@ from indexer.manifest import (
 from indexer.models.base import OPTIONAL_ROLES, Models
 from indexer.models.devices import leave_room_for_decoding
 from indexer.pipeline import Indexer, IndexReport, ProgressReport, index_corpus
-from indexer.reading import OF_KEYFRAMES, Reading
+from indexer.reading import OF_KEYFRAMES, Reading, text_sampling
 from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
@@ -183,7 +183,7 @@ def _indexer(
 
 def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:
     """Every modality's fingerprint: that of the space it lives in, what made its text, and how frames were chosen."""
-    chosen = hashlib.blake2b(json.dumps(asdict(sampling), sort_keys=True).encode(), digest_size=4).hexdigest()
+    chosen, chosen_for_text = _digest(sampling), _digest(text_sampling(sampling))
     digests = {role: fingerprint.digest for role, fingerprint in models.fingerprints.items()}
     text = digests["text"]
     parts: dict[Modality, tuple[str, ...]] = {
@@ -194,6 +194,10 @@ def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:
     for role in OPTIONAL_ROLES:
         if role in digests:
             space = () if role == "sounds" else (text,)
-            sampled = (chosen,) if role in OF_KEYFRAMES else ()
+            sampled = (chosen,) if role in OF_KEYFRAMES else (chosen_for_text,) if role == "ocr" else ()
             parts[role] = (*space, digests[role], ENCODING_VERSIONS[role], *sampled)
     return {modality: "+".join(names) for modality, names in parts.items()}
+
+
+def _digest(sampling: Sampling) -> str:
+    return hashlib.blake2b(json.dumps(asdict(sampling), sort_keys=True).encode(), digest_size=4).hexdigest()
