@@ -73,15 +73,17 @@ class Together(Generic[Question, Answer]):
         """Answer them, each by itself where they cannot be answered together."""
         try:
             answers = self._answer([one.question for one in batch])
-        except Exception as error:  # noqa: BLE001 - it goes to whoever asked
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever asked; a panic of Rust code is no Exception
             if len(batch) == 1:
-                batch[0].error = error
+                batch[0].fail(error)
             else:
                 for one in batch:
                     self._settle([one])
         else:
             for one, answer in zip(batch, answers, strict=True):
-                one.answers.append(answer)
+                one.succeed(answer)
 
 
 class _Asked(Generic[Question, Answer]):
@@ -89,14 +91,24 @@ class _Asked(Generic[Question, Answer]):
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        self.answers: list[Answer] = []
-        self.error: Exception | None = None
+        self.is_settled = False
+        self._answers: list[Answer] = []
+        self._error: BaseException | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        return bool(self.answers) or self.error is not None
+    def succeed(self, answer: Answer) -> None:
+        self._answers.append(answer)
+        self.is_settled = True
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+        self.is_settled = True
 
     def outcome(self) -> Answer:
-        if self.error is not None:
-            raise self.error
-        return self.answers[0]
+        """To be asked for once: an error holds on to whatever was in use when it was raised, and to this."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+            return self._answers[0]
+        finally:
+            del error

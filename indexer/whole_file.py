@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     unfinished = whole.parent / f".{uuid4().hex}.tmp"
     try:
         yield unfinished
+        if whole.is_file():
+            shutil.copymode(whole, unfinished)
         unfinished.replace(whole)
     finally:
         with suppress(OSError):  # moved, or never begun

@@ -134,7 +134,9 @@ class Query:
         given = [is_visible(self.text), self.image is not None, self.like is not None]
         conditions = self.filters or self.phrases or self.without or self.objects
         if not any(given) and not conditions:
-            raise QueryError("The query is empty.", hint="Type what you remember of the video.")
+            raise QueryError(
+                "The query is empty.", hint="Type what you remember of the video, or a condition such as duration<60."
+            )
         if sum(given) > 1:
             raise QueryError(
                 "The query asks for several things at once.",

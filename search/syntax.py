@@ -7,7 +7,7 @@ red car                      what to find
 label:diving  width>=1280    a fact about the video: any known to the index, with : = != < <= > >=
 path:holiday/  -label:cats   in this folder; not with this label
 objects:bus>=2  -objects:bus at least two buses in one picture; none in any
-only:speech, ocr             look nowhere else; without words, list what is found there
+only:speech, ocr             look nowhere else; with conditions alone, list what is found there
 weight:ocr=2                 let this count twice
 ===========================  ==============================================================================
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 __all__ = ["with_text_last"]
 
-_NEGATED = re.compile(r"-(?:[^\W\d_]\S|[\"“„«]|\S+\s)")
+_NEGATED = re.compile(r"-(?:[^\W\d_]\S|(?![A-Za-z])[^\W\d_]|[\"“„«]|\S+\s)")
 _ATTACHED_NUMBER = re.compile(r"-\w\s*=?\s*\d+")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
 __all__ = ["DEVICES", "Device", "fast_dtype", "leave_room_for_decoding", "on_one_core", "release", "resolve_device"]
 
@@ -73,15 +75,20 @@ def _cpu_has_bf16() -> bool:
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """Compute on one core: what is too small for several is done sooner than they have met, and leaves them free."""
-    import torch
+    """Let this thread compute on one core: what is too small for several is done sooner than they have met.
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    PyTorch's own setting would not do: it is also that of every thread that has not used PyTorch yet.
+    """
+    with _openmp().limit(limits=1):
         yield
-    finally:
-        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> ThreadpoolController:
+    import torch  # noqa: F401 - what it computes with is there to be found once it is loaded
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def leave_room_for_decoding() -> None:

@@ -213,6 +213,31 @@ def test_filters(opened):
     assert set(page.locator(".ss-when .ss-label").all_inner_texts()) == {"city"}
 
 
+def test_a_link_counts_though_a_field_was_left_by_pressing_it(opened):
+    page = opened()
+    link = page.locator(".ss-panel a[data-go]").first
+    link.wait_for()
+    text = link.inner_text()
+    page.get_by_role("button", name="Filters").click()
+    page.locator("input[type=number]:visible").first.fill("0.05")
+    link.click()
+    expect(page.locator("#answer h2")).to_contain_text(text)
+    page.wait_for_timeout(1500)  # as long as another answer might take
+    expect(page.locator("#answer h2")).to_contain_text(text)
+    assert "longer" not in page.url
+
+
+def test_leaving_a_field_as_it_was_asks_for_nothing(opened):
+    # 1.9 seconds are a number of minutes that is not quite 1.9 seconds again.
+    page = opened("?q=picture+of+something&unlikely=1&longer=1.9&p=2")
+    expect(page.locator(".ss-pages")).to_contain_text("Page 2")
+    page.get_by_role("button", name="Filters").click()
+    page.locator("input[type=number]:visible").first.focus()
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(1500)
+    expect(page.locator(".ss-pages")).to_contain_text("Page 2")
+
+
 def test_pages_can_be_turned_and_reopened(opened):
     page = opened("?q=picture+of+something&unlikely=1")
     first = page.locator(".ss-card").evaluate_all("cards => cards.map(card => card.dataset.start)")

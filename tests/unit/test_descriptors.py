@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from indexer.corpus.sidecars import subtitle_language
 from indexer.descriptors import describe_subtitles
 from indexer.languages import language_code
-from indexer.types import Cue
+from indexer.pipeline import _described
+from indexer.plan import SUBTITLED
+from indexer.store.base import Commit, ModalityState
+from indexer.types import Cue, Video
 
 
 def cues(*spans: tuple[float, float]) -> list[Cue]:
@@ -72,3 +76,11 @@ def test_whispers_languages_keep_their_codes() -> None:
 )
 def test_the_name_of_a_subtitle_file_says_its_language(name: str, video: str, code: str) -> None:
     assert subtitle_language(Path("/films") / name, Path("/films") / video) == code
+
+
+def test_what_subtitles_told_goes_with_them_where_nobody_has_listened() -> None:
+    said = {"speech_ratio": 0.5, "language": "en"}
+    video = Video("v", Path("/f.mp4"), 1, 1, 100.0, None, 0, 0, True)
+    modalities = {"speech": ModalityState(SUBTITLED, 0), "subtitle": ModalityState("s", 9)}
+    before = Commit(replace(video, descriptors={**said, "cuts": 3}), "committed", (), modalities, told=said)
+    assert _described(video, {}, before, {"subtitle"}).descriptors == {"cuts": 3}

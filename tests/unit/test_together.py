@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -99,6 +102,50 @@ def test_an_error_goes_to_whoever_asked_and_to_nobody_else() -> None:
         with pytest.raises(ValueError, match="negative"):
             bad.result()
     assert together(5) == 25
+
+
+def test_a_panic_of_one_question_reaches_nobody_else() -> None:
+    class Panic(BaseException):
+        """What code in Rust raises is no Exception."""
+
+    began, go = threading.Event(), threading.Event()
+
+    def doubled(numbers: Sequence[int]) -> list[int]:
+        began.set()
+        assert go.wait(timeout=60)
+        if 13 in numbers:
+            raise Panic
+        return [2 * number for number in numbers]
+
+    together = Together(doubled, most=10)
+    with ThreadPoolExecutor(4) as people:
+        first = people.submit(together, 1)
+        assert began.wait(timeout=60)
+        good, bad = people.submit(together, 2), people.submit(together, 13)
+        until(lambda: together.waiting == 2)
+        go.set()
+        assert (first.result(), good.result()) == (2, 4)
+        assert isinstance(bad.exception(), Panic)
+
+
+def test_an_error_lets_go_of_what_was_in_use() -> None:
+    class Opening:
+        """Something that is closed when nobody holds it."""
+
+    openings: list[weakref.ref[Opening]] = []
+
+    def fail(numbers: Sequence[int]) -> list[int]:
+        opening = Opening()
+        openings.append(weakref.ref(opening))
+        raise ValueError(numbers)
+
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            Together(fail, most=1)(1)
+        assert openings[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_interruption_of_one_leaves_the_others_their_answers() -> None:

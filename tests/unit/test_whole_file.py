@@ -21,6 +21,15 @@ def test_it_is_there_once_it_is_complete(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_who_may_read_it_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "found.csv"
+    path.write_text("before")
+    path.chmod(0o600)
+    with written_whole(path) as unfinished:
+        unfinished.write_text("after")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_nothing_is_left_of_what_broke_off(tmp_path: Path) -> None:
     path = tmp_path / "found.csv"
 

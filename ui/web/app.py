@@ -81,7 +81,7 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
         is_local: Whether only this machine can reach the page, so that paths may be shown.
     """
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(media_router(library))
+    app.include_router(media_router(library, shares=not is_local))
     page = SearchPage(library, shows_paths=is_local, growing=Growing(jobs, library.folder))
     app.include_router(answers_router(page))
     app.include_router(evaluation_router(evaluations))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MediaFiles", "media_router"]
 
 TRANSCODES = 4
-"""How many streams and clips are encoded at a time; half of them for one visitor."""
+"""How many streams and clips are encoded at a time; half of them for one of several visitors."""
 
 COPIES = 16
 """How many streams and clips are copied into another container at a time."""
@@ -40,7 +40,7 @@ Second: TypeAlias = Annotated[float, Query(ge=0, le=10_000_000, allow_inf_nan=Fa
 WayAsked: TypeAlias = Annotated[Literal["auto", "transcode"], Query()]
 
 
-def media_router(library: Library, *, transcodes: int = TRANSCODES) -> APIRouter:
+def media_router(library: Library, *, transcodes: int = TRANSCODES, shares: bool = True) -> APIRouter:
     """Everything that can be played of a library.
 
     ``GET /media/ID`` is the file itself, in ranges; ``/media/ID/info`` says how to play it and from where;
@@ -50,8 +50,9 @@ def media_router(library: Library, *, transcodes: int = TRANSCODES) -> APIRouter
     Args:
         library: Whose videos; only their exact ids are answered.
         transcodes: How many streams and clips are encoded at a time.
+        shares: Whether there may be several visitors, each of whom gets at most half of these.
     """
-    files = MediaFiles(library, transcodes)
+    files = MediaFiles(library, transcodes, shares=shares)
     router = APIRouter(tags=["media"])
     for path, answer in (
         ("/media/{video_id}", files.file),
@@ -71,12 +72,13 @@ class MediaFiles:
     Args:
         library: Whose videos.
         transcodes: How many streams and clips are encoded at a time.
+        shares: Whether there may be several visitors, each of whom gets at most half of these.
     """
 
-    def __init__(self, library: Library, transcodes: int = TRANSCODES) -> None:
+    def __init__(self, library: Library, transcodes: int = TRANSCODES, *, shares: bool = True) -> None:
         self._library = library
-        self._encoding = Slots(transcodes)
-        self._copying = Slots(COPIES)
+        self._encoding = Slots(transcodes, None if shares else transcodes)
+        self._copying = Slots(COPIES, None if shares else COPIES)
         # By what identifies a content: a file that changes is looked at again.
         self._playbacks = lru_cache(maxsize=1024)(_playback)
 

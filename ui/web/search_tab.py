@@ -187,8 +187,8 @@ def _form(values: Sequence[Any]) -> SearchForm:
         labels=tuple(str(label)[:LONGEST_TEXT] for label in (labels or ())[:_MOST_LABELS]),
         folder=(folder or "")[:LONGEST_TEXT],
         kinds=tuple(name for name in SPACE_OF_MODALITY if name in (kinds or ())),
-        longer_s=60.0 * (longer or 0),
-        shorter_s=60.0 * (shorter or 0),
+        longer_s=_seconds(longer),
+        shorter_s=_seconds(shorter),
         since=(since or "")[:10],
         until=(until or "")[:10],
         weights={name: float(w) for (_, name), w in zip(_KINDS, weights, strict=True) if w is not None and w != 1},
@@ -236,3 +236,8 @@ def _choices(library: Library, page: SearchPage) -> tuple[list[str], list[str], 
     roots = page.roots(catalogue)
     folders = sorted({folder_shown(video.path, roots) for video in videos} - {""})[:500]
     return labels, folders, set(catalogue.counts)
+
+
+def _seconds(minutes: float | None) -> float:
+    """As they were given: seconds that become minutes and seconds again are else now and then others."""
+    return round(60.0 * (minutes or 0), 6)

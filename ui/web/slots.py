@@ -43,17 +43,18 @@ class _Crowd:
 
 
 class Slots:
-    """So many at a time, of which one visitor gets at most half. Who has stalled makes room for those who wait.
+    """So many at a time, of which one visitor gets only some. Who has stalled makes room for those who wait.
 
     Only touched in the event loop's thread.
 
     Args:
         count: How many there are.
+        for_one: How many of them one visitor gets at most; half of them if None.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, for_one: int | None = None) -> None:
         self._count = count
-        self._for_one = max(1, count // 2)
+        self._for_one = max(1, count // 2) if for_one is None else for_one
         self._busy: list[Slot] = []
 
     def check(self, visitor: str) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
 from indexer.errors import ConfigError, ModelError
 from indexer.models.build import build_models
-from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.devices import fast_dtype, on_one_core, resolve_device
 from indexer.models.profiles import PROFILES
 
 
@@ -36,3 +38,31 @@ def test_bfloat16_only_where_the_processor_computes_in_it() -> None:
     flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     native = bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
     assert fast_dtype("cpu") == (torch.bfloat16 if native else torch.float32)
+
+
+def test_a_thread_on_one_core_leaves_the_others_theirs() -> None:
+    """PyTorch's own setting becomes that of every thread that comes to it meanwhile, and stays it."""
+    cores = torch.get_num_threads()
+    counted: list[int] = []
+    inside, seen = threading.Event(), threading.Event()
+
+    def come_meanwhile() -> None:
+        assert inside.wait(timeout=60)
+        counted.append(torch.get_num_threads())
+        with on_one_core():
+            pass
+        counted.append(torch.get_num_threads())
+        seen.set()
+
+    other = threading.Thread(target=come_meanwhile)
+    other.start()
+    with on_one_core():
+        counted.append(torch.get_num_threads())
+        inside.set()
+        assert seen.wait(timeout=60)
+    other.join()
+    late = threading.Thread(target=lambda: counted.append(torch.get_num_threads()))
+    late.start()
+    late.join()
+    assert counted == [1, cores, cores, cores]
+    assert torch.get_num_threads() == cores

@@ -25,6 +25,8 @@ VALUED = {"--index", "--html", "--label", "--top-k", "-k"}
         (["-label:x", "--index", "-odd"], ["--index", "-odd", "--", "-label:x"]),
         (["-5 degrees"], ["--", "-5 degrees"]),
         (["-élan"], ["--", "-élan"]),
+        (["-猫"], ["--", "-猫"]),
+        (["-é"], ["--", "-é"]),
     ],
 )
 def test_a_negated_text_is_read_as_one(typed: list[str], read: list[str]) -> None:

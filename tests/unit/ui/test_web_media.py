@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import anyio
 import av
 import httpx
 import numpy as np
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -31,7 +32,7 @@ from indexer.thumbnails import ThumbnailFolder
 from indexer.types import Video
 from ui.context import Context
 from ui.web.library import Library
-from ui.web.media import media_router
+from ui.web.media import MediaFiles, media_router
 from ui.web.ranges import UnsatisfiableError, asked_range
 
 RATE = 25
@@ -475,6 +476,20 @@ def test_one_visitor_leaves_places_for_others(served: str, films: Films) -> None
         assert [browser.get(clip, headers=whose).status_code for whose in (home, other)] == [503, 200]
         with browser.stream("GET", address, headers=other) as second:
             assert second.status_code == 200
+
+
+@pytest.mark.parametrize(("shares", "mine"), [(True, 2), (False, 4)])
+def test_whoever_is_alone_shares_with_nobody(library: Library, shares: bool, mine: int) -> None:
+    async def take_all() -> int:
+        slots = MediaFiles(library, 4, shares=shares)._encoding
+        for taken in range(4):
+            try:
+                slots.take("me")
+            except HTTPException:
+                return taken
+        return 4
+
+    assert anyio.run(take_all) == mine
 
 
 def test_head_converts_nothing(client: TestClient, films: Films, monkeypatch: pytest.MonkeyPatch) -> None:

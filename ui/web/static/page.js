@@ -289,6 +289,11 @@ const copyLink = async (button) => {
   setTimeout(() => { button.textContent = "Copy link"; }, 1500);
 };
 
+// A field that is left by pressing a link is not asked for as well: the link says what is wanted.
+document.addEventListener("mousedown", (event) => {
+  if (event.target.closest?.("a[data-go]")) event.preventDefault();
+});
+
 document.addEventListener("click", (event) => {
   if (event.target.closest('[role="tab"]')) lookForNews();
   const target = event.target.closest("a, button, .ss-card, .ss-timeline, label");
