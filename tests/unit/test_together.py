@@ -8,21 +8,30 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from indexer.together import Together
 
 
-class Squares:
-    """Squares numbers, and notes how it was asked; the first call waits for ``go``, so that others can gather."""
+class Panic(BaseException):
+    """What code in Rust raises is no Exception."""
 
-    def __init__(self) -> None:
+
+class Squares:
+    """Squares numbers, and notes how it was asked; a call waits for ``go``, so that others can gather meanwhile.
+
+    Args:
+        fails: Raises, for some numbers, what they cannot be squared for.
+    """
+
+    def __init__(self, fails: Callable[[Sequence[int]], None] = lambda numbers: None) -> None:
         self.calls: list[list[int]] = []
         self.go = threading.Event()
         self.under_way = 0
         self.most_under_way = 0
+        self._fails = fails
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
         self.under_way += 1
@@ -30,8 +39,7 @@ class Squares:
         self.calls.append(list(numbers))
         assert self.go.wait(timeout=60)
         self.under_way -= 1
-        if any(number < 0 for number in numbers):
-            raise ValueError("a number is negative")
+        self._fails(numbers)
         return [number * number for number in numbers]
 
 
@@ -40,6 +48,18 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.001)
+
+
+def meet(squares: Squares, first: int, others: Sequence[int], most: int = 10) -> tuple[Future[int], list[Future[int]]]:
+    """The ended calls of one thread and of those that came while it was asking."""
+    together = Together(squares, most)
+    with ThreadPoolExecutor(1 + len(others)) as people:
+        asked = people.submit(together, first)
+        until(lambda: squares.calls == [[first]])
+        waiting = [people.submit(together, number) for number in others]
+        until(lambda: together.waiting == len(others))
+        squares.go.set()
+    return asked, waiting
 
 
 def test_whoever_comes_alone_is_asked_alone() -> None:
@@ -52,29 +72,17 @@ def test_whoever_comes_alone_is_asked_alone() -> None:
 
 def test_those_who_come_meanwhile_are_answered_by_one_call() -> None:
     squares = Squares()
-    together = Together(squares, most=10)
-    with ThreadPoolExecutor(8) as people:
-        first = people.submit(together, 0)
-        until(lambda: squares.calls == [[0]])
-        others = [people.submit(together, number) for number in range(1, 6)]
-        until(lambda: together.waiting == 5)
-        squares.go.set()
-        assert first.result() == 0
-        assert [other.result() for other in others] == [1, 4, 9, 16, 25]
+    first, others = meet(squares, 0, range(1, 6))
+    assert first.result() == 0
+    assert [other.result() for other in others] == [1, 4, 9, 16, 25]
     assert [sorted(call) for call in squares.calls] == [[0], [1, 2, 3, 4, 5]]
 
 
 def test_no_call_takes_more_than_it_may_and_all_are_answered() -> None:
     squares = Squares()
-    together = Together(squares, most=3)
-    with ThreadPoolExecutor(12) as people:
-        first = people.submit(together, 100)
-        until(lambda: squares.calls == [[100]])
-        others = [people.submit(together, number) for number in range(8)]
-        until(lambda: together.waiting == 8)
-        squares.go.set()
-        assert first.result() == 10_000
-        assert [other.result() for other in others] == [number * number for number in range(8)]
+    first, others = meet(squares, 100, range(8), most=3)
+    assert first.result() == 10_000
+    assert [other.result() for other in others] == [number * number for number in range(8)]
     assert [len(call) for call in squares.calls] == [1, 3, 3, 2]
 
 
@@ -89,43 +97,15 @@ def test_many_threads_get_their_own_answers_from_one_call_at_a_time() -> None:
     assert sorted(number for call in squares.calls for number in call) == numbers
 
 
-def test_an_error_goes_to_whoever_asked_and_to_nobody_else() -> None:
-    squares = Squares()
-    together = Together(squares, most=10)
-    with ThreadPoolExecutor(4) as people:
-        first = people.submit(together, 1)
-        until(lambda: squares.calls == [[1]])
-        good, bad = people.submit(together, 2), people.submit(together, -2)
-        until(lambda: together.waiting == 2)
-        squares.go.set()
-        assert (first.result(), good.result()) == (1, 4)
-        with pytest.raises(ValueError, match="negative"):
-            bad.result()
-    assert together(5) == 25
-
-
-def test_a_panic_of_one_question_reaches_nobody_else() -> None:
-    class Panic(BaseException):
-        """What code in Rust raises is no Exception."""
-
-    began, go = threading.Event(), threading.Event()
-
-    def doubled(numbers: Sequence[int]) -> list[int]:
-        began.set()
-        assert go.wait(timeout=60)
+@pytest.mark.parametrize("error", [ValueError, Panic])
+def test_an_error_goes_to_whoever_asked_and_to_nobody_else(error: type[BaseException]) -> None:
+    def fails(numbers: Sequence[int]) -> None:
         if 13 in numbers:
-            raise Panic
-        return [2 * number for number in numbers]
+            raise error
 
-    together = Together(doubled, most=10)
-    with ThreadPoolExecutor(4) as people:
-        first = people.submit(together, 1)
-        assert began.wait(timeout=60)
-        good, bad = people.submit(together, 2), people.submit(together, 13)
-        until(lambda: together.waiting == 2)
-        go.set()
-        assert (first.result(), good.result()) == (2, 4)
-        assert isinstance(bad.exception(), Panic)
+    first, [good, bad] = meet(Squares(fails), 1, [2, 13])
+    assert (first.result(), good.result()) == (1, 4)
+    assert isinstance(bad.exception(), error)
 
 
 def test_an_error_lets_go_of_what_was_in_use() -> None:
@@ -149,47 +129,29 @@ def test_an_error_lets_go_of_what_was_in_use() -> None:
 
 
 def test_an_interruption_of_one_leaves_the_others_their_answers() -> None:
-    gathered, stopped = threading.Event(), threading.Event()
-
-    def doubled(numbers: Sequence[int]) -> list[int]:
-        gathered.set()
-        assert stopped.wait(timeout=60)
-        if 666 in numbers:
+    def fails(numbers: Sequence[int]) -> None:
+        if 13 in numbers:
             raise KeyboardInterrupt
-        return [2 * number for number in numbers]
 
-    together = Together(doubled, most=10)
-    with ThreadPoolExecutor(4) as people:
-        interrupted = people.submit(together, 666)
-        assert gathered.wait(timeout=60)
-        others = [people.submit(together, number) for number in (1, 2)]
-        until(lambda: together.waiting == 2)
-        stopped.set()
-        with pytest.raises(KeyboardInterrupt):
-            interrupted.result()
-        assert [other.result() for other in others] == [2, 4]
+    interrupted, others = meet(Squares(fails), 13, [1, 2])
+    assert isinstance(interrupted.exception(), KeyboardInterrupt)
+    assert [other.result() for other in others] == [1, 4]
 
 
 def test_what_an_interrupted_call_had_taken_of_others_is_asked_again() -> None:
-    began, go = threading.Event(), threading.Event()
-    interrupted_once = []
+    interrupted_once = threading.Event()
 
-    def doubled(numbers: Sequence[int]) -> list[int]:
-        began.set()
-        assert go.wait(timeout=60)
-        if len(numbers) > 1 and not interrupted_once:
-            interrupted_once.append(True)
+    def fails(numbers: Sequence[int]) -> None:
+        if len(numbers) > 1 and not interrupted_once.is_set():
+            interrupted_once.set()
             raise KeyboardInterrupt
-        return [2 * number for number in numbers]
 
-    together = Together(doubled, most=10)
-    with ThreadPoolExecutor(4) as people:
-        first = people.submit(together, 1)
-        assert began.wait(timeout=60)
-        others = [people.submit(together, number) for number in (2, 3, 4)]
-        until(lambda: together.waiting == 3)
-        go.set()
-        assert first.result() == 2
-        ended = [other.exception() for other in others]
-        assert [type(error) for error in ended if error is not None] == [KeyboardInterrupt]
-        assert sum(other.result() for other, error in zip(others, ended, strict=True) if error is None) in (10, 12, 14)
+    first, others = meet(Squares(fails), 1, [2, 3, 4])
+    assert first.result() == 1
+    ended = [other.exception() for other in others]
+    assert [type(error) for error in ended if error is not None] == [KeyboardInterrupt]
+    left = [
+        (other.result(), number**2) for other, number, error in zip(others, (2, 3, 4), ended, strict=True) if not error
+    ]
+    assert len(left) == 2
+    assert all(answer == square for answer, square in left)

@@ -185,7 +185,8 @@ def _dimension(numbers: int) -> str:
 
 def _print_troubles(console: Console, status: IndexStatus) -> None:
     if status.unfinished:
-        console.print(f"[yellow]{status.unfinished} videos were not finished[/]; the next 'sceneseek index' does them.")
+        left = "1 video was" if status.unfinished == 1 else f"{status.unfinished} videos were"
+        console.print(f"[yellow]{left} not finished[/]; the next 'sceneseek index' goes on there.")
     if status.missing_files:
         console.print("[yellow]These files are not where they were; index again to bring the index in line:[/]")
         for path in status.missing_files:
