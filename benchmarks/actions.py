@@ -21,14 +21,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from indexer.config import load_settings
+from indexer.core.config import load_settings
+from indexer.core.types import Image, Record, Video
 from indexer.manifest import RoleChanges, models_of
-from indexer.media.write import ClipOptions, write_clip
+from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.models.base import OPTIONAL_ROLES, FrameEncoder
 from indexer.run import RunOptions, run_indexing
 from indexer.shots.select import STRATEGIES
 from indexer.store import open_store
-from indexer.types import Image, Record, Video
 from search.evaluate.action_figures import Estimate, Figures
 from search.evaluate.actions import ActionEvaluation, ActionOptions, LabelOf, evaluate_actions
 from search.evaluate.class_vectors import KeptVectors

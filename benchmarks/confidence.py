@@ -28,17 +28,17 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.quality import add_spoken_and_played, read_queries, sounds_beside
-from indexer.config import load_settings
+from indexer.core.config import load_settings
+from indexer.core.types import ModalityName, Record, Video
 from indexer.manifest import models_of
 from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import Commit, Location, Manifest, ModalityState
 from indexer.store.memory import MemoryStore
-from indexer.types import Modality, Record, Video
 from search.engine import SearchEngine
-from search.query import Query
-from ui.sample_clips import DEMO_ANSWERS
-from ui.sample_library import build_sample_library
+from search.query.query import Query
+from ui.demo.clips import DEMO_ANSWERS
+from ui.demo.library import build_sample_library
 
 LISTS = Path(__file__).parent / "data"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -161,7 +161,7 @@ def photographs(folder: Path, models_from: Path) -> tuple[SearchEngine, list[Ask
             vector = models.frames.encode_images([np.asarray(picture.convert("RGB"))])[0]
         store.upsert([Record(f"{label}/frames/0", label, "frames", 0.0, 1.0, 0.5, vector, shot=0)])
         video = Video(label, Path(f"/photographs/{label}"), 1, 0, 1.0, None, 64, 64, False)
-        counts: dict[Modality, ModalityState] = {"frames": ModalityState("", 1)}
+        counts: dict[ModalityName, ModalityState] = {"frames": ModalityState("", 1)}
         store.write_commit(Commit(video, "committed", (Location(video.path, video.path, 1, 0),), counts))
     known = [Asked(row["query"], row["label"] if row["label"] in held else "") for row in rows("photographs.csv")]
     nonsense = [Asked(row["query"]) for row in rows("unanswerable_dev.csv") if row["kind"] == "nonsense"]

@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.config import ModelSettings, load_settings
+from indexer.core.config import ModelSettings, load_settings
+from indexer.core.errors import ModelError
+from indexer.core.types import ModalityName
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
-from indexer.errors import ModelError
-from indexer.media.probe import looks_like_media
+from indexer.media.read.probe import looks_like_media
 from indexer.models.base import OPTIONAL_ROLES, Role
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
@@ -33,7 +34,6 @@ from indexer.pipeline import Indexer, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store import open_store
-from indexer.types import Modality
 
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
 YAMNET = MEDIA.parent / "yamnet" / "yamnet.tflite"
@@ -107,7 +107,7 @@ def measured_alone(modality: str, video: Path, specs: Mapping[str, str]) -> dict
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure_or_excuse(modality: Modality, video: Path, specs: Mapping[str, str]) -> dict[str, Any]:
+def measure_or_excuse(modality: ModalityName, video: Path, specs: Mapping[str, str]) -> dict[str, Any]:
     """``measure``, or why it cannot be done: the model is not here, or a package."""
     try:
         return measure(modality, video, specs)
@@ -115,7 +115,7 @@ def measure_or_excuse(modality: Modality, video: Path, specs: Mapping[str, str])
         return {"excuse": str(error)}
 
 
-def measure(modality: Modality, video: Path, specs: Mapping[str, str]) -> dict[str, Any]:
+def measure(modality: ModalityName, video: Path, specs: Mapping[str, str]) -> dict[str, Any]:
     """Index one video for one modality, its models being in memory."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
     models = build_models(_choices(modality, specs))
@@ -139,7 +139,7 @@ def measure(modality: Modality, video: Path, specs: Mapping[str, str]) -> dict[s
     }
 
 
-def _choices(modality: Modality, specs: Mapping[str, str]) -> dict[Role, ModelChoice]:
+def _choices(modality: ModalityName, specs: Mapping[str, str]) -> dict[Role, ModelChoice]:
     choices = PROFILES["embedded"].choices
     wanted: dict[Role, ModelChoice] = {role: choices[role] for role in ("frames", "text")}
     role = next((role for role in OPTIONAL_ROLES if role == modality), None)

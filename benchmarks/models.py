@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.core.types import Embedding, Image
 from indexer.models.concepts import ConceptsEncoder
 from indexer.models.devices import fast_dtype, resolve_device
 from indexer.models.open_clip import OpenClipEncoder
 from indexer.models.sentence import SentenceEncoder
-from indexer.types import Embedding, Image
 
 PICTURES, ROUNDS = 32, 5
 

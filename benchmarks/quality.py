@@ -25,9 +25,9 @@ import jiwer
 import numpy as np
 
 from benchmarks.actions import print_action_tables
-from indexer.config import load_settings
-from indexer.media.audio import read_audio
-from indexer.media.write import AudioTrack, ClipOptions, write_clip
+from indexer.core.config import load_settings
+from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
+from indexer.media.read.audio import read_audio
 from indexer.models.base import Role, Tag
 from indexer.models.build import build_models
 from indexer.models.profiles import PROFILES, ModelChoice, parse_choice
@@ -38,11 +38,11 @@ from indexer.store.base import VectorStore
 from search.engine import SearchEngine
 from search.evaluate.self_test import run_self_test
 from search.moments import Moment
-from search.query import Query
-from ui.commands.evaluate_self_test import print_self_test
-from ui.console import answer_console
-from ui.context import Flags
-from ui.sample_library import build_sample_library
+from search.query.query import Query
+from ui.cli.console import answer_console
+from ui.cli.evaluate_self_test import print_self_test
+from ui.demo.library import build_sample_library
+from ui.services.context import Flags
 
 SLACK_S = 1.0
 SPEECH = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"

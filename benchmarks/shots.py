@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 from scenedetect import AdaptiveDetector, detect
 
-from indexer.media.decode import FrameReader
+from indexer.media.read.decode import FrameReader
 from indexer.shots import Sampling, make_sampler
 from indexer.shots.detect import CutDetector
 

@@ -20,16 +20,16 @@ from pathlib import Path
 import av
 import numpy as np
 
-from indexer.media.decode import FrameReader
-from indexer.media.probe import probe
+from indexer.core.prefetch import ahead
+from indexer.core.types import Embedding, Record
+from indexer.media.read.decode import FrameReader
+from indexer.media.read.probe import probe
 from indexer.models.base import FrameEncoder
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import choose_profile
-from indexer.overlap import ahead
 from indexer.shots.select import Sampling, make_sampler
 from indexer.store.chroma import ChromaStore
-from indexer.types import Embedding, Record
 
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
 VIDEOS = ("big-buck-bunny.mp4", "street-bikes.mp4", "cockatoo.mp4", "parking-lot-cars.mp4")

@@ -10,18 +10,18 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from indexer.descriptors import describe_sound, with_descriptors
-from indexer.errors import MediaError, SceneseekError, UnfitContentError
+from indexer.core.errors import MediaError, SceneseekError, UnfitContentError
+from indexer.core.types import Embedding, Facet, Keyframe, ModalityName, Record, Samples, Segment, Video
+from indexer.modalities.objects.segments import SeenFrame, object_segments, object_vectors
+from indexer.modalities.ocr.frame_selection import TextTracker
+from indexer.modalities.sounds.segments import sound_segments
+from indexer.modalities.speech.segments import SpeechTally, speech_segments
+from indexer.modalities.video_facts import describe_sound, with_descriptors
 from indexer.models.base import Models, OptionalRole
-from indexer.objects import SeenFrame, object_segments, object_vectors
-from indexer.ocr import TextTracker
 from indexer.reading import Audible, Began, Failed, Finished, KeyframeBatch, ReadEvent, TextFrames
-from indexer.sounds import sound_segments
-from indexer.speech import SpeechTally, speech_segments
-from indexer.types import Embedding, Facet, Keyframe, Modality, Record, Samples, Segment, Video
 
 if TYPE_CHECKING:
-    from indexer.media.loudness import LoudnessMeter
+    from indexer.media.read.loudness import LoudnessMeter
 
 __all__ = ["ENCODING_VERSIONS", "UNHEARD", "Encoded", "HeardReport", "encode_events"]
 
@@ -99,7 +99,7 @@ class _VideoEncoder:
     began: Began
     models: Models
     report_heard: HeardReport
-    _counts: Counter[Modality] = field(default_factory=Counter)
+    _counts: Counter[ModalityName] = field(default_factory=Counter)
     _seen: list[SeenFrame] = field(default_factory=list)
     _captions: list[Segment] = field(default_factory=list)
     _facts: dict[str, Facet] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class _VideoEncoder:
             case _:
                 yield event, Encoded()
 
-    def _wants(self, modality: Modality) -> bool:
+    def _wants(self, modality: ModalityName) -> bool:
         return modality in self.began.modalities
 
     def _look(self, keyframes: Sequence[Keyframe]) -> Encoded:
@@ -172,7 +172,7 @@ class _VideoEncoder:
             self._warnings.append(f"{UNHEARD}: {error.message}")
 
     def _windows(self, event: Audible, rate: int, meter: LoudnessMeter | None = None) -> Iterator[Samples]:
-        from indexer.media.audio import iter_audio
+        from indexer.media.read.audio import iter_audio
 
         heard = 0
         for window in iter_audio(event.video.path, rate, meter=meter):
@@ -183,7 +183,7 @@ class _VideoEncoder:
         self._passes_heard += 1
 
     def _hear_speech(self, event: Audible) -> Iterator[list[Record]]:
-        from indexer.media.loudness import LoudnessMeter
+        from indexer.media.read.loudness import LoudnessMeter
 
         recognizer = self.models.speech
         if recognizer is None:
@@ -200,7 +200,7 @@ class _VideoEncoder:
         )
 
     def _measure(self, event: Audible) -> Iterator[list[Record]]:
-        from indexer.media.loudness import LoudnessMeter
+        from indexer.media.read.loudness import LoudnessMeter
 
         meter = LoudnessMeter()
         for _ in self._windows(event, _CHEAP_RATE, meter):
@@ -258,7 +258,7 @@ class _VideoEncoder:
             sightings=segment.sightings,
         )
 
-    def _next_id(self, modality: Modality) -> str:
+    def _next_id(self, modality: ModalityName) -> str:
         number = self._counts[modality]
         self._counts[modality] += 1
         return f"{self.began.video.id}/{modality}/{number:06d}"

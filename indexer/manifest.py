@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from indexer.config import CorpusSettings, ModelSettings, ShotSettings
+from indexer.core.config import CorpusSettings, ModelSettings, ShotSettings
+from indexer.core.errors import IndexDamagedError, IndexIncompatibleError
 from indexer.corpus.find import Corpus
-from indexer.errors import IndexDamagedError, IndexIncompatibleError
 from indexer.models.base import OPTIONAL_ROLES, Fingerprint, Models, OptionalRole, Role
 from indexer.models.build import build_models
 from indexer.models.profiles import (

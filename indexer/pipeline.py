@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.core.prefetch import ahead
+from indexer.core.types import Facet, ModalityName, Video
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Labels
-from indexer.descriptors import OF_SPEECH
+from indexer.corpus.plan import SUBTITLED, TOLD, Plan, make_plan, swept
 from indexer.encoding import UNHEARD, Encoded, encode_events
+from indexer.modalities.video_facts import OF_SPEECH
 from indexer.models.base import Models
-from indexer.overlap import ahead
-from indexer.plan import SUBTITLED, TOLD, Plan, make_plan, swept
 from indexer.reading import (
     Audible,
     Began,
@@ -33,8 +34,7 @@ from indexer.reading import (
     read_jobs,
 )
 from indexer.store.base import Commit, CommitState, Location, ModalityState, VectorStore
-from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Facet, Modality, Video
+from indexer.store.thumbnails import ThumbnailFolder
 
 __all__ = ["IndexReport", "Indexer", "Progress", "ProgressReport", "index_corpus"]
 
@@ -93,7 +93,7 @@ class IndexReport:
     failed: list[tuple[Path, str]] = field(default_factory=list)
     failed_before: list[tuple[Path, str]] = field(default_factory=list)
     warnings: list[tuple[Path, str]] = field(default_factory=list)
-    dropped: dict[Modality, int] = field(default_factory=dict)
+    dropped: dict[ModalityName, int] = field(default_factory=dict)
     unchanged: int = 0
     unreadable: tuple[Path, ...] = ()
     frames: int = 0
@@ -146,7 +146,7 @@ class _Run:
         self._bytes_done = 0
         self._done = 0
         self._kept: Commit | None = None
-        self._counts: dict[Modality, int] = {}
+        self._counts: dict[ModalityName, int] = {}
         self._began: Began | None = None
         self._passed = 0.0
 
@@ -277,12 +277,12 @@ class _Run:
             return ()
         return tuple(warning for warning in self._kept.warnings if warning.startswith(UNHEARD))
 
-    def _fingerprint(self, modality: Modality) -> str:
+    def _fingerprint(self, modality: ModalityName) -> str:
         if modality == "speech" and self._began is not None and self._began.subtitled:
             return SUBTITLED
         return self._indexer.reading.wanted[modality]
 
-    def _account(self, video: Video, made: dict[Modality, ModalityState]) -> None:
+    def _account(self, video: Video, made: dict[ModalityName, ModalityState]) -> None:
         frames = made["frames"].count if "frames" in made else 0
         self.report.frames += frames
         self.report.segments += sum(state.count for state in made.values()) - frames
@@ -375,14 +375,14 @@ def _new_commit(video: Video, found: Found, state: CommitState, before: Commit |
     return Commit(video=video, state=state, locations=(place, *others), indexed_at=now)
 
 
-def _found_wanting(video: Video, modalities: Mapping[Modality, ModalityState]) -> tuple[str, ...]:
+def _found_wanting(video: Video, modalities: Mapping[ModalityName, ModalityState]) -> tuple[str, ...]:
     """What to say of a video of which the index holds nothing, neither from this run nor from one before."""
     if video.has_picture or any(state.count for state in modalities.values()):
         return ()
     return ("It has no picture, and nothing is said or written in it: only its facts are known.",)
 
 
-def _without(commit: Commit, modalities: Collection[Modality]) -> Commit:
+def _without(commit: Commit, modalities: Collection[ModalityName]) -> Commit:
     """The commit without some modalities, and without the vectors that go with them."""
     left = {name: state for name, state in commit.modalities.items() if name not in modalities}
     if "objects" in modalities:
@@ -390,7 +390,7 @@ def _without(commit: Commit, modalities: Collection[Modality]) -> Commit:
     return replace(commit, modalities=left)
 
 
-def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, made: Collection[Modality]) -> Video:
+def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, made: Collection[ModalityName]) -> Video:
     """The video with what its subtitles tell, and with what was found in the same content before.
 
     What was sought anew comes before that, and subtitles tell only what nobody has heard.
@@ -399,7 +399,7 @@ def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, m
     return replace(video, descriptors={**told, **kept, **video.descriptors})
 
 
-def _still_found(before: Commit, made: Collection[Modality]) -> dict[str, Facet]:
+def _still_found(before: Commit, made: Collection[ModalityName]) -> dict[str, Facet]:
     found = before.video.descriptors
     told = [name for name, fact in before.told.items() if found.get(name) == fact]
     return _facts_without(before.video, OF_SPEECH if "speech" in made else told)

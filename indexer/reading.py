@@ -11,17 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
+from indexer.core.errors import MediaError
+from indexer.core.types import Facet, Keyframe, ModalityName, Segment, Shot, Video
 from indexer.corpus.find import content_id
-from indexer.descriptors import describe_picture, describe_shots, describe_subtitles, with_descriptors
-from indexer.errors import MediaError
-from indexer.media.decode import Frame, FrameReader
-from indexer.media.probe import MediaFacts, probe
-from indexer.ocr import TextFrame, TextWatch
-from indexer.plan import UNREAD_PREFIX, Job, stale_modalities
+from indexer.corpus.plan import UNREAD_PREFIX, Job, stale_modalities
+from indexer.media.read.decode import Frame, FrameReader
+from indexer.media.read.probe import MediaFacts, probe
+from indexer.modalities.ocr.frame_selection import TextFrame, TextWatch
+from indexer.modalities.subtitles.video_texts import VideoTexts, read_video_texts
+from indexer.modalities.video_facts import describe_picture, describe_shots, describe_subtitles, with_descriptors
 from indexer.shots.select import Sampling, make_sampler
 from indexer.store.base import Commit
-from indexer.texts import VideoTexts, read_video_texts
-from indexer.types import Facet, Keyframe, Modality, Segment, Shot, Video
 
 __all__ = [
     "OF_KEYFRAMES",
@@ -38,9 +38,9 @@ __all__ = [
     "text_sampling",
 ]
 
-OF_KEYFRAMES: frozenset[Modality] = frozenset({"frames", "objects", "captions"})
-_OF_PICTURES: frozenset[Modality] = OF_KEYFRAMES | {"ocr"}
-_OF_SOUND: frozenset[Modality] = frozenset({"speech", "sounds"})
+OF_KEYFRAMES: frozenset[ModalityName] = frozenset({"frames", "objects", "captions"})
+_OF_PICTURES: frozenset[ModalityName] = OF_KEYFRAMES | {"ocr"}
+_OF_SOUND: frozenset[ModalityName] = frozenset({"speech", "sounds"})
 # They tell their keyframes as they go. Others look at the whole video first, and the frames with text would pile up in
 # memory meanwhile; so these get a pass of their own.
 _PROMPT_STRATEGIES = ("shots", "codec")
@@ -59,7 +59,7 @@ class Reading:
     """
 
     sampling: Sampling
-    wanted: Mapping[Modality, str]
+    wanted: Mapping[ModalityName, str]
     max_side: int = 1280
     batch_size: int = 4
     speech_always: bool = False
@@ -76,7 +76,7 @@ class Began:
 
     job: Job
     video: Video
-    modalities: tuple[Modality, ...]
+    modalities: tuple[ModalityName, ...]
     passes: int = 0
     sound_passes: int = 0
     subtitled: bool = False
@@ -103,7 +103,7 @@ class Audible:
     """The video that began last has sound, and this is what is to be heard in it; loudness in any case."""
 
     video: Video
-    modalities: frozenset[Modality]
+    modalities: frozenset[ModalityName]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +187,12 @@ def _read(job: Job, video_id: str, known: Commit | None, reading: Reading) -> It
         yield Failed(job, blank, f"made the program stumble ({type(error).__name__}: {error})")
 
 
-def _stale(known: Commit, job: Job, reading: Reading) -> tuple[Modality, ...]:
+def _stale(known: Commit, job: Job, reading: Reading) -> tuple[ModalityName, ...]:
     return stale_modalities(known, job, reading.wanted, speech_always=reading.speech_always)
 
 
 def _read_modalities(
-    job: Job, blank: Video, stale: tuple[Modality, ...], known: Commit | None, reading: Reading
+    job: Job, blank: Video, stale: tuple[ModalityName, ...], known: Commit | None, reading: Reading
 ) -> Iterator[ReadEvent]:
     media = probe(job.found.path)
     texts = read_video_texts(job, media)
@@ -220,7 +220,7 @@ def _read_modalities(
 class _Look:
     """One pass over a video's pictures; afterwards it knows the shots, the true duration and the damage."""
 
-    def __init__(self, path: Path, video: Video, seen: Collection[Modality], reading: Reading) -> None:
+    def __init__(self, path: Path, video: Video, seen: Collection[ModalityName], reading: Reading) -> None:
         self.video = video
         self.shots: tuple[Shot, ...] = ()
         self.corrupt_packets = 0

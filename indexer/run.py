@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.config import CorpusSettings, LoadedSettings, Settings
+from indexer.core.config import CorpusSettings, LoadedSettings, Settings
+from indexer.core.errors import UsageError
+from indexer.core.types import ModalityName
 from indexer.corpus.find import Corpus, find_corpus
 from indexer.corpus.labels import Labels, read_labels
 from indexer.encoding import ENCODING_VERSIONS
-from indexer.errors import UsageError
 from indexer.manifest import (
     RoleChanges,
     changed_manifest,
@@ -32,8 +33,7 @@ from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
 from indexer.store.lock import writing
-from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Modality
+from indexer.store.thumbnails import ThumbnailFolder
 
 __all__ = ["RunOptions", "RunStart", "run_indexing"]
 
@@ -145,7 +145,7 @@ def _look_around(
     roots: Sequence[Path], manifest: Manifest, choosing: CorpusSettings, index: Path
 ) -> tuple[Corpus, Labels]:
     """The files below the roots. Those of a folder within a known root keep that root, and with it their labels."""
-    from indexer.media.probe import looks_like_media
+    from indexer.media.read.probe import looks_like_media
 
     corpus = find_corpus(
         roots,
@@ -181,12 +181,12 @@ def _indexer(
     return Indexer(store, models, thumbnails, reading, leave_room_for_decoding)
 
 
-def _wanted(models: Models, sampling: Sampling) -> Mapping[Modality, str]:
+def _wanted(models: Models, sampling: Sampling) -> Mapping[ModalityName, str]:
     """Every modality's fingerprint: that of the space it lives in, what made its text, and how frames were chosen."""
     chosen, chosen_for_text = _digest(sampling), _digest(text_sampling(sampling))
     digests = {role: fingerprint.digest for role, fingerprint in models.fingerprints.items()}
     text = digests["text"]
-    parts: dict[Modality, tuple[str, ...]] = {
+    parts: dict[ModalityName, tuple[str, ...]] = {
         "frames": (digests["frames"], chosen),
         "subtitle": (text,),
         "description": (text,),

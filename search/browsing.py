@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from indexer.core.types import SPACE_OF_MODALITY, Record, Space, Video
 from indexer.store.base import VectorStore
-from indexer.types import SPACE_OF_MODALITY, Record, Space, Video
 from search.catalogue import Catalogue
-from search.conditions import Conditions
+from search.match.candidates import hit_of
+from search.match.conditions import Conditions
 from search.moments import Hit, Moment
-from search.retrieval import hit_of
 
 __all__ = ["browse"]
 

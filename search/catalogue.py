@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 
-from indexer.errors import QueryError
-from indexer.folding import fold
+from indexer.core.errors import QueryError
+from indexer.core.text import fold
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Space, Video
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Manifest, VectorStore
-from indexer.types import SPACE_OF_MODALITY, Modality, Space, Video
-from search.filters import BUILT_IN_FACETS, DESCRIPTORS, Filters
 from search.modalities import how_to_add
+from search.query.filters import BUILT_IN_FACETS, DESCRIPTORS, Filters
 
 __all__ = ["Catalogue"]
 
@@ -43,9 +43,9 @@ class Catalogue:
         return frozenset(self.videos)
 
     @cached_property
-    def counts(self) -> Mapping[Modality, int]:
+    def counts(self) -> Mapping[ModalityName, int]:
         """How many records of each modality the searchable videos have; modalities without any are absent."""
-        counts: Counter[Modality] = Counter()
+        counts: Counter[ModalityName] = Counter()
         for key in self.videos:
             counts.update({name: state.count for name, state in self.commits[key].modalities.items() if state.count})
         return counts
@@ -56,7 +56,7 @@ class Catalogue:
         own = {fold(name) for video in self.videos.values() for name in (*video.facets, *video.descriptors)}
         return frozenset(own.union(BUILT_IN_FACETS))
 
-    def modalities(self, space: Space) -> frozenset[Modality]:
+    def modalities(self, space: Space) -> frozenset[ModalityName]:
         """The modalities of a space that there is something of."""
         return frozenset(name for name in self.counts if SPACE_OF_MODALITY[name] == space)
 

@@ -12,29 +12,29 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from indexer.errors import IndexDamagedError, QueryError
+from indexer.core.errors import IndexDamagedError, QueryError
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from indexer.models.base import OptionalRole
 from indexer.models.lifecycle import Lazy
 from indexer.store.base import VectorStore
-from indexer.types import SPACE_OF_MODALITY, Modality
-from search.background import KeptBackground, Learning, Measured
 from search.browsing import browse
-from search.calibration import Comparison
 from search.catalogue import Catalogue
-from search.conditions import ConditionFinder, Conditions
-from search.examples import example_queries
-from search.fusion import RRF_K, Calibration, Fusion
-from search.gathering import Gathering
-from search.judging import Judge
-from search.lexical import Wording
-from search.like import find_likeness
-from search.listing import Listing
-from search.merging import MergeRules
+from search.confidence.judge import Judge
+from search.confidence.null import KeptBackground, Learning, Measured
+from search.match.candidates import Probe, Scope
+from search.match.collect import Gathering
+from search.match.conditions import ConditionFinder, Conditions
+from search.match.lexical import Wording
+from search.match.query_vectors import ProbeMaker, QueryModels
+from search.match.reference_moment import find_likeness
 from search.moments import Moment
-from search.probes import ProbeMaker, QueryModels
-from search.query import Query
-from search.retrieval import Probe, Scope
-from search.syntax import ParsedQuery, parse_query
+from search.query.examples import example_queries
+from search.query.query import Query
+from search.query.syntax import ParsedQuery, parse_query
+from search.rank.calibration import Comparison
+from search.rank.fusion import RRF_K, Calibration, Fusion
+from search.rank.listing import Listing
+from search.rank.merging import MergeRules
 
 __all__ = ["FindThumbnail", "Ranking", "SearchEngine", "SearchOptions"]
 
@@ -51,7 +51,7 @@ class SearchOptions:
         depth: How many hits of each space are looked at first; a search goes deeper for more moments.
         rrf_k: The constant of reciprocal rank fusion.
         merging: When hits are one moment.
-        calibrations: Where cosines stand, for comparisons that shall not use ``search.calibration``.
+        calibrations: Where cosines stand, for comparisons that shall not use ``search.rank.calibration``.
     """
 
     depth: int = 50
@@ -85,12 +85,12 @@ class Ranking:
     query: Query
     moments: tuple[Moment, ...]
     total: int
-    searched: tuple[Modality, ...]
-    missing: tuple[Modality, ...]
+    searched: tuple[ModalityName, ...]
+    missing: tuple[ModalityName, ...]
     others: Mapping[str, tuple[Moment, ...]] = field(default_factory=dict)
     unlikely: tuple[Moment, ...] = ()
     took_s: float = 0.0
-    unsearched: Mapping[Modality, str] = field(default_factory=dict)
+    unsearched: Mapping[ModalityName, str] = field(default_factory=dict)
 
     @property
     def has_more(self) -> bool:
@@ -106,7 +106,7 @@ class SearchEngine:
         models: Gives the models of the index; called (perhaps more than once) when a query has to be encoded.
         thumbnails: Finds the picture of a video's instant, None where there is none.
         options: How to search.
-        kept_in: The folder for what unrelated queries score in this index (``search.background``); None keeps it in
+        kept_in: The folder for what unrelated queries score in this index (``null``); None keeps it in
             memory only.
         learning: Entered while that is measured, which takes seconds the first time.
     """
@@ -156,7 +156,7 @@ class SearchEngine:
             IndexDamagedError: there is one that cannot be opened.
         """
         from indexer.store import open_store
-        from indexer.thumbnails import ThumbnailFolder
+        from indexer.store.thumbnails import ThumbnailFolder
 
         store = open_store(Path(path), name=name, url=url)
         models = Lazy(lambda: _models_of(store, device))
@@ -168,7 +168,7 @@ class SearchEngine:
         """Find the moments that match a query.
 
         Args:
-            query: What to find; a text is read as a person types it, with quotes and conditions (``search.syntax``),
+            query: What to find; a text is read as a person types it, with quotes and conditions (``syntax``),
                 while a ``Query`` is taken as it is.
             top_k: How many moments to answer with, if not as many as the query says.
 
@@ -366,7 +366,7 @@ def _unlikely(listing: Listing, query: Query) -> Sequence[Moment]:
     return list(best.values())[: query.top_k]
 
 
-def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue) -> tuple[Modality, ...]:
+def _missing(query: Query, searched: Collection[ModalityName], catalogue: Catalogue) -> tuple[ModalityName, ...]:
     """What a text cannot be looked for in; for a picture or a moment, only what the index lacks."""
     return tuple(
         name
@@ -375,7 +375,7 @@ def _missing(query: Query, searched: Collection[Modality], catalogue: Catalogue)
     )
 
 
-def _unnamed(unsearched: Iterable[Modality], ranking: Ranking) -> list[Modality]:
+def _unnamed(unsearched: Iterable[ModalityName], ranking: Ranking) -> list[ModalityName]:
     return [name for name in unsearched if name not in ranking.missing]
 
 

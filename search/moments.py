@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.types import SPACE_OF_MODALITY, Modality, Video
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Video
 
 __all__ = ["Hit", "Moment", "fused_score"]
 
@@ -16,21 +16,21 @@ class Hit:
     """One record that matches the query: a piece of evidence.
 
     ``score`` is the true cosine in [-1, 1]. ``rank`` counts from 1 within the modality; hits of one run (see
-    ``search.merging``) share their run's rank, and equal runs the mean of theirs; 0 before ranking. ``evidence`` is
+    ``merging``) share their run's rank, and equal runs the mean of theirs; 0 before ranking. ``evidence`` is
     what the hit is worth in its moment's score. ``time_s`` is the instant to show and ``shot`` -1 outside any shot.
 
-    ``lexical`` says in [0, 1] how far the record holds the query's very words (see ``search.lexical``; 1 is the whole
+    ``lexical`` says in [0, 1] how far the record holds the query's very words (see ``lexical``; 1 is the whole
     phrase), and ``matched`` are these words, or the phrase, as they stand in ``text``. A hit that was found by its
     words alone may have any cosine.
 
     ``z_score`` and ``false_alarm_rate`` say how the hit stands among the best hits of queries that have no answer here,
-    by meaning or by words, whichever says more (``search.false_alarms``); None where that is not known. ``judged`` is
-    the cosine that they are told by where that is not ``score`` (``search.word_by_word``).
+    by meaning or by words, whichever says more (``false_alarms``); None where that is not known. ``judged`` is
+    the cosine that they are told by where that is not ``score`` (``search.confidence.word_by_word``).
     """
 
     record_id: str
     video_id: str
-    modality: Modality
+    modality: ModalityName
     start_s: float
     end_s: float
     time_s: float
@@ -76,11 +76,11 @@ class Moment:
     confidence: float | None = None
 
     @property
-    def modalities(self) -> tuple[Modality, ...]:
+    def modalities(self) -> tuple[ModalityName, ...]:
         """Which kinds of evidence speak for the moment, strongest first."""
         return tuple(dict.fromkeys(hit.modality for hit in self.hits))
 
-    def best_hit(self, modality: Modality) -> Hit | None:
+    def best_hit(self, modality: ModalityName) -> Hit | None:
         """The strongest hit of a modality, None if the moment has none."""
         return next((hit for hit in self.hits if hit.modality == modality), None)
 

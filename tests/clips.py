@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.media.write import AudioTrack, ClipOptions, write_clip
-from indexer.types import Cue, Image, Samples
+from indexer.core.types import Cue, Image, Samples
+from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
 
 RED, GREEN, BLUE = (210, 40, 40), (40, 180, 60), (40, 60, 200)
 YELLOW, WHITE, BLACK = (220, 210, 40), (235, 235, 235), (0, 0, 0)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from indexer.core.types import Cue, Embedding, Image, Samples
 from indexer.models.base import Detection, Fingerprint, SoundBatch, Tag, Utterance
-from indexer.types import Cue, Embedding, Image, Samples
 
 COLOURS = {
     "red": (255, 0, 0),

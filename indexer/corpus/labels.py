@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from indexer.core.errors import ConfigError, MediaError
+from indexer.core.types import Facet
 from indexer.corpus.sidecars import read_text
-from indexer.errors import ConfigError, MediaError
-from indexer.types import Facet
 
 __all__ = ["ANNOTATION_FILES", "Annotation", "Labels", "read_annotations", "read_labels"]
 

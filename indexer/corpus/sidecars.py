@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from indexer.errors import MediaError
-from indexer.languages import language_code
-from indexer.types import Facet
+from indexer.core.errors import MediaError
+from indexer.core.languages import language_code
+from indexer.core.types import Facet
 
 __all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text", "subtitle_language"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from indexer.types import Cue, Embedding, Image, Samples
+from indexer.core.types import Cue, Embedding, Image, Samples
 
 __all__ = [
     "OPTIONAL_ROLES",
@@ -196,7 +196,7 @@ class SoundEncoder(Model, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """An object in a picture; the fields as in ``indexer.types.Sighting``."""
+    """An object in a picture; the fields as in ``indexer.core.types.Sighting``."""
 
     label: str
     class_index: int

@@ -11,12 +11,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Image
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.library_output import quiet_libraries
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.pictures import check_images
-from indexer.models.quiet import quiet_libraries
+from indexer.models.preprocessing import check_images
 from indexer.models.weights import (
     HubFile,
     cached_path,
@@ -27,7 +28,6 @@ from indexer.models.weights import (
     fetching,
     loading,
 )
-from indexer.types import Image
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.errors import ConfigError
+from indexer.core.errors import ConfigError
 from indexer.models.base import (
     Captioner,
     FrameEncoder,
@@ -80,7 +80,7 @@ class _Workshop:
         return PocketsphinxRecognizer()
 
     def text_reader(self, choice: ModelChoice) -> TextReader:
-        from indexer.models.ocr import RapidOcrReader
+        from indexer.models.rapidocr import RapidOcrReader
 
         _check_embedded(choice)
         return RapidOcrReader()

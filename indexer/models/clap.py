@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Embedding, Samples
 from indexer.models.base import Fingerprint, SoundBatch
 from indexer.models.devices import resolve_device
+from indexer.models.library_output import quiet_libraries
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.quiet import quiet_libraries
-from indexer.models.texts import encode_in_pieces, normalised
+from indexer.models.long_texts import encode_in_pieces, normalised
 from indexer.models.weights import digest_files, fetch_folder, fetching, loading
-from indexer.types import Embedding, Samples
 
 if TYPE_CHECKING:
     import torch

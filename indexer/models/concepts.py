@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import WeightsMissingError
+from indexer.core.errors import WeightsMissingError
+from indexer.core.types import Embedding, Image
 from indexer.models.base import Fingerprint, TextEncoder
 from indexer.models.devices import fast_dtype, resolve_device
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.pictures import Recipe, as_tensor, check_images, resized
-from indexer.models.texts import normalised
+from indexer.models.long_texts import normalised
+from indexer.models.preprocessing import Recipe, as_tensor, check_images, resized
 from indexer.models.vector_cache import cached_documents
 from indexer.models.weights import digest_files, loading
-from indexer.types import Embedding, Image
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from indexer.errors import ConfigError, ModelError
+from indexer.core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     import torch

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Embedding, Image
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, resolve_device
+from indexer.models.library_output import quiet_libraries
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.pictures import Recipe, as_tensor, check_images
-from indexer.models.quiet import quiet_libraries
-from indexer.models.texts import encode_in_pieces, normalised
+from indexer.models.long_texts import encode_in_pieces, normalised
+from indexer.models.preprocessing import Recipe, as_tensor, check_images
 from indexer.models.weights import HubFile, cached_path, digest_files, fetch, fetch_folder, loading
-from indexer.types import Embedding, Image
 
 if TYPE_CHECKING:
     import torch

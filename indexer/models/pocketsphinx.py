@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Cue, Samples
 from indexer.models.base import Fingerprint, Utterance
 from indexer.models.lifecycle import LoadedOnUse
 from indexer.models.silero import SAMPLE_RATE, Stretch, VoiceDetector
 from indexer.models.weights import digest_files, loading
-from indexer.types import Cue, Samples
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder

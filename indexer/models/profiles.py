@@ -25,7 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from indexer.errors import ConfigError
+from indexer.core.errors import ConfigError
 from indexer.models.base import OptionalRole, Role
 from indexer.models.weights import HubFile, cached_path, can_download, offline
 

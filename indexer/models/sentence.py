@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Embedding
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, on_one_core, resolve_device
+from indexer.models.library_output import quiet_libraries
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.query_vectors import QueryVectors
-from indexer.models.quiet import quiet_libraries
-from indexer.models.texts import encode_in_pieces
+from indexer.models.long_texts import encode_in_pieces
+from indexer.models.query_cache import QueryVectors
 from indexer.models.weights import HubFile, digest_files, fetch_folder, loading
-from indexer.types import Embedding
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Samples
 from indexer.models.lifecycle import Lazy, LoadedOnUse
 from indexer.models.weights import digest_files
-from indexer.types import Samples
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.core.atomic_file import written_whole
+from indexer.core.types import Embedding
 from indexer.models.base import TextEncoder
-from indexer.types import Embedding
-from indexer.whole_file import written_whole
 
 __all__ = ["cached_documents"]
 

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 
-from indexer.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError, WeightsMissingError
 
 __all__ = [
     "HubFile",

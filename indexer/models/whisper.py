@@ -13,14 +13,14 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Cue, Samples
 from indexer.models.base import Fingerprint, Utterance
 from indexer.models.devices import resolve_device
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.packing import Chunk, pack
 from indexer.models.silero import SAMPLE_RATE, VoiceDetector, Voicing
+from indexer.models.speech_packing import Chunk, pack
 from indexer.models.weights import digest_files, fetch_folder, fetching, loading
-from indexer.types import Cue, Samples
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel

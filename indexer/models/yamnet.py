@@ -22,13 +22,13 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Embedding, Samples
 from indexer.models.base import Fingerprint, SoundBatch, Tag, TextEncoder
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.texts import normalised
+from indexer.models.long_texts import normalised
 from indexer.models.vector_cache import cached_documents
 from indexer.models.weights import HubFile, digest_files, fetch, loading
-from indexer.types import Embedding, Samples
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Image
 from indexer.models.base import Detection, Fingerprint
 from indexer.models.devices import resolve_device
 from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.pictures import check_images
+from indexer.models.preprocessing import check_images
 from indexer.models.weights import HubFile, digest_files, fetch, fetching
 from indexer.models.yolo_checkpoint import Facts, load_network, prepare_ultralytics, read_facts
 from indexer.models.yolo_onnx import OnnxNetwork, read_onnx_facts
-from indexer.types import Image
 
 if TYPE_CHECKING:
     import torch

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from indexer.errors import ModelError, WeightsDamagedError
+from indexer.core.errors import ModelError, WeightsDamagedError
 from indexer.models.weights import loading
 
 if TYPE_CHECKING:

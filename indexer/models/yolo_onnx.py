@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.errors import WeightsDamagedError
+from indexer.core.errors import WeightsDamagedError
 from indexer.models.weights import loading
 from indexer.models.yolo_checkpoint import Facts, class_names
 

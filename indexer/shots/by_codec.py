@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from indexer.shots.appearance import appearance_of
-from indexer.shots.frames import Frame, advancing
+from indexer.core.types import Image, Keyframe, Shot
+from indexer.shots.frame_protocol import Frame, advancing
+from indexer.shots.sharpness import appearance_of
 from indexer.shots.spans import Clock
-from indexer.types import Image, Keyframe, Shot
 
 __all__ = ["CodecSampler"]
 

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from indexer.shots.appearance import Appearance, appearance_of, sharpness_of
+from indexer.core.types import Image, Keyframe, Shot
 from indexer.shots.detect import CutDetector
-from indexer.shots.frames import Frame, advancing
+from indexer.shots.frame_protocol import Frame, advancing
+from indexer.shots.sharpness import Appearance, appearance_of, sharpness_of
 from indexer.shots.spans import Clock, Span, divide, parts_needed
-from indexer.types import Image, Keyframe, Shot
 
 __all__ = ["ShotSampler"]
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.shots.frames import Frame, advancing
+from indexer.core.types import Image, Keyframe, Shot
+from indexer.shots.frame_protocol import Frame, advancing
 from indexer.shots.spans import Clock, Span, divide, divide_between
-from indexer.types import Image, Keyframe, Shot
 
 __all__ = ["KMeansSampler", "UniformSampler"]
 

@@ -9,9 +9,9 @@ from scenedetect import detectors
 from scenedetect.common import FrameTimecode
 from scenedetect.detector import SceneDetector
 
-from indexer.shots.likeness import is_same_view, shrink
+from indexer.core.types import Image
 from indexer.shots.select import DetectorName, Sampling
-from indexer.types import Image
+from indexer.shots.similarity import is_same_view, shrink
 
 __all__ = ["CutDetector"]
 

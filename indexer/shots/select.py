@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
-from indexer.errors import ConfigError
-from indexer.shots.frames import Frame
-from indexer.types import Keyframe, Shot
+from indexer.core.errors import ConfigError
+from indexer.core.types import Keyframe, Shot
+from indexer.shots.frame_protocol import Frame
 
 __all__ = ["DETECTORS", "STRATEGIES", "DetectorName", "Sampler", "Sampling", "Strategy", "make_sampler"]
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from indexer.folding import squeezed
+from indexer.core.text import squeezed
+from indexer.core.types import Embedding, Facet, ModalityName, Record, Space, Video
 from indexer.models.base import Fingerprint
-from indexer.types import Embedding, Facet, Modality, Record, Space, Video
 
 __all__ = ["Commit", "CommitState", "Location", "Manifest", "ModalityState", "VectorStore", "searched_text"]
 
@@ -55,14 +55,14 @@ class Commit:
     times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed one
     lacks. ``told`` is what its subtitles say of the speech; what was heard of it comes first among the video's facts.
 
-    ``object_maximum`` and ``object_mean`` are ``indexer.objects.object_vectors`` of the video: for each class of the
+    ``object_maximum`` and ``object_mean`` are ``object_vectors`` of the video: for each class of the
     detector how probable it is at best and on average over all keyframes, in [0, 1]; empty where nobody looked.
     """
 
     video: Video
     state: CommitState
     locations: tuple[Location, ...]
-    modalities: Mapping[Modality, ModalityState] = field(default_factory=dict)
+    modalities: Mapping[ModalityName, ModalityState] = field(default_factory=dict)
     sidecars: str = ""
     shots: int = 0
     corrupt_packets: int = 0
@@ -78,7 +78,7 @@ class Commit:
         """Whether the video's records are complete."""
         return self.state == "committed"
 
-    def count(self, space_modalities: Collection[Modality]) -> int:
+    def count(self, space_modalities: Collection[ModalityName]) -> int:
         """How many records of these modalities the index holds for the video."""
         return sum(state.count for name, state in self.modalities.items() if name in space_modalities)
 
@@ -124,7 +124,7 @@ class VectorStore(Protocol):
     def upsert(self, records: Sequence[Record]) -> None:
         """Insert or replace records by id, in as many batches as the database wants."""
 
-    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+    def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
         """Delete a video's records, all of them or those of some modalities."""
 
     def nearest(
@@ -134,7 +134,7 @@ class VectorStore(Protocol):
         limit: int,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
         """At most ``limit`` records of a space nearest to ``vector`` ``(dim,)`` by cosine, best first, vectors
         included.
@@ -149,7 +149,7 @@ class VectorStore(Protocol):
         limit: int | None,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
         vectors: bool = True,
     ) -> list[Record]:
         """At most ``limit`` records of a space (None: all) whose text has at least one of the words in it, in no

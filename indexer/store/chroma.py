@@ -4,7 +4,7 @@ Four collections per index name: ``NAME-frames``, ``NAME-text`` and ``NAME-audio
 commits. The manifest is the metadata of ``NAME-videos``.
 
 A record's document is not its text but ``searched_text`` of it, which Chroma's full-text index (of three letters at a
-time, case and accents told apart) then finds in any spelling; the text itself is metadata (``indexer.store.rows``).
+time, case and accents told apart) then finds in any spelling; the text itself is metadata (``chroma_rows``).
 
 An open Chroma client keeps answering from the vectors it had loaded while another process writes, so a store that
 reads is opened anew once the database file has changed (``refresh``).
@@ -30,21 +30,21 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from indexer.errors import (
+from indexer.core.coalescing import Together
+from indexer.core.errors import (
     IndexBusyError,
     IndexDamagedError,
     IndexMissingError,
     SceneseekError,
 )
-from indexer.folding import squeezed
+from indexer.core.text import squeezed
+from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store.base import Commit, Manifest, searched_text
+from indexer.store.chroma_errors import translated
 from indexer.store.chroma_filters import holding, is_nothing, where
-from indexer.store.codec import decode_commit, decode_manifest, encode_commit, encode_manifest
-from indexer.store.kept import KeptReads
-from indexer.store.rows import facts_of, read_rows, storable
-from indexer.store.troubles import translated
-from indexer.together import Together
-from indexer.types import Embedding, Modality, Record, Space
+from indexer.store.chroma_rows import facts_of, read_rows, storable
+from indexer.store.commit_json import decode_commit, decode_manifest, encode_commit, encode_manifest
+from indexer.store.record_cache import KeptReads
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -85,10 +85,10 @@ class _Nearest:
     space: Space
     limit: int
     video_ids: frozenset[str] | None
-    modalities: frozenset[Modality] | None
+    modalities: frozenset[ModalityName] | None
 
     @property
-    def place(self) -> tuple[Space, int, frozenset[str] | None, frozenset[Modality] | None]:
+    def place(self) -> tuple[Space, int, frozenset[str] | None, frozenset[ModalityName] | None]:
         """Questions that have this in common are one query for Chroma."""
         return self.space, self.limit, self.video_ids, self.modalities
 
@@ -171,7 +171,7 @@ class ChromaStore:
             for start in range(0, len(of_space), self._database.batch):
                 self._upsert_batch(self._database.spaces[space], of_space[start : start + self._database.batch])
 
-    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+    def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
         """See ``VectorStore``."""
         condition = where([video_id], modalities)
         with _chroma_errors(), self._forgetting():
@@ -185,7 +185,7 @@ class ChromaStore:
         limit: int,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
         """See ``VectorStore``."""
         if is_nothing(video_ids, modalities):
@@ -200,7 +200,7 @@ class ChromaStore:
         limit: int | None,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
         vectors: bool = True,
     ) -> list[Record]:
         """See ``VectorStore``. Measured over 50,000 records: about 25 ms for each word, 50 ms for a common one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from indexer.types import Modality
+from indexer.core.types import ModalityName
 
 __all__ = ["holding", "is_nothing", "where"]
 
@@ -20,7 +20,7 @@ def is_nothing(*choices: Collection[str] | None) -> bool:
     return any(choice is not None and not choice for choice in choices)
 
 
-def where(video_ids: Collection[str] | None, modalities: Collection[Modality] | None) -> dict[str, object] | None:
+def where(video_ids: Collection[str] | None, modalities: Collection[ModalityName] | None) -> dict[str, object] | None:
     """The filter for records of these videos and modalities; None where any will do."""
     conditions: list[dict[str, object]] = []
     if video_ids is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from indexer.errors import IndexBusyError, UsageError
+from indexer.core.errors import IndexBusyError, UsageError
 
 __all__ = ["is_being_written", "writing"]
 

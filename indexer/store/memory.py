@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.errors import IndexDamagedError
-from indexer.folding import squeezed
+from indexer.core.errors import IndexDamagedError
+from indexer.core.text import squeezed
+from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store.base import Commit, Manifest, searched_text
-from indexer.types import Embedding, Modality, Record, Space
 
 __all__ = ["MemoryStore"]
 
@@ -59,7 +59,7 @@ class MemoryStore:
         for record in records:
             self._records[record.space][record.id] = record
 
-    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+    def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
         """See ``VectorStore``."""
         self._check_open()
         for space, kept in self._records.items():
@@ -76,7 +76,7 @@ class MemoryStore:
         limit: int,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
         """See ``VectorStore``; exact, ties broken by record id."""
         self._check_open()
@@ -91,7 +91,7 @@ class MemoryStore:
         limit: int | None,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
         vectors: bool = True,
     ) -> list[Record]:
         """See ``VectorStore``; in the order in which they were inserted."""
@@ -130,7 +130,7 @@ class MemoryStore:
         self._closed = True
 
     def _allowed(
-        self, space: Space, video_ids: Collection[str] | None, modalities: Collection[Modality] | None
+        self, space: Space, video_ids: Collection[str] | None, modalities: Collection[ModalityName] | None
     ) -> list[Record]:
         return [
             record

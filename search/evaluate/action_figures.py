@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.types import Embedding
+from indexer.core.types import Embedding
 
 __all__ = [
     "TIE",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from indexer.types import Video
+from indexer.core.types import Video
 from search.evaluate.action_figures import Estimate, Figures
 from search.evaluate.actions import ActionEvaluation, ComparedFootage
 from search.html import data_address, jpeg_at, printable, rendered

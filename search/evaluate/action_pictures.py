@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.types import Embedding
+from indexer.core.types import Embedding
 from search.evaluate.action_figures import Numbers, Places, area_under_curve, histogram_edges, overlap, right_and_wrong
 from search.evaluate.actions import ActionEvaluation
 

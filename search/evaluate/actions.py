@@ -16,11 +16,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import UsageError
-from indexer.folding import squeezed
+from indexer.core.errors import UsageError
+from indexer.core.text import squeezed
+from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from indexer.types import Embedding, Record, Video
 from search.evaluate.action_figures import Figures, Resampling, best_class, figures_of, mean_ranks
 from search.evaluate.class_vectors import KeptVectors, encode_classes
 from search.evaluate.pooling import TAU, Pooling, cosines_of, pooled

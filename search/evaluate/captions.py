@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from indexer.errors import QueryError
+from indexer.core.errors import QueryError
 from search.evaluate.qrels import Judgement, Queries, SkippedRow, text_lines
-from search.query import is_visible
+from search.query.query import is_visible
 
 __all__ = ["read_queries", "seconds_of"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.core.types import Embedding
 from indexer.models.base import FrameEncoder
-from indexer.types import Embedding
 from search.evaluate.files import write_bytes_whole
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, Templates

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
 from indexer.pipeline import IndexReport, Progress
 from search.engine import SearchEngine
+from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics
 from search.evaluate.metrics import QueryValues
@@ -22,7 +23,6 @@ from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, alike, columns, matched, measure_runs, summed_up, write_topics
 from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
-from search.evaluate.searched import Searched, index_signature
 from search.evaluate.setups import OF_ACTIONS, Setup
 from search.evaluate.significance import Difference, paired_differences
 from search.evaluate.variants import IndexVariants

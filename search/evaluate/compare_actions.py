@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.errors import UsageError
-from indexer.folding import squeezed
+from indexer.core.errors import UsageError
+from indexer.core.text import squeezed
+from indexer.core.types import Embedding, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import VectorStore
-from indexer.types import Embedding, Video
 from search.evaluate.action_figures import mean_ranks
 from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_footage
 from search.evaluate.class_vectors import KeptVectors, encode_classes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from indexer.types import Modality
+from indexer.core.types import ModalityName
 from search.evaluate.retrieval import MetricValue
 
 __all__ = ["FEW_QUERIES", "FEW_VIDEOS", "expectation_of"]
@@ -15,7 +15,7 @@ FEW_QUERIES = 10
 FEW_VIDEOS = 10
 """Queries from fewer are so alike that intervals may miss the truth."""
 
-_REMEMBERED: Mapping[Modality, str] = {
+_REMEMBERED: Mapping[ModalityName, str] = {
     "speech": "said",
     "subtitle": "said",
     "ocr": "written in the picture",
@@ -27,7 +27,7 @@ _HARDLY = 0.005
 
 
 def expectation_of(
-    sources: Sequence[Modality],
+    sources: Sequence[ModalityName],
     found: Mapping[str, MetricValue],
     upper: Mapping[str, float],
     chance: Mapping[str, float],
@@ -75,7 +75,7 @@ def _no_better(value: MetricValue, chance: float | None) -> str:
     )
 
 
-def _what(sources: Sequence[Modality]) -> str:
+def _what(sources: Sequence[ModalityName]) -> str:
     told = list(dict.fromkeys(_REMEMBERED[name] for name in sources))
     return " or ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import UsageError
-from indexer.whole_file import written_whole
+from indexer.core.atomic_file import written_whole
+from indexer.core.errors import UsageError
 
 __all__ = ["write_bytes_whole", "write_csv", "write_json", "write_whole"]
 

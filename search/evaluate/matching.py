@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from indexer.types import Video
+from indexer.core.types import Video
 from search.catalogue import Catalogue
 from search.evaluate.qrels import Judgement, Qrels, Queries, SkippedRow, Span, moment_id
 

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from indexer.errors import UsageError
-from indexer.types import Embedding
+from indexer.core.errors import UsageError
+from indexer.core.types import Embedding
 
 __all__ = ["POOLINGS", "TAU", "Pooling", "check_pooling", "cosines_of", "pooled"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from indexer.core.errors import MediaError, UsageError
+from indexer.core.text import squeezed
 from indexer.corpus.sidecars import read_text
-from indexer.errors import MediaError, UsageError
-from indexer.folding import squeezed
 
 __all__ = [
     "CLASS_LISTS",

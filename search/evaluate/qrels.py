@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
-from indexer.errors import QueryError
+from indexer.core.errors import QueryError
 from search.evaluate.files import write_whole
 
 __all__ = [

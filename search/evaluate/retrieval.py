@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import QueryError
+from indexer.core.errors import QueryError
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
+from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics, match_queries
 from search.evaluate.metrics import (
@@ -27,7 +28,6 @@ from search.evaluate.metrics import (
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, span_of, write_qrels
 from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
-from search.evaluate.searched import Searched, index_signature
 from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
 
 __all__ = [

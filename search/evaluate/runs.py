@@ -16,15 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from indexer.errors import QueryError
-from indexer.types import Modality
+from indexer.core.errors import QueryError
+from indexer.core.types import ModalityName
 from search.engine import SearchEngine
+from search.evaluate.checkpoint import Searched
 from search.evaluate.files import write_whole
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Span, escape_id, moment_id, text_lines, unescape_id
-from search.evaluate.searched import Searched
 from search.moments import Moment
-from search.query import Query
+from search.query.query import Query
 
 __all__ = ["DEFAULT_RUN", "Level", "Run", "RunOptions", "read_run", "run_queries", "write_run"]
 
@@ -82,7 +82,7 @@ class RunOptions:
     """
 
     depth: int = 100
-    weights: Mapping[Modality, float] = field(default_factory=dict)
+    weights: Mapping[ModalityName, float] = field(default_factory=dict)
     name: str = "sceneseek"
 
     def __post_init__(self) -> None:

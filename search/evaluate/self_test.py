@@ -24,9 +24,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from indexer.errors import QueryError
+from indexer.core.errors import QueryError
+from indexer.core.types import ModalityName
 from indexer.store.base import VectorStore
-from indexer.types import Modality
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
@@ -55,8 +55,8 @@ __all__ = [
 FEWEST_QUERIES = 10
 """With fewer, an interval would reach from nothing to nearly everything."""
 
-_OF_SOUND: tuple[Modality, ...] = ("speech", "sounds")
-_ROLES: tuple[Modality, ...] = ("speech", "ocr", "captions", "sounds", "objects")
+_OF_SOUND: tuple[ModalityName, ...] = ("speech", "sounds")
+_ROLES: tuple[ModalityName, ...] = ("speech", "ocr", "captions", "sounds", "objects")
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
 
 
@@ -107,7 +107,7 @@ class Chance:
 class SelfTestRow:
     """Queries of some sources: how well they find their place without their source, with everything, and by chance."""
 
-    sources: tuple[Modality, ...]
+    sources: tuple[ModalityName, ...]
     queries: int
     without_source: Measured
     with_source: Measured
@@ -118,7 +118,7 @@ class SelfTestRow:
 class LeftOut:
     """A kind of text that the index holds and that was not asked for, and why."""
 
-    source: Modality
+    source: ModalityName
     reason: str
 
 
@@ -225,7 +225,7 @@ def run_self_test(
     return report
 
 
-def _sources(catalogue: Catalogue, options: RunOptions) -> tuple[Modality, ...]:
+def _sources(catalogue: Catalogue, options: RunOptions) -> tuple[ModalityName, ...]:
     """The kinds of text there are, if there is anything besides each to search in.
 
     Raises:
@@ -272,7 +272,7 @@ def _how_to_get_more(catalogue: Catalogue) -> str:
     return "Give other kinds of evidence a weight above 0 in the settings."
 
 
-def _absent(catalogue: Catalogue, roles: Sequence[Modality]) -> str:
+def _absent(catalogue: Catalogue, roles: Sequence[ModalityName]) -> str:
     """Which of these kinds the index lacks, of those that such videos can have at all."""
     pictured = any(video.has_picture for video in catalogue.videos.values())
     heard = any(video.has_audio for video in catalogue.videos.values())
@@ -280,7 +280,7 @@ def _absent(catalogue: Catalogue, roles: Sequence[Modality]) -> str:
     return ",".join(name for name in possible if not catalogue.counts.get(name))
 
 
-def _left_out(catalogue: Catalogue, usable: Sequence[Modality], drawn: Sequence[Modality]) -> Iterator[LeftOut]:
+def _left_out(catalogue: Catalogue, usable: Sequence[ModalityName], drawn: Sequence[ModalityName]) -> Iterator[LeftOut]:
     for name in SOURCES:
         if catalogue.counts.get(name) and name not in usable:
             yield LeftOut(name, "there is nothing else to search in")

@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby, islice, pairwise, zip_longest
 
-from indexer.folding import SqueezedText, clean, is_spaceless, squeeze, squeezed
+from indexer.core.text import SqueezedText, clean, is_spaceless, squeeze, squeezed
+from indexer.core.types import ModalityName, Record
 from indexer.store.base import VectorStore
-from indexer.types import Modality, Record
 from search.catalogue import Catalogue
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Span
-from search.lexical import FUNCTION_WORDS
-from search.merging import overlap_s
+from search.match.lexical import FUNCTION_WORDS
+from search.rank.merging import overlap_s
 
 __all__ = ["SOURCES", "KnownItem", "draw_known_items", "pieces_to_remember"]
 
-SOURCES: tuple[Modality, ...] = ("speech", "subtitle", "ocr", "description", "captions")
+SOURCES: tuple[ModalityName, ...] = ("speech", "subtitle", "ocr", "description", "captions")
 """The kinds of text that people remember the wording of."""
 
 _CLAUSE_END = re.compile(r"[.,;:!?…—–()\[\]{}\"«»“”„|/\\•♪♫*=<>\n、。！？「」]| - ")
@@ -65,7 +65,7 @@ class KnownItem:
 
     id: str
     query: str
-    source: Modality
+    source: ModalityName
     span: Span
     text: str
 
@@ -78,7 +78,7 @@ class KnownItem:
 def draw_known_items(
     store: VectorStore,
     catalogue: Catalogue,
-    sources: Sequence[Modality],
+    sources: Sequence[ModalityName],
     *,
     count: int,
     seed: int = 0,
@@ -114,7 +114,7 @@ def pieces_to_remember(text: str, common: Iterable[str] = ()) -> list[str]:
 
     Args:
         text: As it is written.
-        common: Words, squeezed, that say little in this company, besides those of ``search.lexical``.
+        common: Words, squeezed, that say little in this company, besides those of ``search.match.lexical``.
 
     Returns:
         All such pieces; the whole text only where there is no other.
@@ -135,9 +135,9 @@ class _Draw:
     seed: int
     lookups: int
     asked: set[str] = field(default_factory=set)
-    texts: dict[str, Mapping[Modality, Sequence[Record]]] = field(default_factory=dict)
+    texts: dict[str, Mapping[ModalityName, Sequence[Record]]] = field(default_factory=dict)
 
-    def of_source(self, source: Modality) -> Iterator[KnownItem]:
+    def of_source(self, source: ModalityName) -> Iterator[KnownItem]:
         """Queries of one source: one of every video, then a second one of every video, and so on."""
         videos = [key for key in self.catalogue.videos if self._holds(key, source)]
         waiting = deque(self._of_video(key, source) for key in self._shuffled(videos, source))
@@ -151,11 +151,11 @@ class _Draw:
         """In an order that hangs on the seed alone, whatever the order they came in."""
         return sorted(names, key=lambda name: blake2b(f"{self.seed}/{of}/{name}".encode(), digest_size=8).digest())
 
-    def _holds(self, video_id: str, source: Modality) -> bool:
+    def _holds(self, video_id: str, source: ModalityName) -> bool:
         state = self.catalogue.commits[video_id].modalities.get(source)
         return state is not None and state.count > 0
 
-    def _of_video(self, video_id: str, source: Modality) -> Iterator[KnownItem]:
+    def _of_video(self, video_id: str, source: ModalityName) -> Iterator[KnownItem]:
         records = {record.id: record for record in self._texts_of(video_id).get(source, ())}
         common = _common_words(list(records.values()))
         for record in (records[key] for key in self._shuffled(records)):
@@ -163,7 +163,7 @@ class _Draw:
                 span = Span(video_id, record.start_s, record.end_s)
                 yield KnownItem(record.id, piece, source, span, record.text)
 
-    def _texts_of(self, video_id: str) -> Mapping[Modality, Sequence[Record]]:
+    def _texts_of(self, video_id: str) -> Mapping[ModalityName, Sequence[Record]]:
         if video_id not in self.texts:
             records = sorted(self.store.records("text", video_id=video_id), key=lambda one: (one.modality, one.id))
             self.texts[video_id] = {name: list(held) for name, held in groupby(records, lambda one: one.modality)}

@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.types import Modality
+from indexer.core.types import ModalityName
 from search.engine import SearchEngine
+from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Span, moment_id, span_of
 from search.evaluate.runs import LEVELS, Level, Run, RunOptions, run_queries
-from search.evaluate.searched import Searched, index_signature
 from search.evaluate.self_test_queries import KnownItem
-from search.merging import overlap_s
+from search.rank.merging import overlap_s
 
 __all__ = ["SELF_TEST_METRICS", "SelfTestSearches", "is_right_moment"]
 
@@ -64,7 +64,7 @@ class SelfTestSearches:
         self._searched: list[Searched] = []
 
     @property
-    def sources(self) -> tuple[Modality, ...]:
+    def sources(self) -> tuple[ModalityName, ...]:
         """The kinds of text that queries were drawn from."""
         return tuple(dict.fromkeys(known.source for known in self.drawn))
 
@@ -108,10 +108,10 @@ class SelfTestSearches:
         for searched in self._searched:
             searched.forget()
 
-    def _of(self, source: Modality) -> list[KnownItem]:
+    def _of(self, source: ModalityName) -> list[KnownItem]:
         return [known for known in self.drawn if known.source == source]
 
-    def _run(self, name: str, drawn: Sequence[KnownItem], weights: Mapping[Modality, float]) -> Mapping[Level, Run]:
+    def _run(self, name: str, drawn: Sequence[KnownItem], weights: Mapping[ModalityName, float]) -> Mapping[Level, Run]:
         options = replace(self._options, weights={**self._options.weights, **weights}, name=name)
         signature = index_signature(self._engine.catalogue(), options)
         self._searched.append(Searched(self._out / f"searched-{name}.json", signature))

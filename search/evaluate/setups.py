@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from indexer.shots.select import STRATEGIES
-from indexer.types import SPACE_OF_MODALITY, Modality
 from search.evaluate.pooling import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
 
@@ -71,7 +71,7 @@ class Setup:
         check_pooling("query", tau)
         return tau
 
-    def weights(self, usual: Mapping[Modality, float]) -> dict[Modality, float]:
+    def weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
         """How much each modality counts: as usual, but for what ``weights`` and ``only`` say.
 
         Raises:
@@ -128,7 +128,7 @@ def _axis(text: str) -> Axis:
     return Axis(name, values)
 
 
-def _weights(text: str) -> Iterator[tuple[Modality, float]]:
+def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
     for part in _parts(text, UNCHANGED):
         name, _, number = part.partition(":")
         try:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
-from indexer.errors import IndexDamagedError
+from indexer.core.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
+from indexer.core.errors import IndexDamagedError
+from indexer.core.types import SPACE_OF_MODALITY, Space
 from indexer.manifest import ALL_ROLES, models_of
 from indexer.models.base import FrameEncoder
 from indexer.models.profiles import OFF, choose_profile
@@ -19,7 +20,6 @@ from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import Commit, Manifest, VectorStore
 from indexer.store.lock import writing
-from indexer.types import SPACE_OF_MODALITY, Space
 from search.engine import SearchEngine
 from search.evaluate.setups import Setup
 

@@ -12,7 +12,7 @@ import pytest
 
 from indexer.models.base import Captioner
 from indexer.models.blip import MAX_NEW_TOKENS, BlipCaptioner, tidied
-from tests.unit.models import tiny_blip
+from tests.unit.indexer.models import tiny_blip
 
 FAMILIES = ["blip", "blip-as-published"]
 

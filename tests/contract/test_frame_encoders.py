@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import FrameEncoder
 from indexer.models.concepts import RECIPE, ConceptsEncoder, class_texts, views
 from indexer.models.open_clip import OpenClipEncoder
-from indexer.models.pictures import as_tensor
+from indexer.models.preprocessing import as_tensor
 from indexer.models.sentence import SentenceEncoder
-from tests.unit.models import tiny
+from tests.unit.indexer.models import tiny
 
 FAMILIES = ["concepts", "clip", "siglip"]
 

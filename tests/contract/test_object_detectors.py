@@ -11,8 +11,8 @@ import pytest
 
 from indexer.models.base import Detection, ObjectDetector
 from indexer.models.yolo import YoloDetector
-from tests.unit.models import tiny_yolo
-from tests.unit.models.tiny_yolo import LABELS, SIDE, picture
+from tests.unit.indexer.models import tiny_yolo
+from tests.unit.indexer.models.tiny_yolo import LABELS, SIDE, picture
 
 # Only looked for: importing it here would ask the network and write settings.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")

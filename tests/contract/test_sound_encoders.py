@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.types import Samples
 from indexer.models.base import SoundEncoder
 from indexer.models.clap import ClapEncoder
 from indexer.models.yamnet import YamnetEncoder
-from indexer.types import Samples
 from tests.encoders import WordEncoder
-from tests.unit.models import tiny, tiny_sounds
+from tests.unit.indexer.models import tiny, tiny_sounds
 
 TEXTS = ["A saxophone plays.", "", "bird", "Zwei Vögel — 鸟 🐦", "a\nb"]
 Build = Callable[[], YamnetEncoder | ClapEncoder]

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import UnreadableMediaError
+from indexer.core.errors import UnreadableMediaError
+from indexer.core.types import Samples
 from indexer.models.base import SpeechRecognizer, Utterance
 from indexer.models.pocketsphinx import PocketsphinxRecognizer
 from indexer.models.silero import VoiceDetector, Voicing
 from indexer.models.whisper import Doubt, WhisperRecognizer
-from indexer.types import Samples
-from tests.unit.models.sounds_of_speech import RATE, chord, cut, needs_media, noise, silence, sound_of
-from tests.unit.models.tiny_whisper import save_whisper
+from tests.unit.indexer.models.sounds_of_speech import RATE, chord, cut, needs_media, noise, silence, sound_of
+from tests.unit.indexer.models.tiny_whisper import save_whisper
 
 FAMILIES = ["pocketsphinx", "whisper"]
 # Takes all sound for voice, so that the contract can be checked without a recording of somebody.

@@ -19,15 +19,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError
+from indexer.core.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError
+from indexer.core.types import Cue, ModalityName, Record, Sighting, Video
 from indexer.models.base import Fingerprint
 from indexer.store import open_store
 from indexer.store.base import Commit, Location, Manifest, ModalityState, VectorStore
 from indexer.store.chroma import ChromaStore
-from indexer.store.codec import decode_commit, encode_commit
+from indexer.store.commit_json import decode_commit, encode_commit
 from indexer.store.lock import writing
 from indexer.store.memory import MemoryStore
-from indexer.types import Cue, Modality, Record, Sighting, Video
 
 DIM = 16
 
@@ -37,7 +37,7 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def records(video_id: str, count: int, *, modality: Modality = "frames", seed: int = 0) -> list[Record]:
+def records(video_id: str, count: int, *, modality: ModalityName = "frames", seed: int = 0) -> list[Record]:
     return [
         Record(
             f"{video_id}:{modality}:{row}", video_id, modality, row, row + 1.0, row + 0.5, vector, f"text {row}", row
@@ -197,7 +197,7 @@ def test_a_record_that_is_replaced_keeps_nothing_of_what_it_was(store: VectorSto
     assert store.containing("text", ["text", "bus"], 10) == []
 
 
-def spoken(video_id: str, *texts: str, modality: Modality = "speech") -> list[Record]:
+def spoken(video_id: str, *texts: str, modality: ModalityName = "speech") -> list[Record]:
     return [
         replace(one, text=text)
         for one, text in zip(records(video_id, len(texts), modality=modality), texts, strict=True)
@@ -459,7 +459,7 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from indexer.store import open_store
-from indexer.types import Record
+from indexer.core.types import Record
 store = open_store(Path(sys.argv[1]), create=True)
 vector = np.eye(16, dtype=np.float32)[0]
 store.upsert([Record("other", "v9", "frames", 0.0, 1.0, 0.0, vector)])

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.models.base import TextEncoder
 from indexer.models.sentence import EMBEDDED, SentenceEncoder
-from tests.unit.models import tiny
+from tests.unit.indexer.models import tiny
 
 TEXTS = ["A red car drives along the coast.", "", "bird", "Zwei Vögel — 鸟 🐦", "a\nb"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexer.models.base import TextReader
-from indexer.models.ocr import RapidOcrReader
+from indexer.models.rapidocr import RapidOcrReader
 from tests.unit.written import HEIGHT, WIDTH, picture
 
 

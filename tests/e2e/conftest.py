@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import Begun
-from ui.cli import main
+from ui.cli.app import main
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "COLUMNS": "80"}
 Run = Callable[..., "Answer"]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
-from indexer.media.probe import looks_like_media
+from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.pipeline import Indexer, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.lock import writing
-from indexer.thumbnails import ThumbnailFolder
+from indexer.store.thumbnails import ThumbnailFolder
 from tests.encoders import ColourEncoder, WordEncoder
 
 

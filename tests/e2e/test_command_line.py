@@ -20,7 +20,7 @@ import pytest
 from search.engine import SearchEngine
 from tests.clips import BLUE, GREEN, RED, clip
 from tests.e2e.conftest import Demo, Run
-from ui.sample_clips import DEMO_ANSWERS
+from ui.demo.clips import DEMO_ANSWERS
 
 needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
 
@@ -100,7 +100,7 @@ def test_only_searches_what_is_asked_for(run: Run, demo: Demo) -> None:
 
 
 def test_a_picture_finds_the_shot_it_is_from(run: Run, demo: Demo) -> None:
-    from ui.sample_library import package_folder
+    from ui.demo.library import package_folder
 
     folder = package_folder("gradio")
     assert folder is not None
@@ -273,7 +273,7 @@ def test_the_library_api_of_the_readme(demo: Demo) -> None:
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     heavy = "('torch', 'chromadb', 'av', 'numpy', 'cv2')"
-    code = f"import sys, ui.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, ui.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
-from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
-from ui.commands.evaluate_retrieval import CompareRequest, compare_runs
-from ui.context import Context
+from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.cli.evaluate_retrieval import CompareRequest, compare_runs
+from ui.services.context import Context
 
 WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
 AXES = ("keyframes=shots,middle", "pooling=mean,max")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import IndexBusyError
-from indexer.inspect import verify_index
+from indexer.core.errors import IndexBusyError
+from indexer.maintenance.inspect import verify_index
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from indexer.store.lock import writing

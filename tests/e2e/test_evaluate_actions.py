@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from indexer.errors import IndexMissingError, UsageError
-from indexer.media.write import ClipOptions, write_clip
+from indexer.core.errors import IndexMissingError, UsageError
+from indexer.media.deliver.write import ClipOptions, write_clip
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
-from ui.commands.evaluate_actions import ActionsRequest, evaluate_actions
-from ui.context import Context
+from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.services.context import Context
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
 SHOWN = {

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
+from indexer.core.types import Record
 from indexer.store import open_store
-from indexer.types import Record
 from search.evaluate.setups import parse_axes, setups_of
 from search.evaluate.variants import IndexVariants
 from tests.e2e.conftest import Demo
-from ui.commands.evaluate_retrieval import (
+from ui.cli.evaluate_retrieval import (
     CompareRequest,
     RetrievalRequest,
     RunFilesRequest,
@@ -25,8 +25,8 @@ from ui.commands.evaluate_retrieval import (
     compare_runs,
     evaluate_retrieval,
 )
-from ui.context import Context
-from ui.sample_clips import DEMO_ANSWERS
+from ui.demo.clips import DEMO_ANSWERS
+from ui.services.context import Context
 
 MEDIA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "media"
 

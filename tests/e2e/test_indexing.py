@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.core.types import Cue
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import read_labels
-from indexer.inspect import inspect_index, verify_index
-from indexer.media.probe import looks_like_media
+from indexer.maintenance.inspect import inspect_index, verify_index
+from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
@@ -22,8 +23,7 @@ from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from indexer.store.memory import MemoryStore
-from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Cue
+from indexer.store.thumbnails import ThumbnailFolder
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.encoders import ColourEncoder, WordEncoder
 
@@ -284,8 +284,8 @@ def test_a_mended_file_is_indexed(library: Library) -> None:
 
 def test_sound_without_picture_is_indexed_by_its_texts(library: Library) -> None:
     path = clip(library.root / "a.mkv", [RED], audio=True)
-    from indexer.media.audio import read_audio
-    from indexer.media.write import AudioTrack, ClipOptions, write_clip
+    from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
+    from indexer.media.read.audio import read_audio
 
     sound = AudioTrack(read_audio(path, 16000), 16000)
     path.unlink()

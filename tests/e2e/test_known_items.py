@@ -21,8 +21,8 @@ from benchmarks.quality import (
     sounds_beside,
     yamnet,
 )
+from indexer.core.types import ModalityName, Record
 from indexer.store import open_store
-from indexer.types import Modality, Record
 from search.engine import SearchEngine
 from tests.conftest import Begun
 from tests.e2e.real_clips import RealClips
@@ -38,7 +38,7 @@ class RealLibrary:
     records: dict[str, list[Record]]
     has_sounds: bool
 
-    def texts(self, name: str, modality: Modality) -> list[str]:
+    def texts(self, name: str, modality: ModalityName) -> list[str]:
         return [record.text for record in self.records.get(name, []) if record.modality == modality]
 
     def ranks(self, known: list[KnownMoment]) -> tuple[list[int], list[int]]:

@@ -14,24 +14,24 @@ import numpy as np
 import pytest
 
 import indexer.reading
+from indexer.core.errors import ModelError, UnfitContentError, UnreadableMediaError, WeightsMissingError
+from indexer.core.types import Cue, Facet, Image, ModalityName, Record, Samples, Space
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
-from indexer.descriptors import OF_SPEECH
-from indexer.errors import ModelError, UnfitContentError, UnreadableMediaError, WeightsMissingError
-from indexer.export import video_rows, write_rows
-from indexer.media.probe import looks_like_media
+from indexer.maintenance.dump import video_rows, write_rows
+from indexer.media.read.probe import looks_like_media
+from indexer.modalities.objects.segments import object_vectors
+from indexer.modalities.video_facts import OF_SPEECH
 from indexer.models.base import Detection, Models
-from indexer.objects import object_vectors
 from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
-from indexer.types import Cue, Facet, Image, Modality, Record, Samples, Space
 from tests.clips import BLUE, GREEN, RED, clip, tone
 from tests.encoders import ColourCaptioner, ColourDetector, ColourEncoder, LoudRecognizer, PitchEncoder, WordEncoder
 
-WRITTEN: tuple[Modality, ...] = ("frames", "subtitle", "description")
+WRITTEN: tuple[ModalityName, ...] = ("frames", "subtitle", "description")
 SOUND = np.concatenate([tone(1), tone(1, 0), tone(1, 3000)])
 
 
@@ -46,7 +46,7 @@ class Library:
         self.speech = LoudRecognizer()
         self.progress: list[Progress] = []
 
-    def run(self, *modalities: Modality, always: bool = False, version: str = "1") -> IndexReport:
+    def run(self, *modalities: ModalityName, always: bool = False, version: str = "1") -> IndexReport:
         models = Models(
             self.frames, WordEncoder(), self.speech, None, PitchEncoder(), ColourDetector(), ColourCaptioner()
         )
@@ -56,12 +56,12 @@ class Library:
         indexer = Indexer(self.store, models, None, reading)
         return index_corpus(corpus, Labels(), indexer, report_progress=self.progress.append)
 
-    def records(self, modality: Modality) -> list[Record]:
+    def records(self, modality: ModalityName) -> list[Record]:
         spaces: Sequence[Space] = ("frames", "text", "audio")
         found = [record for space in spaces for record in self.store.records(space) if record.modality == modality]
         return sorted(found, key=lambda record: (record.video_id, record.start_s))
 
-    def count(self, modality: Modality) -> int:
+    def count(self, modality: ModalityName) -> int:
         (commit,) = self.store.commits().values()
         return commit.modalities[modality].count
 
@@ -113,7 +113,7 @@ def test_what_watching_and_listening_found_are_facts_of_the_video(library: Libra
 
 @pytest.mark.parametrize("added", ["speech", "sounds"])
 def test_what_is_added_later_is_made_alone_and_no_picture_is_decoded_again(
-    library: Library, added: Modality, monkeypatch: pytest.MonkeyPatch
+    library: Library, added: ModalityName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip(library.root / "other.mp4", [BLUE], audio=SOUND)
     library.run()
@@ -266,7 +266,7 @@ def test_what_was_dropped_only_half_before_a_cut_is_made_anew(library: Library, 
     library.run("speech", "objects")
     delete = library.store.delete_records
 
-    def cut(video_id: str, modalities: Collection[Modality] | None = None) -> None:
+    def cut(video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
         delete(video_id, modalities)
         raise KeyboardInterrupt
 
@@ -283,7 +283,7 @@ def test_damaged_sound_is_still_told_of_when_something_else_was_added(library: L
     def damaged(*_: object, **__: object) -> Iterator[Samples]:
         raise UnreadableMediaError("It is damaged.")
 
-    monkeypatch.setattr("indexer.media.audio.iter_audio", damaged)
+    monkeypatch.setattr("indexer.media.read.audio.iter_audio", damaged)
     library.run("speech")
     library.run("speech", "objects")
     (commit,) = library.store.commits().values()
@@ -317,7 +317,7 @@ def facts_of_speech(library: Library) -> dict[str, Facet]:
 
 @pytest.mark.parametrize("modalities", [(), ("speech",)], ids=["without speech", "with speech"])
 def test_subtitles_tell_how_long_and_in_which_language_somebody_speaks(
-    library: Library, modalities: tuple[Modality, ...]
+    library: Library, modalities: tuple[ModalityName, ...]
 ) -> None:
     (library.root / "film.de.srt").write_text(SRT)
     library.run(*modalities)

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.core.types import Image, ModalityName
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
-from indexer.media.probe import looks_like_media
-from indexer.media.write import ClipOptions, write_clip
+from indexer.media.deliver.write import ClipOptions, write_clip
+from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
-from indexer.models.ocr import RapidOcrReader
+from indexer.models.rapidocr import RapidOcrReader
 from indexer.pipeline import Indexer, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling, Strategy
 from indexer.store.memory import MemoryStore
-from indexer.types import Image, Modality
 from tests.encoders import ColourEncoder, WordEncoder
 from tests.unit.written import page, picture
 
@@ -26,7 +26,7 @@ RATE = 5
 LINES = ("The quarterly budget meeting", "Please call Mrs Henderson")
 
 
-def index(store: MemoryStore, folder: Path, strategy: Strategy, *modalities: Modality) -> None:
+def index(store: MemoryStore, folder: Path, strategy: Strategy, *modalities: ModalityName) -> None:
     models = Models(ColourEncoder(), WordEncoder(), ocr=RapidOcrReader(threads=1))
     reading = Reading(Sampling(strategy), dict.fromkeys(modalities, "1"))
     corpus = find_corpus([folder], looks_like_media=looks_like_media)

@@ -17,18 +17,18 @@ from typing import TypeAlias
 
 import pytest
 
+from indexer.core.types import ModalityName, Record
 from indexer.corpus.find import Corpus, content_id, find_corpus
 from indexer.corpus.labels import read_labels
-from indexer.inspect import verify_index
-from indexer.media.probe import looks_like_media
+from indexer.maintenance.inspect import verify_index
+from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.pipeline import Indexer, IndexReport, index_corpus
 from indexer.reading import Reading
 from indexer.shots.select import Sampling
 from indexer.store.base import Commit
 from indexer.store.memory import MemoryStore
-from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Modality, Record
+from indexer.store.thumbnails import ThumbnailFolder
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.encoders import ColourEncoder, WordEncoder
 
@@ -69,7 +69,7 @@ class FragileStore(MemoryStore):
         self._write()
         super().upsert(records)
 
-    def delete_records(self, video_id: str, modalities: Collection[Modality] | None = None) -> None:
+    def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
         self._write()
         super().delete_records(video_id, modalities)
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import uvicorn
 
-from indexer.errors import IndexBusyError
+from indexer.core.errors import IndexBusyError
 from tests.e2e.axe import faults, needs_axe
 from tests.e2e.conftest import Demo
-from ui.context import Context
+from ui.services.context import Context
+from ui.services.evaluation_jobs import Evaluations
+from ui.services.index_jobs import Jobs
+from ui.services.library import Library
 from ui.web.app import build_app
-from ui.web.evaluate_jobs import Evaluations
-from ui.web.jobs import Jobs
-from ui.web.library import Library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

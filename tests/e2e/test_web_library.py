@@ -13,11 +13,11 @@ import uvicorn
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
-from ui.context import Context
+from ui.services.context import Context
+from ui.services.evaluation_jobs import Evaluations
+from ui.services.index_jobs import Jobs
+from ui.services.library import Library
 from ui.web.app import build_app
-from ui.web.evaluate_jobs import Evaluations
-from ui.web.jobs import Jobs
-from ui.web.library import Library
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from indexer.media.write import ClipOptions, write_clip
+from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.store.lock import writing
-from ui.sample_clips import DEMO_ANSWERS
+from ui.demo.clips import DEMO_ANSWERS
 
 from .axe import AXE, faults, needs_axe
 from .conftest import Run, Served, run_here, serving

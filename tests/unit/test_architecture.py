@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import indexer.errors
+import indexer.core.errors
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("indexer", "search", "ui")
@@ -30,8 +30,8 @@ HOMES = {
     "open_clip": "indexer/models/open_clip.py",
     "opentimelineio": "ui/export/",
     "pocketsphinx": "indexer/models/pocketsphinx.py",
-    "pysubs2": "indexer/media/subtitles.py",
-    "rapidocr_onnxruntime": "indexer/models/ocr.py",
+    "pysubs2": "indexer/media/read/subtitles.py",
+    "rapidocr_onnxruntime": "indexer/models/rapidocr.py",
     "rich": "ui/",
     "scenedetect": "indexer/shots/detect.py",
     "sentence_transformers": "indexer/models/sentence.py",
@@ -39,7 +39,7 @@ HOMES = {
     "timm": "indexer/models/",
     "torch": "indexer/models/",
     "transformers": "indexer/models/",
-    "typer": ("ui/cli.py", "ui/evaluate_cli.py", "ui/options.py"),
+    "typer": ("ui/cli/app.py", "ui/cli/evaluate.py", "ui/cli/options.py"),
     "ultralytics": "indexer/models/",
 }
 HEAVY = (
@@ -81,7 +81,15 @@ def test_imports_point_down_and_heavy_libraries_have_one_home(path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "module", ["indexer.types", "indexer.config", "indexer.models.profiles", "indexer.store", "search.engine", "ui.cli"]
+    "module",
+    [
+        "indexer.core.types",
+        "indexer.core.config",
+        "indexer.models.profiles",
+        "indexer.store",
+        "search.engine",
+        "ui.cli.app",
+    ],
 )
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
@@ -90,8 +98,8 @@ def test_importing_is_light(module: str) -> None:
 
 
 def test_every_error_is_ours_and_has_an_exit_code() -> None:
-    errors = [getattr(indexer.errors, name) for name in indexer.errors.__all__]
-    assert all(issubclass(error, indexer.errors.SceneseekError) for error in errors)
+    errors = [getattr(indexer.core.errors, name) for name in indexer.core.errors.__all__]
+    assert all(issubclass(error, indexer.core.errors.SceneseekError) for error in errors)
     assert {error.exit_code for error in errors} == {1, 2, 3}
 
 

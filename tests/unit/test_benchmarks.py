@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.modalities import configured, left_out
-from indexer.config import load_settings
+from indexer.core.config import load_settings
 from indexer.models.base import OPTIONAL_ROLES
 
 

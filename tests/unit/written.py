@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from indexer.types import Image
+from indexer.core.types import Image
 
 WIDTH, HEIGHT = 640, 360
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from indexer.errors import UsageError
-from indexer.whole_file import written_whole
+from indexer.core.atomic_file import written_whole
+from indexer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from search.engine import Ranking
@@ -136,9 +136,9 @@ def _without_place(moment: Moment, has_picture: bool) -> Moment:
 
 
 def _as_page(ranking: Ranking, question: str) -> bytes:
-    from ui.answers import as_cards
-    from ui.html_page import render_search_page
-    from ui.pictures import small_jpeg
+    from ui.export.html_page import render_search_page
+    from ui.services.answers import as_cards
+    from ui.services.query_pictures import small_jpeg
 
     image = ranking.query.image
     shown = None if image is None else small_jpeg(image)

@@ -27,8 +27,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from indexer.errors import UsageError
-from ui.answers import best_hits
+from indexer.core.errors import UsageError
+from ui.services.answers import best_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from opentimelineio.opentime import TimeRange
     from opentimelineio.schema import Clip, Gap, Timeline
 
-    from indexer.types import Video
+    from indexer.core.types import Video
     from search.engine import Ranking
     from search.moments import Moment
 
@@ -145,7 +145,7 @@ def start_timecodes(ranking: Ranking) -> dict[str, str | None]:
 
     "" stands for none; None for a file that cannot be opened, so that it is unknown.
     """
-    from indexer.media.timecode import start_timecode
+    from indexer.media.deliver.timecode import start_timecode
 
     paths = {moment.video.id: moment.video.path for moment in ranking.moments}
     return {video_id: start_timecode(path) for video_id, path in paths.items()}

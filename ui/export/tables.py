@@ -9,8 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from ui.answers import as_json, best_hits
-from ui.html_page import format_time
+from ui.export.html_page import format_time
+from ui.services.answers import as_json, best_hits
 
 if TYPE_CHECKING:
     from search.engine import Ranking

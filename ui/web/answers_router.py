@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from indexer.errors import SceneseekError
+from indexer.core.errors import SceneseekError
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
 from ui.web.search_form import SearchForm
 from ui.web.search_page import SearchPage

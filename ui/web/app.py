@@ -9,15 +9,15 @@ import gradio as gr
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from ui.services.evaluation_jobs import Evaluations
+from ui.services.index_jobs import Jobs
+from ui.services.library import Library
 from ui.web.answers_router import answers_router
-from ui.web.doors import CloseDoors, LimitUploads
 from ui.web.endpoints import Endpoints, add_endpoints, guard_files
-from ui.web.evaluate_jobs import Evaluations
 from ui.web.evaluate_router import evaluation_router
 from ui.web.evaluate_tab import evaluate_tab
-from ui.web.growing import Growing
-from ui.web.jobs import Jobs
-from ui.web.library import Library
+from ui.web.gradio_limits import CloseDoors, LimitUploads
+from ui.web.index_activity import Growing
 from ui.web.library_tab import library_tab
 from ui.web.media import media_router
 from ui.web.search_page import SearchPage

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.errors import QueryError
-from indexer.types import SPACE_OF_MODALITY, Modality
+from indexer.core.errors import QueryError
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from search.modalities import modality_named
 
 __all__ = [
@@ -51,7 +51,7 @@ def labels_of(label: Any) -> tuple[str, ...]:
     return (named,) if named else ()
 
 
-def kinds_of(kinds: Any) -> tuple[Modality, ...]:
+def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
     """Kinds of evidence by their names; nothing for all.
 
     Raises:
@@ -64,7 +64,7 @@ def kinds_of(kinds: Any) -> tuple[Modality, ...]:
     return tuple(modality_named(text_of("kinds", kind)) for kind in kinds)
 
 
-def weights_of(weights: Any) -> dict[Modality, float]:
+def weights_of(weights: Any) -> dict[ModalityName, float]:
     """Weights by kinds of evidence.
 
     Raises:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode
 
-from search.filters import date_of
-from ui.answers import as_json
-from ui.web.places import model_placeless, placeless
+from search.query.filters import date_of
+from ui.services.answers import as_json
+from ui.web.redaction import model_placeless, placeless
 from ui.web.search_form import SearchForm
 
 if TYPE_CHECKING:
-    from indexer.inspect import IndexStatus
+    from indexer.core.types import Record, Video
+    from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Commit
-    from indexer.types import Record, Video
     from search.engine import Ranking
 
 __all__ = ["MOST_TEXTS", "Document", "Documents", "plain_json", "texts_document"]

@@ -18,18 +18,18 @@ from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, traverse
 
-from indexer.errors import IndexMissingError, QueryError, SceneseekError, UsageError
-from indexer.inspect import inspect_index
-from indexer.types import Image, Space, Video
+from indexer.core.errors import IndexMissingError, QueryError, SceneseekError, UsageError
+from indexer.core.types import Image, Space, Video
+from indexer.maintenance.inspect import inspect_index
 from search.catalogue import Catalogue
 from search.engine import Ranking
-from search.filters import Filters
+from search.query.filters import Filters
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
-from ui.html_page import format_time
-from ui.pictures import read_picture
+from ui.export.html_page import format_time
+from ui.services.library import Library
+from ui.services.query_pictures import read_picture
 from ui.web.arguments import kinds_of, labels_of, number_of, share_of, text_of, weights_of, whole_of
 from ui.web.documents import Document, Documents, plain_json, texts_document
-from ui.web.library import Library
 from ui.web.search_form import SearchForm
 
 __all__ = ["MOST_MOMENTS", "Endpoints", "add_endpoints", "guard_files"]

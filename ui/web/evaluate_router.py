@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
-from ui.web.evaluate_jobs import Evaluations
+from ui.services.evaluation_jobs import Evaluations
 
 __all__ = ["evaluation_router"]
 

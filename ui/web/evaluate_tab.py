@@ -12,13 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from indexer.errors import SceneseekError
+from indexer.core.errors import SceneseekError
 from search.evaluate.pooling import TAU
 from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
-from ui.web.evaluate_jobs import CAPTION_SUFFIXES, KINDS, EvaluationKind, EvaluationProgress, Evaluations
+from ui.services.evaluation_jobs import CAPTION_SUFFIXES, KINDS, EvaluationKind, EvaluationProgress, Evaluations
 from ui.web.evaluate_view import render_progress
 from ui.web.library_view import render_message
-from ui.web.painting import BUSY_S, Fresh, Updates, cancel_button, timer
+from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
 __all__ = ["evaluate_tab"]
 

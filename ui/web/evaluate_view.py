@@ -14,14 +14,14 @@ from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
 from search.html import printable, rendered
 from search.modalities import PLAIN_NAMES
-from ui.web.job_status import job_facts
+from ui.services.job_status import job_facts
 
 if TYPE_CHECKING:
     from search.evaluate.actions import ActionEvaluation
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
     from search.evaluate.self_test import SelfTestReport, SelfTestRow
-    from ui.web.evaluate_jobs import EvaluationProgress
+    from ui.services.evaluation_jobs import EvaluationProgress
 
 __all__ = ["metric_meaning", "render_actions", "render_progress", "render_retrieval", "render_self_test"]
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from indexer.errors import SceneseekError, UsageError
+from indexer.core.errors import SceneseekError, UsageError
 from indexer.models.base import OPTIONAL_ROLES
-from ui.html_page import MODALITY_NAMES
-from ui.web.jobs import JobProgress, Jobs
-from ui.web.library import Library
+from ui.export.html_page import MODALITY_NAMES
+from ui.services.index_jobs import JobProgress, Jobs
+from ui.services.library import Library
 from ui.web.library_view import (
     SHOWS,
     SORTS,
@@ -38,7 +38,7 @@ from ui.web.library_view import (
     render_totals,
     render_trouble,
 )
-from ui.web.painting import BUSY_S, Fresh, Updates, cancel_button, timer
+from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
 if TYPE_CHECKING:
     from indexer.models.base import OptionalRole

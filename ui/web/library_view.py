@@ -17,20 +17,20 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from indexer.errors import UsageError
-from indexer.folding import fold
-from indexer.types import SPACE_OF_MODALITY
+from indexer.core.errors import UsageError
+from indexer.core.text import fold
+from indexer.core.types import SPACE_OF_MODALITY
 from search.html import printable, rendered
-from ui.commands.index import counts_in_words
-from ui.html_page import MODALITY_NAMES, format_time
-from ui.web.job_status import job_facts, length_in_words
-from ui.web.places import model_placeless, placeless, tells_place
+from ui.cli.index import counts_in_words
+from ui.export.html_page import MODALITY_NAMES, format_time
+from ui.services.job_status import job_facts, length_in_words
+from ui.web.redaction import model_placeless, placeless, tells_place
 
 if TYPE_CHECKING:
-    from indexer.errors import SceneseekError
+    from indexer.core.errors import SceneseekError
     from indexer.store.base import Commit
     from search.catalogue import Catalogue
-    from ui.web.jobs import JobProgress
+    from ui.services.index_jobs import JobProgress
 
 __all__ = [
     "PAGE_SIZE",

@@ -15,15 +15,15 @@ from urllib.parse import quote
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from indexer.errors import IndexMissingError, MediaError, SceneseekError, StoreError, UsageError
-from ui.web.doors import visitor_at
-from ui.web.ranges import SAFE_HEADERS, FileInRanges, Streamed
-from ui.web.served import NotServedError, ServedFile, find_file
-from ui.web.slots import Slots
+from indexer.core.errors import IndexMissingError, MediaError, SceneseekError, StoreError, UsageError
+from ui.web.byte_ranges import SAFE_HEADERS, FileInRanges, Streamed
+from ui.web.gradio_limits import visitor_at
+from ui.web.media_files import NotServedError, ServedFile, find_file
+from ui.web.rate_limits import Slots
 
 if TYPE_CHECKING:
-    from indexer.media.playback import Playback
-    from ui.web.library import Library
+    from indexer.media.deliver.playback import Playback
+    from ui.services.library import Library
 
 __all__ = ["MediaFiles", "media_router"]
 
@@ -96,7 +96,7 @@ class MediaFiles:
         ``src`` is the address to play; a player's clock shows 0 at the video's second ``stream_start_s``, so that the
         video's time is the player's plus ``stream_start_s``.
         """
-        from indexer.media.playback import stream_start
+        from indexer.media.deliver.playback import stream_start
 
         served = self._find(video_id)
         playback = self._how_to_play(served, way)
@@ -186,19 +186,19 @@ class MediaFiles:
 
 
 def _playback(path: Path, size: int, mtime_ns: int) -> Playback:  # noqa: ARG001
-    from indexer.media.playback import how_to_play
+    from indexer.media.deliver.playback import how_to_play
 
     return how_to_play(path)
 
 
 def _pieces(served: ServedFile, start_s: float, playback: Playback) -> Iterator[bytes]:
-    from indexer.media.playback import stream_mp4
+    from indexer.media.deliver.playback import stream_mp4
 
     return stream_mp4(served.path, start_s, playback=playback)
 
 
 def _cut(served: ServedFile, span: tuple[float, float], folder: TemporaryDirectory[str]) -> Response:
-    from indexer.media.cutting import cut_clip, suffix_of_cut
+    from indexer.media.deliver.cutting import cut_clip, suffix_of_cut
 
     suffix = suffix_of_cut(served.path)
     cut = cut_clip(served.path, *span, Path(folder.name) / f"clip{suffix}")
@@ -210,7 +210,7 @@ def _cut(served: ServedFile, span: tuple[float, float], folder: TemporaryDirecto
 
 def _headers_of_cut(served: ServedFile, start_s: float, suffix: str = "") -> dict[str, str]:
     """What is known of a clip before it is cut."""
-    from indexer.media.cutting import suffix_of_cut
+    from indexer.media.deliver.cutting import suffix_of_cut
 
     name = f"{_title(served)} {_clock(start_s)}{suffix or suffix_of_cut(served.path)}"
     return {

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from search.engine import Ranking
-from search.filters import path_within
 from search.html import rendered
 from search.moments import Hit, Moment
-from ui.highlight import excerpt
-from ui.html_page import MODALITY_NAMES, Evidence, format_span, format_time
+from search.query.filters import path_within
+from ui.export.html_page import MODALITY_NAMES, Evidence, format_span, format_time
+from ui.services.highlight import excerpt
 from ui.web.search_form import PAGE_SIZE, SearchForm
 
 if TYPE_CHECKING:
-    from indexer.errors import SceneseekError
-    from ui.web.growing import Growth
+    from indexer.core.errors import SceneseekError
+    from ui.web.index_activity import Growth
 
 __all__ = [
     "EXPORTS",
@@ -135,7 +135,7 @@ def card_of(rank: int, moment: Moment, others: int = 0, roots: Sequence[Path] | 
 
 
 def folder_shown(path: PurePath, roots: Sequence[Path] | None) -> str:
-    """The last two folders above a file: enough to tell it, and a filter that finds it (see ``search.filters``).
+    """The last two folders above a file: enough to tell it, and a filter that finds it (see ``search.query.filters``).
 
     Args:
         path: Where the file lies.

@@ -10,11 +10,11 @@ from pathlib import PurePath
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
-from indexer.errors import QueryError
-from indexer.types import SPACE_OF_MODALITY, Image, Modality
-from search.filters import FacetCondition, Filters
-from search.query import Query, is_visible
-from search.syntax import ParsedQuery
+from indexer.core.errors import QueryError
+from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName
+from search.query.filters import FacetCondition, Filters
+from search.query.query import Query, is_visible
+from search.query.syntax import ParsedQuery
 
 __all__ = ["LONGEST_TEXT", "MOST_SORTED", "PAGE_SIZE", "SearchForm", "Sort"]
 
@@ -33,9 +33,9 @@ class SearchForm:
     """One state of the search page.
 
     Args:
-        text: As typed, with the syntax of ``search.syntax``.
+        text: As typed, with the syntax of ``search.query.syntax``.
         like: A moment to find more like, as ``(video id, second)``.
-        picture: The name of a picture to find what looks like it (``ui.web.kept_pictures``).
+        picture: The name of a picture to find what looks like it (``ui.web.picture_cache``).
         labels: Only videos with one of these labels.
         folder: Only videos below this folder.
         kinds: Only these kinds of evidence; all if empty.
@@ -55,12 +55,12 @@ class SearchForm:
     picture: str = ""
     labels: tuple[str, ...] = ()
     folder: str = ""
-    kinds: tuple[Modality, ...] = ()
+    kinds: tuple[ModalityName, ...] = ()
     longer_s: float = 0.0
     shorter_s: float = 0.0
     since: str = ""
     until: str = ""
-    weights: Mapping[Modality, float] = field(default_factory=dict)
+    weights: Mapping[ModalityName, float] = field(default_factory=dict)
     sort: Sort = "relevance"
     by_video: bool = False
     unlikely: bool = False
@@ -98,7 +98,7 @@ class SearchForm:
     def query(
         self,
         parse: Callable[[str], ParsedQuery],
-        usual: Mapping[Modality, float],
+        usual: Mapping[ModalityName, float],
         *,
         min_confidence: float,
         image: Image | None = None,
@@ -141,7 +141,7 @@ class SearchForm:
         )
         return [bound for bound in bounds if bound is not None]
 
-    def _weights(self, usual: Mapping[Modality, float]) -> dict[Modality, float]:
+    def _weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
         weights = {**dict.fromkeys(SPACE_OF_MODALITY, 1.0), **usual, **self.weights}
         if not self.kinds:
             return weights
@@ -174,7 +174,7 @@ def _plain_number(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
-def _kinds(text: str) -> tuple[Modality, ...]:
+def _kinds(text: str) -> tuple[ModalityName, ...]:
     asked = text.split(",")
     return tuple(name for name in SPACE_OF_MODALITY if name in asked)
 
@@ -184,9 +184,9 @@ def _like(text: str) -> tuple[str, float] | None:
     return (video, _number(second)) if video else None
 
 
-def _weighted(text: str) -> dict[Modality, float]:
+def _weighted(text: str) -> dict[ModalityName, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {cast("Modality", name): _number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
+    return {cast("ModalityName", name): _number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
 
 
 _READERS: Mapping[str, Callable[[SearchForm, str], SearchForm]] = {

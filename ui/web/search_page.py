@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from indexer.errors import IndexMissingError, QueryError, SceneseekError
+from indexer.core.errors import IndexMissingError, QueryError, SceneseekError
 from search.engine import Ranking, SearchEngine
-from search.filters import Filters
 from search.modalities import PLAIN_NAMES, about_absent, how_to_add
-from ui.html_page import format_time
-from ui.web.growing import Growth, never_growing
-from ui.web.kept_pictures import KeptPictures
-from ui.web.library import Library
+from search.query.filters import Filters
+from ui.export.html_page import format_time
+from ui.services.library import Library
+from ui.web.index_activity import Growth, never_growing
+from ui.web.picture_cache import KeptPictures
 from ui.web.result_view import (
     LibraryState,
     Panel,
@@ -28,9 +28,9 @@ from ui.web.search_form import MOST_SORTED, SearchForm
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.types import Modality
+    from indexer.core.types import ModalityName
     from search.catalogue import Catalogue
-    from search.query import Query
+    from search.query.query import Query
 
 __all__ = ["SearchPage", "TimelineMoment"]
 
@@ -280,5 +280,5 @@ def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking) -> str:
     return f"{counted} for “{form.text.strip()}”" if form.text.strip() else counted
 
 
-def _weights(settings: Mapping[str, float]) -> dict[Modality, float]:
+def _weights(settings: Mapping[str, float]) -> dict[ModalityName, float]:
     return {name: settings.get(name, 1.0) for name in PLAIN_NAMES}

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import gradio as gr
 
-from indexer.errors import SceneseekError
-from indexer.types import SPACE_OF_MODALITY, Modality
-from ui.html_page import MODALITY_NAMES
-from ui.web.library import Library
+from indexer.core.errors import SceneseekError
+from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from ui.export.html_page import MODALITY_NAMES
+from ui.services.library import Library
 from ui.web.result_view import folder_shown, render_panel, render_player
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
@@ -22,7 +22,7 @@ from ui.web.search_page import SearchPage
 __all__ = ["search_tab"]
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
-_KINDS: Sequence[tuple[str, Modality]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
+_KINDS: Sequence[tuple[str, ModalityName]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
 _NEWS = '<p class="ss-news" hidden></p>'
@@ -222,7 +222,7 @@ def _shown(form: SearchForm, library: Library, page: SearchPage) -> list[Any]:
     ]
 
 
-def _choices(library: Library, page: SearchPage) -> tuple[list[str], list[str], set[Modality]]:
+def _choices(library: Library, page: SearchPage) -> tuple[list[str], list[str], set[ModalityName]]:
     """The labels, the folders and the kinds of evidence that the library has."""
     try:
         catalogue = library.catalogue()

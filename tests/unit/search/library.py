@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.core.types import Embedding, Facet, Image, ModalityName, Record, Video
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Location, ModalityState, VectorStore
 from indexer.store.memory import MemoryStore
-from indexer.types import Embedding, Facet, Image, Modality, Record, Video
 from search.engine import Ranking, SearchEngine, SearchOptions
-from search.fusion import Calibration
+from search.rank.fusion import Calibration
 
 DIM = 4096
 
@@ -71,7 +71,7 @@ def video(video_id: str, duration_s: float = 30.0, *, label: str = "", path: str
 
 
 def record(
-    video_id: str, modality: Modality, start_s: float, end_s: float, text: str, *, shot: int = -1, number: int = 0
+    video_id: str, modality: ModalityName, start_s: float, end_s: float, text: str, *, shot: int = -1, number: int = 0
 ) -> Record:
     return Record(
         id=f"{video_id}/{modality}/{start_s:09.3f}-{number}",
@@ -95,7 +95,7 @@ def shots(video_id: str, texts: Sequence[str], shot_s: float = 10.0) -> list[Rec
 
 
 def put(store: VectorStore, one: Video, records: Sequence[Record], state: str = "committed") -> None:
-    counts: Mapping[Modality, int] = {}
+    counts: Mapping[ModalityName, int] = {}
     for each in records:
         counts = {**counts, each.modality: counts.get(each.modality, 0) + 1}
     store.upsert(records)

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import IndexDamagedError, IndexIncompatibleError, IndexMissingError, ModelError, QueryError
+from indexer.core.errors import IndexDamagedError, IndexIncompatibleError, IndexMissingError, ModelError, QueryError
+from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store import open_store
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
-from indexer.thumbnails import ThumbnailFolder
-from indexer.types import Embedding, Modality, Record, Space
+from indexer.store.thumbnails import ThumbnailFolder
 from search.engine import SearchEngine
-from search.filters import Filters, parse_condition
-from search.query import Query
+from search.query.filters import Filters, parse_condition
+from search.query.query import Query
 from tests.unit.search.library import (
     OPTIONS,
     BagOfWords,
@@ -50,7 +50,7 @@ class CountingStore(MemoryStore):
         limit: int,
         *,
         video_ids: Collection[str] | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
         self.asked.append((space, limit, None if video_ids is None else len(video_ids)))
         return super().nearest(space, vector, limit, video_ids=video_ids, modalities=modalities)

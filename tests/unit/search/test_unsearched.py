@@ -7,15 +7,15 @@ from typing import cast
 
 import pytest
 
-from indexer.errors import IndexIncompatibleError, WeightsMissingError
+from indexer.core.errors import IndexIncompatibleError, WeightsMissingError
 from indexer.models.base import Fingerprint, TextEncoder
 from indexer.models.yamnet import YamnetEncoder
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
-from search.query import Query
+from search.query.query import Query
 from tests.unit.search.library import OPTIONS, BagOfWords, Models, put, record, shots, video
-from ui.commands.search import SearchRequest, _asked_for, _say_what_is_missing
+from ui.cli.search import SearchRequest, _asked_for, _say_what_is_missing
 
 OF_SOUNDS = Fingerprint("yamnet", "yamnet.tflite", "abc", "mono", 4096)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
 from indexer.store.memory import MemoryStore
 from search.evaluate import action_page
 from search.evaluate.action_pictures import MOST_CLASSES_DRAWN, confusion_picture, distribution_picture

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
+from indexer.core.types import Record, Video
 from indexer.store.memory import MemoryStore
-from indexer.types import Record, Video
 from search.evaluate.action_figures import (
     Resampling,
     area_under_curve,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.errors import QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
 from indexer.models.base import Fingerprint
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore

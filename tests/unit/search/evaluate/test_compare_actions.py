@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from indexer.errors import UsageError
+from indexer.core.errors import UsageError
+from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
-from indexer.types import Record
 from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import check_setups, compared
 from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.errors import UsageError
-from indexer.types import Embedding
+from indexer.core.errors import UsageError
+from indexer.core.types import Embedding
 from search.evaluate.action_figures import mean_ranks
 from search.evaluate.pooling import POOLINGS, Pooling, check_pooling, cosines_of, pooled
 

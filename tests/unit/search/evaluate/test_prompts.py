@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.errors import UsageError
-from indexer.folding import squeezed
+from indexer.core.errors import UsageError
+from indexer.core.text import squeezed
 from search.evaluate.prompts import TEMPLATES, Templates, classes_of_labels, read_classes, read_templates, readable
 
 

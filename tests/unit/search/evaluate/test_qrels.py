@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.errors import QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
+from indexer.core.types import Video
 from indexer.store.base import Commit, Location
-from indexer.types import Video
 from search.catalogue import Catalogue
 from search.evaluate.captions import read_queries, seconds_of
 from search.evaluate.matching import VideoNames, match_queries

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from indexer.errors import QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import Judgement, Qrels, Queries, SkippedRow, read_qrels

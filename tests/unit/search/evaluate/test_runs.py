@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.errors import QueryError
+from indexer.core.errors import QueryError
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
+from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.runs import Run, RunOptions, read_run, run_queries, write_run
-from search.evaluate.searched import Searched, index_signature
-from search.query import Query
+from search.query.query import Query
 from tests.unit.search.library import engine_of, found, put, shots, video
 
 

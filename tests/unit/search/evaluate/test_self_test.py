@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
+from indexer.core.types import ModalityName
 from indexer.store.memory import MemoryStore
-from indexer.types import Modality
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
 from search.evaluate.qrels import Span, moment_id, read_qrels
@@ -22,7 +22,7 @@ from search.evaluate.self_test import SelfTestOptions, SelfTestReport, run_self_
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.self_test_searches import SelfTestSearches, is_right_moment
 from search.evaluate.significance import Interval
-from search.query import Query
+from search.query.query import Query
 from tests.unit.search.library import engine_of, put, record, shots, video
 
 WORDS = (
@@ -243,7 +243,7 @@ def test_progress_counts_the_queries_and_then_both_ways_of_searching(tmp_path: P
     assert (searches[0], searches[-1], len(told) - 12) == (0, 24, len(searches))
 
 
-def only(source: Modality, count: int, *, pictures: bool = True) -> MemoryStore:
+def only(source: ModalityName, count: int, *, pictures: bool = True) -> MemoryStore:
     store = MemoryStore()
     for number, animal in enumerate(WORDS[:count]):
         key = f"v{number:02}"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.folding import squeezed
+from indexer.core.text import squeezed
+from indexer.core.types import ModalityName
 from indexer.store.memory import MemoryStore
-from indexer.types import Modality
 from search.catalogue import Catalogue
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items, pieces_to_remember
-from search.lexical import FUNCTION_WORDS, Wording
+from search.match.lexical import FUNCTION_WORDS, Wording
 from tests.unit.search.library import put, record, video
 
 WORDS = ("lion", "zebra", "giraffe", "camel", "ostrich", "badger", "heron", "walrus", "beetle", "donkey", "falcon")
@@ -59,7 +59,7 @@ def test_a_piece_stands_in_its_text_and_is_of_three_to_eight_words(text: str) ->
             assert 3 <= len(words) <= 8
 
 
-def texts_of(video_id: str, source: Modality, texts: Sequence[str]) -> list:
+def texts_of(video_id: str, source: ModalityName, texts: Sequence[str]) -> list:
     return [record(video_id, source, 4.0 * place, 4.0 * place + 4, text) for place, text in enumerate(texts)]
 
 
@@ -69,7 +69,7 @@ def phrases(first: int, count: int) -> list[str]:
     return [f"{one} meets {other}" for one, other in pairs[first : first + count]]
 
 
-def draw(store: MemoryStore, count: int, seed: int = 0, sources: Sequence[Modality] = SOURCES) -> list[KnownItem]:
+def draw(store: MemoryStore, count: int, seed: int = 0, sources: Sequence[ModalityName] = SOURCES) -> list[KnownItem]:
     return list(draw_known_items(store, Catalogue.read(store), sources, count=count, seed=seed))
 
 

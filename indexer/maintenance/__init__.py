@@ -1,0 +1,1 @@
+"""Looking at an index, checking it, taking videos out."""

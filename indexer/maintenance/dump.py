@@ -1,0 +1,139 @@
+"""The index's facts and spans as plain rows, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import IO, Literal, TypeAlias
+
+from indexer.core.types import Space
+from indexer.modalities.objects.segments import object_vectors
+from indexer.store.base import Commit, VectorStore
+
+__all__ = ["RowFormat", "moment_rows", "video_rows", "write_rows"]
+
+RowFormat: TypeAlias = Literal["jsonl", "csv"]
+Row: TypeAlias = Mapping[str, object]
+_SPACES: tuple[Space, ...] = ("frames", "text", "audio")
+
+
+def video_rows(store: VectorStore) -> Iterator[Row]:
+    """One row per video, in order of path: its facts, its state, and how many records of each modality it has.
+
+    Where the index seeks objects, ``object_maximum`` and ``object_mean`` are ``object_vectors``, None
+    for a video in which nobody has looked for any.
+    """
+    classes = _object_classes(store)
+    for commit in _in_order(store):
+        video = commit.video
+        yield {
+            "video_id": video.id,
+            "path": str(video.path),
+            "state": commit.state,
+            "title": video.title,
+            "description": video.description,
+            "label": video.label,
+            "duration_s": round(video.duration_s, 3),
+            "frame_rate": str(video.frame_rate or ""),
+            "width": video.width,
+            "height": video.height,
+            "has_audio": video.has_audio,
+            "size": video.size,
+            "shots": commit.shots,
+            "records": {name: state.count for name, state in commit.modalities.items()},
+            "facets": dict(video.facets),
+            "descriptors": dict(video.descriptors),
+            "copies": [str(place.path) for place in commit.locations[1:]],
+            "corrupt_packets": commit.corrupt_packets,
+            "failure": commit.failure,
+            "warnings": list(commit.warnings),
+            "indexed_at": commit.indexed_at,
+            **(_object_vectors(store, commit, classes) if classes else {}),
+        }
+
+
+def _object_classes(store: VectorStore) -> int:
+    """How many classes the index's detector knows; 0 without one."""
+    manifest = store.read_manifest()
+    return manifest.models["objects"][1].dim if manifest and "objects" in manifest.models else 0
+
+
+def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float] | None]:
+    vectors: tuple[Sequence[float], Sequence[float]] = commit.object_maximum, commit.object_mean
+    if not commit.object_maximum and "objects" in commit.modalities and commit.count(["frames"]):
+        vectors = _of_sightings(store, commit, classes)
+    return {"object_maximum": _rounded(vectors[0]), "object_mean": _rounded(vectors[1])}
+
+
+def _of_sightings(store: VectorStore, commit: Commit, classes: int) -> tuple[Sequence[float], Sequence[float]]:
+    """For a commit that an earlier version wrote, without the vectors."""
+    records = store.records("text", video_id=commit.video.id)
+    sightings = [seen for record in records for seen in record.sightings]
+    maximum, mean = object_vectors(sightings, commit.count(["frames"]), classes)
+    return maximum.tolist(), mean.tolist()
+
+
+def _rounded(vector: Sequence[float]) -> list[float] | None:
+    return [round(value, 4) for value in vector] or None
+
+
+def moment_rows(store: VectorStore) -> Iterator[Row]:
+    """One row per span the index knows: a keyframe's or a segment's, in order of path, modality and time."""
+    for commit in _in_order(store):
+        if commit.is_searchable:
+            records = [record for space in _SPACES for record in store.records(space, video_id=commit.video.id)]
+            for record in sorted(records, key=lambda record: (record.modality, record.start_s, record.id)):
+                yield {
+                    "video_id": record.video_id,
+                    "path": str(commit.video.path),
+                    "label": commit.video.label,
+                    "modality": record.modality,
+                    "start_s": round(record.start_s, 3),
+                    "end_s": round(record.end_s, 3),
+                    "time_s": round(record.time_s, 3),
+                    "shot": record.shot,
+                    "text": record.text,
+                    "words": [[round(word.start_s, 3), round(word.end_s, 3), word.text] for word in record.words],
+                    "sightings": [asdict(seen) for seen in record.sightings],
+                }
+
+
+def write_rows(rows: Iterable[Row], file: IO[str], row_format: RowFormat) -> int:
+    """Write rows as JSON lines or as CSV with a heading; how many there were. Nested values are JSON within CSV."""
+    return _write_csv(rows, file) if row_format == "csv" else _write_jsonl(rows, file)
+
+
+def _in_order(store: VectorStore) -> list[Commit]:
+    return sorted(store.commits().values(), key=lambda commit: (commit.video.path, commit.video.id))
+
+
+def _write_jsonl(rows: Iterable[Row], file: IO[str]) -> int:
+    count = 0
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+        count += 1
+    return count
+
+
+def _write_csv(rows: Iterable[Row], file: IO[str]) -> int:
+    writer: csv.DictWriter[str] | None = None
+    count = 0
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        count += 1
+    return count
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: untrusted text that begins like one gets a quote in front."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, str):
+        safe = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return f"'{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r")) else safe
+    return value

@@ -1,0 +1,1 @@
+"""Playing, cutting and writing media files."""

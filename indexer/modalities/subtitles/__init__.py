@@ -1,0 +1,1 @@
+"""What is written beside a video or inside it."""

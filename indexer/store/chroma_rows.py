@@ -1,0 +1,77 @@
+"""Records as rows of a Chroma collection: an id, a vector, a document to search in, and plain facts.
+
+Records of older indexes, whose document is their text, are read all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from indexer.core.types import Cue, Embedding, Record, Sighting
+
+__all__ = ["facts_of", "read_rows", "storable"]
+
+
+def storable(text: str) -> str:
+    """Text the database can hold: lone surrogates (undecodable bytes of a file name) become visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def facts_of(record: Record) -> dict[str, str | int | float | None]:
+    """What a row says about its record; None takes away what an earlier record of the same id may have left."""
+    return {
+        "video_id": record.video_id,
+        "modality": record.modality,
+        "start_s": float(record.start_s),
+        "end_s": float(record.end_s),
+        "time_s": float(record.time_s),
+        "shot": int(record.shot),
+        "text": storable(record.text) or None,
+        "words": _as_json([(cue.start_s, cue.end_s, cue.text) for cue in record.words]),
+        "sightings": _as_json([astuple(sighting) for sighting in record.sightings]),
+    }
+
+
+def _as_json(rows: Sequence[object]) -> str | None:
+    """Plain ASCII, so that undecodable bytes survive as escapes; numbers of NumPy are written as what they are."""
+    return json.dumps(rows, separators=(",", ":"), default=lambda number: number.item()) if rows else None
+
+
+def read_rows(page: Mapping[str, Any]) -> list[Record]:
+    """The records of a page of rows (``ids``, ``metadatas``, ``documents``, perhaps ``embeddings``).
+
+    A row without any facts has been deleted by another process while the page was read; it is passed over.
+
+    Raises:
+        ValueError: a row is no record.
+    """
+    vectors = page.get("embeddings")
+    nothing = np.empty(0, dtype=np.float32)
+    rows = zip(page["ids"], page["metadatas"], page["documents"], strict=True)
+    try:
+        return [
+            _record(key, facts, document or "", nothing if vectors is None else vectors[row].astype(np.float32))
+            for row, (key, facts, document) in enumerate(rows)
+            if facts is not None
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a row is no record: {error}") from error
+
+
+def _record(key: str, facts: Mapping[str, Any], document: str, vector: Embedding) -> Record:
+    """A row as a record; in older indexes its document is the text."""
+    words = tuple(Cue(*row) for row in json.loads(facts.get("words", "[]")))
+    sightings = tuple(_sighting(*row) for row in json.loads(facts.get("sightings", "[]")))
+    plain = {name: facts[name] for name in ("video_id", "modality", "start_s", "end_s", "time_s", "shot")}
+    text = facts.get("text", "" if sightings else document)
+    return Record(id=key, vector=vector, text=text, words=words, sightings=sightings, **plain)
+
+
+def _sighting(time_s: float, label: str, class_index: int, confidence: float, box: Sequence[float]) -> Sighting:
+    left, top, right, bottom = box
+    return Sighting(time_s, label, class_index, confidence, (left, top, right, bottom))

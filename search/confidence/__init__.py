@@ -1,0 +1,1 @@
+"""How likely a hit is no answer at all."""

@@ -1,0 +1,1 @@
+"""How hits become ranked moments."""

@@ -1,0 +1,69 @@
+"""How a self-test is shown in a terminal: what stands beside each figure, and where nothing does."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from search.evaluate.qrels import Span
+from search.evaluate.retrieval import MetricValue
+from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
+from search.evaluate.self_test_queries import KnownItem
+from search.evaluate.significance import Interval
+from ui.cli.evaluate_self_test import print_self_test
+
+
+def measured(value: float, low: float, high: float, queries: int) -> Measured:
+    values = tuple(MetricValue(name, value, Interval(low, high), queries) for name in SELF_TEST_METRICS)
+    return Measured(values, values)
+
+
+def chance(by_video: float, by_moment: float) -> Chance:
+    return Chance(dict.fromkeys(SELF_TEST_METRICS, by_video), dict.fromkeys(SELF_TEST_METRICS, by_moment))
+
+
+def report_of(videos: int) -> SelfTestReport:
+    """Twelve queries of so many videos, nine of them of speech."""
+    drawn = tuple(KnownItem(f"{n}", "q", "speech", Span(f"v{n % videos}", n, n + 1.0), "q") for n in range(12))
+    upper = measured(1.0, 0.7, 1.0, 12)
+    return SelfTestReport(
+        (
+            SelfTestRow(("speech", "ocr"), 12, measured(0.5, 0.25, 0.75, 12), upper, chance(0.11, 0.12)),
+            SelfTestRow(("speech",), 9, measured(0.5, 0.25, 0.75, 9), measured(1.0, 1.0, 1.0, 9), chance(0.21, 0.22)),
+        ),
+        drawn,
+        videos=12,
+    )
+
+
+def shown(report: SelfTestReport) -> str:
+    text = io.StringIO()
+    print_self_test(Console(file=text, width=80), report)
+    return text.getvalue()
+
+
+def test_every_row_of_videos_and_of_moments_has_its_own_chance() -> None:
+    of_videos, of_moments = shown(report_of(12)).split("Right moment, without")
+    for table, figures in ((of_videos, ("0.11", "0.21")), (of_moments, ("0.12", "0.22"))):
+        rows = [line.split() for line in table.splitlines() if line.startswith("  by chance")]
+        assert rows == [["by", "chance", *[figure] * len(SELF_TEST_METRICS)] for figure in figures]
+
+
+def test_of_fewer_than_ten_queries_no_interval_is_given() -> None:
+    lines = shown(report_of(12)).splitlines()
+    everything, *_, speech = [line for line in lines if line.startswith(("its own kind", "speech"))]
+    assert everything.count("0.50 .25–.75") == len(SELF_TEST_METRICS)
+    assert speech.count("0.50") == len(SELF_TEST_METRICS)
+    assert not any("–" in line for line in lines if line.startswith("speech"))
+    assert not any("1.00 1.0–1.0" in line for line in lines)
+
+
+def test_of_one_video_it_is_said_that_chance_cannot_be_told() -> None:
+    report = report_of(1)
+    text = " ".join(shown(replace(report, rows=tuple(replace(row, chance=Chance()) for row in report.rows))).split())
+    assert "All of them come from one video" in text
+    assert "What chance would find cannot be told from one video." in text
+    assert "By chance" not in text
+    assert "by chance" not in text

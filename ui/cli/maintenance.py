@@ -1,0 +1,204 @@
+"""``sceneseek status``, ``verify``, ``remove``, ``export`` and ``config``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ui.cli.console import answer_console, plain, print_json, side_console
+from ui.export.html_page import MODALITY_NAMES, format_time
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from indexer.maintenance.dump import RowFormat
+    from indexer.maintenance.inspect import IndexStatus
+    from indexer.store.base import Manifest
+    from ui.services.context import Context
+
+__all__ = [
+    "export_rows",
+    "print_default_settings",
+    "print_settings",
+    "remove_from_index",
+    "show_status",
+    "verify_records",
+]
+
+DAMAGED = 1
+_MOST_LABELS = 12
+
+
+def show_status(context: Context, *, as_json: bool) -> None:
+    """Print what the index holds."""
+    from indexer.maintenance.inspect import inspect_index
+
+    with closing(context.open_store()) as store:
+        status = inspect_index(store)
+    if as_json:
+        print_json(asdict(status))
+    else:
+        _print_status(answer_console(), status, context)
+
+
+def verify_records(context: Context, *, as_json: bool) -> int:
+    """Print every contradiction in the index; the exit code: 0 if there is none, else 1."""
+    from indexer.maintenance.inspect import verify_index
+
+    with closing(context.open_store()) as store:
+        problems = verify_index(store)
+    if as_json:
+        print_json([asdict(problem) for problem in problems])
+        return DAMAGED if problems else 0
+    console = answer_console()
+    if not problems:
+        console.print("[green]All is well:[/] every record is where the index says it is.")
+    for problem in problems:
+        console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
+    return DAMAGED if problems else 0
+
+
+def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) -> None:
+    """Remove videos by path or id."""
+    from indexer.maintenance.remove import find_videos, has_orphans, remove_videos
+    from indexer.store.lock import writing
+
+    with closing(context.open_store()) as store, writing(context.index_folder):
+        commits = store.commits()
+        orphans = [name for name in names if has_orphans(store, name)]
+        known = [commit for name in names if name not in orphans for commit in find_videos(commits, name)]
+        removed = {**dict.fromkeys(orphans, ""), **{commit.video.id: str(commit.video.path) for commit in known}}
+        remove_videos(store, context.thumbnails(), list(removed))
+    if as_json:
+        print_json([{"video_id": key, "path": path} for key, path in removed.items()])
+        return
+    console = answer_console()
+    for key, path in removed.items():
+        console.print(f"Removed {plain(path or key)}", soft_wrap=True)
+    console.print("The files are untouched; the next 'sceneseek index' of their folder takes them in again.")
+
+
+def export_rows(context: Context, what: str, row_format: str | None, out: Path | None) -> None:
+    """Write videos or moments as rows.
+
+    Raises:
+        UsageError: there is nothing of that name to export, or the file cannot be written.
+    """
+    from indexer.core.atomic_file import written_whole
+    from indexer.core.errors import UsageError
+    from indexer.maintenance.dump import moment_rows, video_rows, write_rows
+
+    sources = {"videos": video_rows, "moments": moment_rows}
+    if what not in sources:
+        raise UsageError(f"'{what}' cannot be exported.", hint="Export videos or moments.")
+    chosen = _row_format(row_format, out)
+    with closing(context.open_store()) as store:
+        rows = sources[what](store)
+        if out is None:
+            write_rows(rows, sys.stdout, chosen)
+            return
+        try:
+            with written_whole(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+                count = write_rows(rows, file, chosen)
+        except OSError as error:
+            raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
+    side_console().print(f"{count} {what} written to {plain(out)}.", soft_wrap=True)
+
+
+def print_settings(context: Context, *, as_json: bool) -> None:
+    """Print every setting, its value and where it comes from."""
+    values = asdict(context.settings)
+    rows = [(name, values[name.split(".")[0]][name.split(".")[1]], origin) for name, origin in _origins(context)]
+    if as_json:
+        print_json([{"setting": name, "value": value, "from": origin} for name, value, origin in rows])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Setting", "Value", "From"):
+        table.add_column(heading, overflow="fold")
+    for name, value, origin in rows:
+        table.add_row(
+            name,
+            plain(list(value) if isinstance(value, tuple) else value),
+            plain(origin) if origin != "default" else "[dim]default[/]",
+        )
+    answer_console().print(table)
+
+
+def print_default_settings() -> None:
+    """Print a commented config.toml."""
+    from indexer.core.config import config_text
+
+    sys.stdout.write(config_text())
+
+
+def _origins(context: Context) -> list[tuple[str, str]]:
+    return list(context.loaded.origins.items())
+
+
+def _row_format(asked: str | None, out: Path | None) -> RowFormat:
+    from indexer.core.errors import UsageError
+
+    chosen = asked or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
+    if chosen not in ("jsonl", "csv"):
+        raise UsageError(f"There is no format '{chosen}'.", hint="Use jsonl or csv.")
+    return cast("RowFormat", chosen)
+
+
+def _print_status(console: Console, status: IndexStatus, context: Context) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("Index", plain(context.settings.index.url or context.index_folder.resolve()))
+    table.add_row("Videos", f"{status.videos} ({format_time(round(status.media_s))}, {status.shots} shots)")
+    for modality, count in status.records.items():
+        table.add_row(MODALITY_NAMES[modality], str(count))
+    if status.labels:
+        table.add_row("Labels", plain(_labels(status)))
+    if status.manifest is not None:
+        _add_models(table, status.manifest)
+    if status.disk_bytes:
+        table.add_row("Disk", f"{status.disk_bytes / 1e6:.1f} MB")
+    console.print(table)
+    _print_troubles(console, status)
+
+
+def _add_models(table: Table, manifest: Manifest) -> None:
+    table.add_row("Profile", manifest.profile)
+    for role, (spec, fingerprint) in manifest.models.items():
+        table.add_row(f"  {role}", f"{plain(spec)} ({_dimension(fingerprint.dim)}{fingerprint.digest})")
+    table.add_row("Keyframes", plain(manifest.sampling.get("strategy", "shots")))
+    table.add_row("Folders", "\n".join(plain(root) for root in manifest.roots))
+
+
+def _dimension(numbers: int) -> str:
+    return f"{numbers} numbers a vector, " if numbers else ""
+
+
+def _print_troubles(console: Console, status: IndexStatus) -> None:
+    if status.unfinished:
+        left = "1 video was" if status.unfinished == 1 else f"{status.unfinished} videos were"
+        console.print(f"[yellow]{left} not finished[/]; the next 'sceneseek index' goes on there.")
+    if status.missing_files:
+        console.print("[yellow]These files are not where they were; index again to bring the index in line:[/]")
+        for path in status.missing_files:
+            console.print(f"  {plain(path)}", soft_wrap=True)
+    for heading, rows in (("[red]Failed[/]", status.failures), ("[yellow]Indexed, but[/]", status.warnings)):
+        if rows:
+            console.print(f"{heading}:")
+        for path, reason in rows:
+            console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)
+
+
+def _labels(status: IndexStatus) -> str:
+    shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
+    more = len(status.labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

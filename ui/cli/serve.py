@@ -1,0 +1,180 @@
+"""``sceneseek serve``: the page in the browser."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from indexer.core.errors import UsageError
+from ui.cli.console import answer_console, plain, side_console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from ui.services.context import Context
+    from ui.services.library import Library
+
+__all__ = ["FIRST_PORT", "ServeRequest", "free_port", "serve_page"]
+
+FIRST_PORT = 7860
+_PORTS_TRIED = 20
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a person may type
+
+
+@dataclass(frozen=True, slots=True)
+class ServeRequest:
+    """What was typed after ``sceneseek serve``; port 0 stands for the first free one from 7860 on."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    login: str = ""
+    token: str = ""
+    opens_browser: bool = False
+
+
+def serve_page(context: Context, request: ServeRequest) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        UsageError: the web extra is not installed, the login cannot be read, or the port is taken.
+    """
+    # Read when Gradio loads; nothing here tells anybody anything.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _check_installed()
+    from ui.web.access import is_loopback
+
+    port = request.port or free_port(request.host)
+    _check_free(request.host, port)
+    is_local = is_loopback(request.host)
+    guard = _guard(request, is_local=is_local)
+    _serve(context, request, port, guard, is_local=is_local)
+
+
+def _serve(
+    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
+) -> None:
+    import uvicorn
+
+    from ui.services.evaluation_jobs import Evaluations
+    from ui.services.index_jobs import Jobs
+    from ui.services.library import Library
+    from ui.web.app import build_app
+
+    library = Library(context)
+    jobs = Jobs(context, allowed_roots=None if is_local else _known_roots(library))
+    evaluations = Evaluations(library)
+    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
+    _say_where(request, port, is_local=is_local)
+    Thread(target=_warm_up, args=(library,), daemon=True).start()
+    try:
+        uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    finally:
+        jobs.close()
+        evaluations.close()
+        library.close()
+
+
+def free_port(host: str) -> int:
+    """The first port from 7860 on that nobody listens at.
+
+    Raises:
+        UsageError: twenty of them are taken.
+    """
+    for port in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+        if _is_free(host, port):
+            return port
+    last = FIRST_PORT + _PORTS_TRIED - 1
+    raise UsageError(f"The ports {FIRST_PORT} to {last} are all taken.", hint="Name a free one: --port NUMBER.")
+
+
+def _known_roots(library: Library) -> list[Path]:
+    """The folders that are indexed already: whoever comes over the network may read these anew, and no others."""
+    catalogue = library.catalogue()
+    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("gradio") is None:
+        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
+
+
+def _check_free(host: str, port: int) -> None:
+    if not _is_free(host, port):
+        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there.
+
+    Raises:
+        UsageError: this machine has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise UsageError(
+                f"This machine has no address {host}.", hint="Use 127.0.0.1, or 0.0.0.0 for all."
+            ) from error
+    return True
+
+
+def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
+    """What stands before the page, checked before the page is built.
+
+    Raises:
+        UsageError: the login or the token cannot be used.
+    """
+    from ui.web.access import RequireLogin, SameOrigin, check_token, names_of_this_computer, parse_login
+
+    login = parse_login(request.login) if request.login else None
+    check_token(request.token)
+
+    def guard(app: ASGIApp) -> ASGIApp:
+        if login is None and not request.token:
+            names = None if is_local else names_of_this_computer()
+            return SameOrigin(app, only_this_computer=is_local, names=names)
+        user, password = (login.user, login.password) if login else ("", "")
+        # A login keeps strangers out whatever name the page goes by, as behind a proxy.
+        return SameOrigin(RequireLogin(app, user, password, token=request.token), only_this_computer=False)
+
+    return guard
+
+
+def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
+    shown = "localhost" if is_local else socket.gethostname() if request.host in _EVERYWHERE else request.host
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    link = f"{address}?token={request.token}" if request.token else address
+    answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
+    if not is_local and not (request.login or request.token):
+        side_console().print(
+            "[bold yellow]Warning:[/] whoever can reach this address can see these videos and change the index. "
+            "Add --auth USER:PASSWORD, or leave out --host.",
+            soft_wrap=True,
+        )
+    if request.opens_browser:
+        import webbrowser
+
+        Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+
+
+def _warm_up(library: Library) -> None:
+    """Load the models, and learn what unrelated queries find, before the first visitor waits for it."""
+    from ui.web.search_form import SearchForm
+    from ui.web.search_page import SearchPage
+
+    SearchPage(library).answer(SearchForm(text="hello"))

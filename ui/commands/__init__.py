@@ -1,1 +1,0 @@
-"""One module per group of commands: each takes a context and a request, and prints."""

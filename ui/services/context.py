@@ -1,0 +1,87 @@
+"""What every command starts from: the settings in force."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from indexer.core.config import LoadedSettings, Settings, Value
+    from indexer.store.base import VectorStore
+    from indexer.store.thumbnails import ThumbnailFolder
+    from search.confidence.null import Learning
+    from search.engine import SearchEngine
+
+__all__ = ["Context", "Flags"]
+
+Flags: TypeAlias = "Mapping[str, Value | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The settings of one command."""
+
+    loaded: LoadedSettings
+
+    @classmethod
+    def load(cls, config: Path | None, index: Path | None, flags: Flags | None = None) -> Context:
+        """The settings from the file, the environment and the flags.
+
+        Raises:
+            ConfigError: as ``load_settings`` does.
+        """
+        from indexer.core.config import load_settings
+
+        given: Flags = {"index.path": str(index) if index is not None else None, **(flags or {})}
+        return cls(load_settings(config, os.environ, given))
+
+    @property
+    def settings(self) -> Settings:
+        """The values alone."""
+        return self.loaded.settings
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the index lives."""
+        return Path(self.settings.index.path)
+
+    def open_store(self) -> VectorStore:
+        """The index, for reading.
+
+        Raises:
+            IndexMissingError: there is none.
+        """
+        from indexer.store import open_store
+
+        return open_store(self.index_folder, name=self.settings.index.name, url=self.settings.index.url)
+
+    def open_engine(self, learning: Learning = nullcontext) -> SearchEngine:
+        """The index, for searching.
+
+        Args:
+            learning: Entered while it is measured what unrelated queries score in this index.
+
+        Raises:
+            IndexMissingError: there is none.
+            IndexDamagedError: there is one that cannot be opened.
+        """
+        from search.engine import SearchEngine
+
+        settings = self.settings
+        return SearchEngine.open(
+            self.index_folder,
+            name=settings.index.name,
+            url=settings.index.url,
+            device=settings.models.device,
+            learning=learning,
+        )
+
+    def thumbnails(self) -> ThumbnailFolder:
+        """The pictures of the index."""
+        from indexer.store.thumbnails import ThumbnailFolder
+
+        return ThumbnailFolder(self.index_folder, self.settings.index.name)
