@@ -159,7 +159,7 @@ def photographs(folder: Path, models_from: Path) -> tuple[SearchEngine, list[Ask
     for label, path in held.items():
         with Image.open(path) as picture:
             vector = models.frames.encode_images([np.asarray(picture.convert("RGB"))])[0]
-        store.upsert([Record(f"{label}/frames/0", label, "frames", 0.0, 1.0, 0.5, vector, shot=0)])
+        store.upsert([Record(f"{label}/frames/0", label, "frames", "frames", 0.0, 1.0, 0.5, vector, shot=0)])
         video = Video(label, Path(f"/photographs/{label}"), 1, 0, 1.0, None, 64, 64, False)
         counts: dict[ModalityName, ModalityState] = {"frames": ModalityState("", 1)}
         store.write_commit(Commit(video, "committed", (Location(video.path, video.path, 1, 0),), counts))

@@ -26,14 +26,15 @@ from indexer.core.types import ModalityName
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
 from indexer.media.read.probe import looks_like_media
-from indexer.models.base import OPTIONAL_ROLES, Role
+from indexer.modalities.registry import all_roles, optional_roles
+from indexer.models.base import OPTIONAL_ROLES
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
-from indexer.models.profiles import DEFAULT_CHOICES, OFF, PROFILES, ModelChoice, parse_choice
-from indexer.pipeline import Indexer, index_corpus
-from indexer.reading import Reading
+from indexer.models.profiles import OFF, PROFILES, ModelChoice, parse_choice
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling
 from indexer.store import open_store
+from indexer.video import VideoSettings
 
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
 YAMNET = MEDIA.parent / "yamnet" / "yamnet.tflite"
@@ -118,14 +119,14 @@ def measure_or_excuse(modality: ModalityName, video: Path, specs: Mapping[str, s
 def measure(modality: ModalityName, video: Path, specs: Mapping[str, str]) -> dict[str, Any]:
     """Index one video for one modality, its models being in memory."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
-    models = build_models(_choices(modality, specs))
+    models = build_models(_choices(modality, specs), all_roles())
     for model in models.by_role.values():
         model.load()
     models.text.encode_documents(["warm"])
     before_mb = _peak_mb()
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder), create=True)
-        indexer = Indexer(store, models, None, Reading(Sampling(), {modality: "x"}), leave_room_for_decoding)
+        indexer = Indexer(store, models, None, VideoSettings(Sampling()), {modality: "x"}, leave_room_for_decoding)
         began = time.perf_counter()
         report = index_corpus(find_corpus([video], looks_like_media=looks_like_media), Labels(), indexer)
         work_s = time.perf_counter() - began
@@ -139,12 +140,12 @@ def measure(modality: ModalityName, video: Path, specs: Mapping[str, str]) -> di
     }
 
 
-def _choices(modality: ModalityName, specs: Mapping[str, str]) -> dict[Role, ModelChoice]:
+def _choices(modality: ModalityName, specs: Mapping[str, str]) -> dict[str, ModelChoice]:
     choices = PROFILES["embedded"].choices
-    wanted: dict[Role, ModelChoice] = {role: choices[role] for role in ("frames", "text")}
-    role = next((role for role in OPTIONAL_ROLES if role == modality), None)
+    wanted: dict[str, ModelChoice] = {role: choices[role] for role in ("frames", "text")}
+    role = optional_roles().get(modality)
     if role is not None:
-        wanted[role] = parse_choice(role, specs[role]) if role in specs else DEFAULT_CHOICES[role]
+        wanted[modality] = parse_choice(role, specs.get(modality, role.default))
     return wanted
 
 

@@ -28,7 +28,8 @@ from benchmarks.actions import print_action_tables
 from indexer.core.config import load_settings
 from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
 from indexer.media.read.audio import read_audio
-from indexer.models.base import Role, Tag
+from indexer.modalities.registry import all_roles
+from indexer.models.base import Tag
 from indexer.models.build import build_models
 from indexer.models.profiles import PROFILES, ModelChoice, parse_choice
 from indexer.models.yamnet import WINDOW, YamnetEncoder
@@ -152,12 +153,12 @@ def yamnet(spec: str) -> YamnetEncoder | None:
     if not spec.startswith("yamnet:"):
         return None
     embedded = PROFILES["embedded"].choices
-    choices: dict[Role, ModelChoice] = {
+    choices: dict[str, ModelChoice] = {
         "frames": embedded["frames"],
         "text": embedded["text"],
-        "sounds": parse_choice("sounds", spec),
+        "sounds": parse_choice(all_roles()["sounds"], spec),
     }
-    sounds = build_models(choices).sounds
+    sounds = build_models(choices, all_roles()).sounds
     return sounds if isinstance(sounds, YamnetEncoder) else None
 
 

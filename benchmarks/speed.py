@@ -24,6 +24,7 @@ from indexer.core.prefetch import ahead
 from indexer.core.types import Embedding, Record
 from indexer.media.read.decode import FrameReader
 from indexer.media.read.probe import probe
+from indexer.modalities.registry import all_roles
 from indexer.models.base import FrameEncoder
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
@@ -43,7 +44,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--records", type=int, default=50_000)
     given = options.parse_args()
-    encoder = build_models(choose_profile("embedded").profile.choices).frames
+    encoder = build_models(choose_profile("embedded").profile.choices, all_roles()).frames
     encoder.encode_images([np.zeros((360, 640, 3), dtype=np.uint8)])
     print("\n".join(indexing_table(given.videos, encoder, given.runs)), "\n")
     print("\n".join(search_table(given.records)), "\n")
@@ -129,7 +130,7 @@ def cosines(store: ChromaStore, query: Embedding) -> list[float]:
 def frame_record(number: int, vector: Embedding) -> Record:
     """A record as a keyframe's would be."""
     start_s = float(number % 1000)
-    return Record(f"{number:08d}", f"{number // 1000:032x}", "frames", start_s, start_s + 1, start_s, vector)
+    return Record(f"{number:08d}", f"{number // 1000:032x}", "frames", "frames", start_s, start_s + 1, start_s, vector)
 
 
 def unit_vectors(count: int, dim: int, seed: int = 0) -> Embedding:

@@ -6,15 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from indexer.core.config import CorpusSettings, ModelSettings, ShotSettings
+from indexer.core.config import CorpusSettings, LoadedSettings, ModelSettings, ShotSettings
 from indexer.core.errors import IndexDamagedError, IndexIncompatibleError
 from indexer.corpus.find import Corpus
-from indexer.models.base import OPTIONAL_ROLES, Fingerprint, Models, OptionalRole, Role
+from indexer.modalities.registry import all_roles, optional_roles
+from indexer.models.base import Fingerprint, Models, Role, RoleName
 from indexer.models.build import build_models
 from indexer.models.profiles import (
     AUTO,
-    DEFAULT_CHOICES,
     OFF,
     PROFILES,
     ModelChoice,
@@ -22,32 +23,67 @@ from indexer.models.profiles import (
     parse_choice,
 )
 from indexer.shots.select import Sampling
-from indexer.store.base import Manifest
+from indexer.store.base import Manifest, VectorStore
 
 __all__ = [
-    "ALL_ROLES",
     "RoleChanges",
+    "asked_for",
     "changed_manifest",
+    "choices_in_force",
     "choices_of",
     "found_index",
+    "listens_always",
     "models_of",
     "new_manifest",
     "outermost",
     "remembering",
     "sampling_of",
     "set_aside",
+    "settled",
 ]
 
-_REQUIRED: tuple[Role, ...] = ("frames", "text")
-ALL_ROLES: tuple[Role, ...] = (*_REQUIRED, *OPTIONAL_ROLES)
+_REQUIRED = ("frames", "text")
 
 
 @dataclass(frozen=True, slots=True)
 class RoleChanges:
     """The roles that a run takes into the index, or makes anew with another model, and those that it takes out."""
 
-    add: tuple[OptionalRole, ...] = ()
-    without: tuple[OptionalRole, ...] = ()
+    add: tuple[RoleName, ...] = ()
+    without: tuple[RoleName, ...] = ()
+
+
+def settled(store: VectorStore, loaded: LoadedSettings, changes: RoleChanges) -> tuple[Manifest, Models, str]:
+    """The manifest and models of a run, and for a new index in a sentence why these.
+
+    Raises:
+        ConfigError, IndexIncompatibleError, WeightsMissingError: as for ``new_manifest`` and ``changed_manifest``.
+    """
+    settings = loaded.settings.models
+    manifest = store.read_manifest()
+    if manifest is None:
+        return new_manifest(settings, sampling_of(loaded.settings.shots), changes)
+    found_index(manifest, settings, changes)
+    return *changed_manifest(manifest, settings, changes), ""
+
+
+def choices_in_force(manifest: Manifest, loaded: LoadedSettings) -> tuple[Sampling, CorpusSettings]:
+    """How keyframes and files are chosen: as when the index was last written, unless asked for otherwise now."""
+    sampling = Sampling(**manifest.sampling) if _is_silent_about("shots", loaded) else None
+    before: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in manifest.corpus.items()
+    }
+    choosing = CorpusSettings(**before) if _is_silent_about("corpus", loaded) else loaded.settings.corpus
+    return sampling if sampling and manifest.sampling else sampling_of(loaded.settings.shots), choosing
+
+
+def _is_silent_about(section: str, loaded: LoadedSettings) -> bool:
+    return all(origin == "default" for name, origin in loaded.origins.items() if name.startswith(f"{section}."))
+
+
+def listens_always(manifest: Manifest, loaded: LoadedSettings) -> bool:
+    """Whether to listen also where there are subtitles: as before, unless asked for otherwise now."""
+    return manifest.speech_always if _is_silent_about("speech", loaded) else loaded.settings.speech.always
 
 
 def new_manifest(
@@ -61,7 +97,7 @@ def new_manifest(
     """
     decision = choose_profile(settings.profile)
     choices = _chosen(decision.profile.choices, settings, changes)
-    models = build_models(choices, device=settings.device)
+    models = build_models(choices, all_roles(), device=settings.device)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(decision.profile.name, _described(choices, models), now, sampling=asdict(sampling))
     return manifest, models, decision.reason
@@ -78,43 +114,45 @@ def changed_manifest(manifest: Manifest, settings: ModelSettings, changes: RoleC
     kept = {role: choice for role, choice in choices_of(manifest).items() if role not in changes.without}
     profile = PROFILES[manifest.profile].choices if manifest.profile in PROFILES else {}
     choices = kept | _additions(changes, settings, {**profile, **kept})
-    models = build_models(choices, device=settings.device)
+    models = build_models(choices, all_roles(), device=settings.device)
     for role, choice in choices.items():
         if kept.get(role) == choice and role not in changes.add:
             _check_same(role, manifest.models[role], models.by_role[role].fingerprint)
     return replace(manifest, models=_described(choices, models)), models
 
 
-def models_of(manifest: Manifest, *, device: str = "auto", roles: Collection[Role] = ALL_ROLES) -> Models:
+def models_of(manifest: Manifest, *, device: str = "auto", roles: Collection[RoleName] | None = None) -> Models:
     """The models an index was made with. Those of pictures and texts are shown to be the same.
 
     Args:
         manifest: The index's.
         device: Where they run.
-        roles: Which of them to build; ``frames`` and ``text`` in any case.
+        roles: Which of them to build besides ``frames`` and ``text``; None builds all.
 
     Raises:
         IndexIncompatibleError: a model here gives other vectors than the index holds.
         WeightsMissingError: a model is not here and cannot be fetched.
     """
-    wanted = {*roles, *_REQUIRED}
-    models = build_models(
-        {role: choice for role, choice in choices_of(manifest).items() if role in wanted}, device=device
-    )
+    choices = choices_of(manifest)
+    if roles is not None:
+        choices = {role: choice for role, choice in choices.items() if role in {*roles, *_REQUIRED}}
+    models = build_models(choices, all_roles(), device=device)
     for role in _REQUIRED:
         _check_same(role, manifest.models[role], models.by_role[role].fingerprint)
     return models
 
 
-def choices_of(manifest: Manifest) -> dict[Role, ModelChoice]:
+def choices_of(manifest: Manifest) -> dict[RoleName, ModelChoice]:
     """The choices that the manifest's models are.
 
     Raises:
         IndexDamagedError: it does not name a model for pictures and texts.
         ConfigError: it names a model that this version does not know.
     """
-    choices: dict[Role, ModelChoice] = {
-        role: parse_choice(role, manifest.models[role][0]) for role in ALL_ROLES if role in manifest.models
+    choices = {
+        name: parse_choice(role, manifest.models[name][0])
+        for name, role in all_roles().items()
+        if name in manifest.models
     }
     if not choices.keys() >= set(_REQUIRED):
         raise IndexDamagedError("The index does not name its models.", hint="Index into a new folder.")
@@ -132,60 +170,69 @@ def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges =
         wanted = choose_profile(asked.profile).profile.choices
         if any(manifest.models[role][0] != str(wanted[role]) for role in _REQUIRED):
             raise _other_models(f"the profile '{manifest.profile}'", f"'{asked.profile}'")
-    for role in ALL_ROLES:
-        spec = getattr(asked, role)
+    for name, role in all_roles().items():
+        spec = asked_for(asked, name)
         if spec not in ("", OFF):
             parse_choice(role, spec)
-        if spec not in ("", OFF) and role in manifest.models and role not in changes.add:
-            _check_spec(role, manifest.models[role][0], spec)
+        if spec not in ("", OFF) and name in manifest.models and name not in changes.add:
+            _check_spec(role, manifest.models[name][0], spec)
 
 
 def set_aside(manifest: Manifest, asked: ModelSettings) -> tuple[str, ...]:
     """What the settings name a model for and the index does without, each in a sentence with what to do."""
     return tuple(
         f"models.{role} is set, and this index does without {role}. To take it in: sceneseek index --add {role}"
-        for role in OPTIONAL_ROLES
-        if getattr(asked, role) not in ("", OFF) and role not in manifest.models
+        for role in optional_roles()
+        if asked_for(asked, role) not in ("", OFF) and role not in manifest.models
     )
 
 
 def _check_spec(role: Role, before: str, asked: str) -> None:
     if before in (asked, str(parse_choice(role, asked))):
         return
-    if role in _REQUIRED:
+    if not role.is_optional:
         raise _other_models(before, asked)
     raise IndexIncompatibleError(
         f"The index was made with {before}, and {asked} was asked for.",
-        hint=f"To make the {role} of all videos anew with it: sceneseek index --add {role}",
+        hint=f"To make the {role.name} of all videos anew with it: sceneseek index --add {role.name}",
     )
 
 
 def _chosen(
-    profile: Mapping[Role, ModelChoice], settings: ModelSettings, changes: RoleChanges
-) -> dict[Role, ModelChoice]:
+    profile: Mapping[RoleName, ModelChoice], settings: ModelSettings, changes: RoleChanges
+) -> dict[RoleName, ModelChoice]:
     """The profile's models, those that the settings or the changes put in their place, and those that are added."""
     choices = dict(profile)
-    for role in ALL_ROLES:
-        spec = getattr(settings, role)
-        if role in changes.without or (spec == OFF and role not in changes.add):
-            choices.pop(role, None)
+    for name, role in all_roles().items():
+        spec = asked_for(settings, name)
+        if name in changes.without or (spec == OFF and name not in changes.add):
+            choices.pop(name, None)
         elif spec not in ("", OFF):
-            choices[role] = parse_choice(role, spec)
+            choices[name] = parse_choice(role, spec)
     return choices | _additions(changes, settings, choices)
 
 
 def _additions(
-    changes: RoleChanges, settings: ModelSettings, known: Mapping[Role, ModelChoice]
-) -> dict[Role, ModelChoice]:
-    """What is to fill the added roles: what the settings say, else what is known, else a default."""
-    specs = {role: getattr(settings, role) for role in changes.add}
-    return {
-        role: parse_choice(role, spec) if spec not in ("", OFF) else known.get(role, DEFAULT_CHOICES[role])
-        for role, spec in specs.items()
-    }
+    changes: RoleChanges, settings: ModelSettings, known: Mapping[RoleName, ModelChoice]
+) -> dict[RoleName, ModelChoice]:
+    """What is to fill the added roles: what the settings say, else what is known, else the role's default."""
+    roles = optional_roles()
+
+    def choice(name: RoleName) -> ModelChoice:
+        spec = asked_for(settings, name)
+        if spec in ("", OFF):
+            return known.get(name) or parse_choice(roles[name], roles[name].default)
+        return parse_choice(roles[name], spec)
+
+    return {name: choice(name) for name in changes.add}
 
 
-def _described(choices: Mapping[Role, ModelChoice], models: Models) -> dict[str, tuple[str, Fingerprint]]:
+def asked_for(settings: ModelSettings, role: RoleName) -> str:
+    """The model that the settings name for a role; empty if they name none."""
+    return str(getattr(settings, role, ""))
+
+
+def _described(choices: Mapping[RoleName, ModelChoice], models: Models) -> dict[str, tuple[str, Fingerprint]]:
     return {role: (str(choices[role]), model.fingerprint) for role, model in models.by_role.items()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import cast
 
 from indexer.core.errors import QueryError
 from indexer.core.text import fold
@@ -40,7 +39,7 @@ def modality_named(name: str) -> ModalityName:
         QueryError: there is none; the nearest is named.
     """
     if fold(name) in SPACE_OF_MODALITY:
-        return cast("ModalityName", fold(name))
+        return fold(name)
     by_any_name = {fold(plain): known for known, plain in PLAIN_NAMES.items()} | {known: known for known in PLAIN_NAMES}
     [nearest] = difflib.get_close_matches(fold(name), by_any_name, n=1, cutoff=0.0)
     known = ", ".join(SPACE_OF_MODALITY)

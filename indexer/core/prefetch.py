@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["Prefetch", "prefetch"]
 
 T = TypeVar("T")
 _PATIENCE_S = 0.1
@@ -73,7 +73,7 @@ class _Producer(threading.Thread, Generic[T]):
         return False
 
 
-class _Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """The reader's end; ``close`` may be called from any thread, also while another one waits for the next piece."""
 
     def __init__(self, source: Iterable[T], depth: int) -> None:
@@ -82,9 +82,13 @@ class _Ahead(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> T:
+    def start(self) -> None:
+        """Begin to produce; otherwise the first ``next`` does."""
         if not self._producer.is_started:
             self._producer.start()
+
+    def __next__(self) -> T:
+        self.start()
         piece = self._producer.take()
         if not isinstance(piece, _End):
             return piece
@@ -96,10 +100,10 @@ class _Ahead(Generic[T]):
         self._producer.stop()
 
 
-def ahead(source: Iterable[T], depth: int) -> _Ahead[T]:
+def prefetch(source: Iterable[T], depth: int) -> Prefetch[T]:
     """The same stream, produced in a thread of its own up to ``depth`` pieces ahead of the reader.
 
     An error of the producer is raised where the stream is read. Closing the stream early stops the producer, closes
     ``source`` if it is a generator, and waits for the thread a while.
     """
-    return _Ahead(source, depth)
+    return Prefetch(source, depth)

@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "SEGMENT_KINDS",
     "SPACE_OF_MODALITY",
     "Cue",
     "Embedding",
@@ -29,7 +27,6 @@ __all__ = [
     "Record",
     "Samples",
     "Segment",
-    "SegmentKind",
     "Shot",
     "Sighting",
     "Space",
@@ -40,23 +37,19 @@ Image: TypeAlias = NDArray[np.uint8]
 Embedding: TypeAlias = NDArray[np.float32]
 Facet: TypeAlias = str | int | float | bool
 Samples: TypeAlias = NDArray[np.float32]
-SegmentKind: TypeAlias = Literal["subtitle", "speech", "ocr", "description", "captions", "objects", "sounds"]
-ModalityName: TypeAlias = Literal["frames", "subtitle", "speech", "ocr", "description", "captions", "objects", "sounds"]
+ModalityName: TypeAlias = str
+"""The name of a modality in ``indexer.modalities.registry``, such as ``ocr``."""
 Space: TypeAlias = Literal["frames", "text", "audio"]
-
-SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
-SPACE_OF_MODALITY: Mapping[ModalityName, Space] = MappingProxyType(
-    {
-        "frames": "frames",
-        "subtitle": "text",
-        "speech": "text",
-        "ocr": "text",
-        "description": "text",
-        "captions": "text",
-        "objects": "text",
-        "sounds": "audio",
-    }
-)
+SPACE_OF_MODALITY: Mapping[ModalityName, Space] = {
+    "frames": "frames",
+    "subtitle": "text",
+    "speech": "text",
+    "ocr": "text",
+    "description": "text",
+    "captions": "text",
+    "objects": "text",
+    "sounds": "audio",
+}
 
 
 def _check_interval(start_s: float, end_s: float) -> None:
@@ -170,28 +163,27 @@ class Segment:
     start_s: float
     end_s: float
     text: str
-    kind: SegmentKind
+    kind: ModalityName
     words: tuple[Cue, ...] = ()
     sightings: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         _check_interval(self.start_s, self.end_s)
-        if self.kind not in SEGMENT_KINDS:
-            raise ValueError(f"no such kind of segment: {self.kind}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """What the database holds: one vector, the span it stands for, and its text.
 
-    ``time_s`` is the instant to show (a keyframe's own time, a segment's start). ``shot`` is the shot's
-    index, -1 where the record belongs to none. ``vector`` is ``(dim,)`` float32, L2-normalised. ``words`` and
-    ``sightings`` are those of the segment it was made of.
+    ``space`` is the embedding space of the vector, and so the collection that holds the record. ``time_s`` is the
+    instant to show (a keyframe's own time, a segment's start). ``shot`` is the shot's index, -1 without one. ``vector``
+    is ``(dim,)`` float32, L2-normalised. ``words`` and ``sightings`` are those of the segment it was made of.
     """
 
     id: str
     video_id: str
     modality: ModalityName
+    space: Space
     start_s: float
     end_s: float
     time_s: float
@@ -203,10 +195,3 @@ class Record:
 
     def __post_init__(self) -> None:
         _check_interval(self.start_s, self.end_s)
-        if self.modality not in SPACE_OF_MODALITY:
-            raise ValueError(f"no such modality: {self.modality}")
-
-    @property
-    def space(self) -> Space:
-        """The embedding space, and so the collection, that the record lives in."""
-        return SPACE_OF_MODALITY[self.modality]

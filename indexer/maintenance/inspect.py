@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Space
-from indexer.corpus.plan import SUBTITLED, UNREAD_PREFIX
+from indexer.plan import SUBTITLED, UNREAD_PREFIX
 from indexer.store.base import Commit, Manifest, VectorStore
 
 __all__ = ["IndexStatus", "Problem", "inspect_index", "verify_index"]

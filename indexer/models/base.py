@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias, cast, runtime_checkable
 
 from indexer.core.types import Cue, Embedding, Image, Samples
 
 __all__ = [
     "OPTIONAL_ROLES",
+    "BuildContext",
+    "Builder",
     "Captioner",
     "Detection",
     "Fingerprint",
@@ -26,6 +29,7 @@ __all__ = [
     "ObjectDetector",
     "OptionalRole",
     "Role",
+    "RoleName",
     "SoundBatch",
     "SoundEncoder",
     "SpeechRecognizer",
@@ -35,10 +39,11 @@ __all__ = [
     "Utterance",
 ]
 
-OptionalRole: TypeAlias = Literal["speech", "ocr", "sounds", "objects", "captions"]
-"""What an index may do without; each makes the modality of the same name."""
-Role: TypeAlias = Literal["frames", "text"] | OptionalRole
-OPTIONAL_ROLES: tuple[OptionalRole, ...] = get_args(OptionalRole)
+
+RoleName: TypeAlias = str
+"""The name of a role, such as ``frames`` or ``ocr``."""
+OptionalRole: TypeAlias = str
+OPTIONAL_ROLES: tuple[RoleName, ...] = ("speech", "ocr", "sounds", "objects", "captions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,42 @@ class Fingerprint:
         """16 hexadecimal digits that stand for the whole."""
         text = json.dumps({**asdict(self), "name": ""}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a family's builder may use: the device, the folder for derived vectors, and the index's text model."""
+
+    device: str
+    cache_folder: Path
+    text: TextEncoder | None = None
+
+
+Builder: TypeAlias = Callable[[str, BuildContext], "Model"]
+"""Makes a model, not loaded yet, from its name or path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A job that one model does in an index.
+
+    Args:
+        name: Also the key under ``[models]`` in config.toml.
+        families: The model families that can fill it, each with its builder.
+        default: ``FAMILY:NAME`` of the model that fills it where neither the settings nor the profile name one; empty
+            for a role that every profile fills.
+        help: The comment of its key in config.toml.
+    """
+
+    name: RoleName
+    families: Mapping[str, Builder]
+    default: str = ""
+    help: str = ""
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether an index may do without it."""
+        return bool(self.default)
 
 
 class Model(Protocol):
@@ -224,26 +265,32 @@ class Captioner(Model, Protocol):
         """One sentence for each picture."""
 
 
-@dataclass(frozen=True, slots=True)
 class Models:
-    """The models of an index, each loading its weights when it is first used; None for a role it does without."""
+    """The models of an index, each loading its weights when it is first used.
 
-    frames: FrameEncoder
-    text: TextEncoder
-    speech: SpeechRecognizer | None = None
-    ocr: TextReader | None = None
-    sounds: SoundEncoder | None = None
-    objects: ObjectDetector | None = None
-    captions: Captioner | None = None
+    Args:
+        frames: Of pictures.
+        text: Of texts.
+        optional: The other roles by name; None for one that the index does without.
+    """
+
+    def __init__(self, frames: FrameEncoder, text: TextEncoder, **optional: Model | None) -> None:
+        self.frames = frames
+        self.text = text
+        self._optional = {role: model for role, model in optional.items() if model is not None}
 
     @property
-    def by_role(self) -> Mapping[Role, Model]:
+    def sounds(self) -> SoundEncoder | None:
+        """The model that encodes queries for sounds, if there is one."""
+        return cast("SoundEncoder | None", self._optional.get("sounds"))
+
+    @property
+    def by_role(self) -> Mapping[RoleName, Model]:
         """The models there are."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {role: model for role, model in named.items() if model is not None}  # type: ignore[misc]
+        return {"frames": self.frames, "text": self.text, **self._optional}
 
     @property
-    def fingerprints(self) -> dict[Role, Fingerprint]:
+    def fingerprints(self) -> dict[RoleName, Fingerprint]:
         """Each role's fingerprint."""
         return {role: model.fingerprint for role, model in self.by_role.items()}
 

@@ -23,20 +23,16 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 from indexer.core.errors import ConfigError
-from indexer.models.base import OptionalRole, Role
+from indexer.models.base import Role, RoleName
 from indexer.models.weights import HubFile, cached_path, can_download, offline
 
 __all__ = [
     "AUTO",
-    "DEFAULT_CHOICES",
     "EMBEDDED",
-    "FAMILIES_OF_ROLE",
     "OFF",
     "PROFILES",
-    "Family",
     "ModelChoice",
     "Profile",
     "ProfileDecision",
@@ -45,20 +41,6 @@ __all__ = [
     "parse_choice",
 ]
 
-Family: TypeAlias = Literal[
-    "concepts", "open_clip", "sentence", "pocketsphinx", "whisper", "rapidocr", "yamnet", "clap", "yolo", "blip"
-]
-FAMILIES_OF_ROLE: Mapping[Role, tuple[Family, ...]] = MappingProxyType(
-    {
-        "frames": ("concepts", "open_clip"),
-        "text": ("sentence",),
-        "speech": ("pocketsphinx", "whisper"),
-        "ocr": ("rapidocr",),
-        "sounds": ("yamnet", "clap"),
-        "objects": ("yolo",),
-        "captions": ("blip",),
-    }
-)
 AUTO = "auto"
 EMBEDDED = "embedded"
 OFF = "off"
@@ -74,7 +56,7 @@ class ModelChoice:
         files: What must be cached or downloadable for it to work, one repository file each.
     """
 
-    family: Family
+    family: str
     name: str
     files: tuple[HubFile, ...] = ()
 
@@ -87,18 +69,14 @@ class Profile:
     """A model for every role that it fills; ``frames`` and ``text`` are always among them."""
 
     name: str
-    choices: Mapping[Role, ModelChoice]
+    choices: Mapping[RoleName, ModelChoice]
 
     @property
     def files(self) -> tuple[HubFile, ...]:
         """Every file that the profile needs from the Hub."""
         return tuple(file for choice in self.choices.values() for file in choice.files)
 
-    def with_choice(self, role: Role, choice: ModelChoice) -> Profile:
-        """The same with another model for one role."""
-        return replace(self, choices={**self.choices, role: choice})
-
-    def without(self, role: OptionalRole) -> Profile:
+    def without(self, role: RoleName) -> Profile:
         """The same without a role."""
         return replace(self, choices={name: choice for name, choice in self.choices.items() if name != role})
 
@@ -111,7 +89,7 @@ class ProfileDecision:
     reason: str
 
 
-def _hub(family: Family, name: str, repo: str, *files: str) -> ModelChoice:
+def _hub(family: str, name: str, repo: str, *files: str) -> ModelChoice:
     return ModelChoice(family, name, tuple(HubFile(repo, file) for file in files))
 
 
@@ -123,7 +101,6 @@ _PROCESSOR_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json",
 _RAPIDOCR = ModelChoice("rapidocr", EMBEDDED)
 _CLAP = _hub("clap", "laion/clap-htsat-unfused", "laion/clap-htsat-unfused", *_PROCESSOR_FILES)
 _YOLO = _hub("yolo", "Ultralytics/YOLO11/yolo11n.pt", "Ultralytics/YOLO11", "yolo11n.pt")
-_BLIP = ModelChoice("blip", "Salesforce/blip-image-captioning-base")
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
@@ -188,17 +165,6 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     }
 )
 
-DEFAULT_CHOICES: Mapping[OptionalRole, ModelChoice] = MappingProxyType(
-    {
-        "speech": PROFILES[EMBEDDED].choices["speech"],
-        "ocr": _RAPIDOCR,
-        "sounds": ModelChoice("yamnet", "thelou1s/yamnet"),
-        "objects": _YOLO,
-        "captions": _BLIP,
-    }
-)
-"""What a role is filled with when it is asked for and neither the settings nor the profile say with what."""
-
 
 def choose_profile(name: str) -> ProfileDecision:
     """The profile of that name; for ``auto``, the best one that this machine can have, decided within 5 seconds.
@@ -249,13 +215,11 @@ def parse_choice(role: Role, text: str) -> ModelChoice:
     Raises:
         ConfigError: no such family, one that cannot fill the role, or no name.
     """
-    families = FAMILIES_OF_ROLE[role]
-    found, _, name = text.partition(":")
-    family = next((known for known in families if known == found), None)
-    if family is None or not name.strip():
+    family, _, name = text.partition(":")
+    if family not in role.families or not name.strip():
         raise ConfigError(
-            f"'{text}' is no model for {role}.",
-            hint=f"Write FAMILY:NAME or FAMILY:FOLDER, with the family one of: {', '.join(families)}.",
+            f"'{text}' is no model for {role.name}.",
+            hint=f"Write FAMILY:NAME or FAMILY:FOLDER, with the family one of: {', '.join(role.families)}.",
         )
     return ModelChoice(family, _full_name(name.strip()))
 

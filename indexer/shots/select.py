@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from indexer.core.errors import ConfigError
@@ -65,6 +65,16 @@ class Sampling:
     def wants_codec_keyframes_only(self) -> bool:
         """Whether the decoder may skip every frame that is not a codec keyframe."""
         return self.strategy == "codec"
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether keyframes are known while the video is decoded; other strategies look at the whole video first."""
+        return self.strategy in ("shots", "codec")
+
+    @property
+    def for_text(self) -> Sampling:
+        """How the keyframes that are read for text are chosen: as these, if they are known in time."""
+        return self if self.is_prompt else replace(self, strategy="shots")
 
 
 class Sampler(Protocol):

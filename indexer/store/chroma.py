@@ -95,7 +95,7 @@ class _Nearest:
     def read(self, opened: _Opened) -> list[Record]:
         """The records themselves."""
         page = _query(opened, [self], _included(True))
-        return _records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")})
+        return _records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")}, self.space)
 
 
 Chosen = TypeVar("Chosen")
@@ -219,7 +219,7 @@ class ChromaStore:
             return cast("list[Record]", self._asked(ask))
         included = _included(vectors)
         pages = self._asked(lambda opened: list(_pages(opened, opened.spaces[space], conditions, included, limit)))
-        return [record for page in pages for record in _records(page)]
+        return [record for page in pages for record in _records(page, space)]
 
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
         """See ``VectorStore``."""
@@ -231,7 +231,7 @@ class ChromaStore:
             opened = self._database
             pages = _pages(opened, opened.spaces[space], (None, None), include)
         for page in pages:
-            yield from _records(page)
+            yield from _records(page, space)
 
     def count(self, space: Space) -> int:
         """See ``VectorStore``."""
@@ -407,7 +407,9 @@ def _query(opened: _Opened, alike: Sequence[_Nearest], include: Sequence[str]) -
 def _kept_records(opened: _Opened, space: Space, ids: Sequence[str]) -> list[Record]:
     def read(missing: list[str]) -> list[Record]:
         with _chroma_errors():
-            return read_rows(cast("Any", opened.spaces[space].get(ids=missing, include=cast("Any", _included(True)))))
+            return read_rows(
+                cast("Any", opened.spaces[space].get(ids=missing, include=cast("Any", _included(True)))), space
+            )
 
     return opened.kept.records(space, ids, read)
 
@@ -466,9 +468,9 @@ def _placeholder(video_id: str) -> Embedding:
     return np.array([[1.0 + first, 1.0 + second]], dtype=np.float32)
 
 
-def _records(page: dict[str, Any]) -> list[Record]:
+def _records(page: dict[str, Any], space: Space) -> list[Record]:
     with _chroma_errors():
-        return read_rows(page)
+        return read_rows(page, space)
 
 
 def _included(vectors: bool) -> list[str]:

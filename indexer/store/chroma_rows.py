@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.core.types import Cue, Embedding, Record, Sighting
+from indexer.core.types import Cue, Embedding, Record, Sighting, Space
 
 __all__ = ["facts_of", "read_rows", "storable"]
 
@@ -42,8 +42,8 @@ def _as_json(rows: Sequence[object]) -> str | None:
     return json.dumps(rows, separators=(",", ":"), default=lambda number: number.item()) if rows else None
 
 
-def read_rows(page: Mapping[str, Any]) -> list[Record]:
-    """The records of a page of rows (``ids``, ``metadatas``, ``documents``, perhaps ``embeddings``).
+def read_rows(page: Mapping[str, Any], space: Space) -> list[Record]:
+    """The records of a page of rows of one space (``ids``, ``metadatas``, ``documents``, perhaps ``embeddings``).
 
     A row without any facts has been deleted by another process while the page was read; it is passed over.
 
@@ -55,7 +55,7 @@ def read_rows(page: Mapping[str, Any]) -> list[Record]:
     rows = zip(page["ids"], page["metadatas"], page["documents"], strict=True)
     try:
         return [
-            _record(key, facts, document or "", nothing if vectors is None else vectors[row].astype(np.float32))
+            _record(key, space, facts, document or "", nothing if vectors is None else vectors[row].astype(np.float32))
             for row, (key, facts, document) in enumerate(rows)
             if facts is not None
         ]
@@ -63,13 +63,13 @@ def read_rows(page: Mapping[str, Any]) -> list[Record]:
         raise ValueError(f"a row is no record: {error}") from error
 
 
-def _record(key: str, facts: Mapping[str, Any], document: str, vector: Embedding) -> Record:
+def _record(key: str, space: Space, facts: Mapping[str, Any], document: str, vector: Embedding) -> Record:
     """A row as a record; in older indexes its document is the text."""
     words = tuple(Cue(*row) for row in json.loads(facts.get("words", "[]")))
     sightings = tuple(_sighting(*row) for row in json.loads(facts.get("sightings", "[]")))
     plain = {name: facts[name] for name in ("video_id", "modality", "start_s", "end_s", "time_s", "shot")}
     text = facts.get("text", "" if sightings else document)
-    return Record(id=key, vector=vector, text=text, words=words, sightings=sightings, **plain)
+    return Record(id=key, space=space, vector=vector, text=text, words=words, sightings=sightings, **plain)
 
 
 def _sighting(time_s: float, label: str, class_index: int, confidence: float, box: Sequence[float]) -> Sighting:

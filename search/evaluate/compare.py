@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.core.errors import UsageError
-from indexer.pipeline import IndexReport, Progress
+from indexer.progress import IndexReport, Progress
 from search.engine import SearchEngine
 from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.files import write_csv, write_json

@@ -11,11 +11,11 @@ from typing import Any
 from indexer.core.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
 from indexer.core.errors import IndexDamagedError
 from indexer.core.types import SPACE_OF_MODALITY, Space
-from indexer.manifest import ALL_ROLES, models_of
+from indexer.manifest import models_of
+from indexer.modalities.registry import all_roles, modality
 from indexer.models.base import FrameEncoder
 from indexer.models.profiles import OFF, choose_profile
-from indexer.pipeline import IndexReport, Progress
-from indexer.reading import OF_KEYFRAMES
+from indexer.progress import IndexReport, Progress
 from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import Commit, Manifest, VectorStore
@@ -160,7 +160,7 @@ def copy_but_frames(source: VectorStore, target: VectorStore) -> None:
 
 def _copy_video(source: VectorStore, target: VectorStore, commit: Commit) -> None:
     """In the order of writing that indexing keeps to: a copy that is cut off is pending."""
-    kept = {name: state for name, state in commit.modalities.items() if name not in OF_KEYFRAMES}
+    kept = {name: state for name, state in commit.modalities.items() if modality(name).needs != "keyframes"}
     target.write_commit(replace(commit, state="pending", modalities={}))
     for space in SPACES:
         if any(SPACE_OF_MODALITY[name] == space for name in kept):
@@ -179,7 +179,7 @@ def _models(settings: ModelSettings, manifest: Manifest, profile: str) -> ModelS
     """With the profile of the index, its very models; with another one, that profile's for pictures and texts."""
     if profile != manifest.profile:
         return replace(settings, profile=profile, frames="", text="")
-    specs: dict[str, Any] = {role: manifest.models[role][0] if role in manifest.models else OFF for role in ALL_ROLES}
+    specs: dict[str, Any] = {role: manifest.models[role][0] if role in manifest.models else OFF for role in all_roles()}
     return replace(settings, profile=profile, **specs)
 
 

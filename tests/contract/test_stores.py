@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import IndexBusyError, IndexDamagedError, IndexIncompatibleError, IndexMissingError
 from indexer.core.types import Cue, ModalityName, Record, Sighting, Video
+from indexer.modalities.registry import space_of
 from indexer.models.base import Fingerprint
 from indexer.store import open_store
 from indexer.store.base import Commit, Location, Manifest, ModalityState, VectorStore
@@ -40,7 +41,16 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
 def records(video_id: str, count: int, *, modality: ModalityName = "frames", seed: int = 0) -> list[Record]:
     return [
         Record(
-            f"{video_id}:{modality}:{row}", video_id, modality, row, row + 1.0, row + 0.5, vector, f"text {row}", row
+            f"{video_id}:{modality}:{row}",
+            video_id,
+            modality,
+            space_of(modality),
+            row,
+            row + 1.0,
+            row + 0.5,
+            vector,
+            f"text {row}",
+            row,
         )
         for row, vector in enumerate(vectors(count, seed))
     ]
@@ -436,7 +446,7 @@ def test_records_of_an_older_index_are_read_as_they_were(tmp_path: Path) -> None
 def test_vectors_of_another_dimension_are_refused(tmp_path: Path) -> None:
     store = ChromaStore(tmp_path, create=True)
     store.upsert(records("v1", 2))
-    odd = Record("x", "v1", "frames", 0.0, 1.0, 0.0, np.ones(3, dtype=np.float32))
+    odd = Record("x", "v1", "frames", "frames", 0.0, 1.0, 0.0, np.ones(3, dtype=np.float32))
     with pytest.raises(IndexIncompatibleError):
         store.upsert([odd])
 
@@ -462,7 +472,7 @@ from indexer.store import open_store
 from indexer.core.types import Record
 store = open_store(Path(sys.argv[1]), create=True)
 vector = np.eye(16, dtype=np.float32)[0]
-store.upsert([Record("other", "v9", "frames", 0.0, 1.0, 0.0, vector)])
+store.upsert([Record("other", "v9", "frames", "frames", 0.0, 1.0, 0.0, vector)])
 """
 
 

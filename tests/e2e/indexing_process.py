@@ -9,12 +9,13 @@ from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
 from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
-from indexer.pipeline import Indexer, Progress, index_corpus
-from indexer.reading import Reading
+from indexer.progress import Progress
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.lock import writing
 from indexer.store.thumbnails import ThumbnailFolder
+from indexer.video import VideoSettings
 from tests.encoders import ColourEncoder, WordEncoder
 
 
@@ -28,11 +29,11 @@ def main(films: Path, index: Path) -> None:
     """Bring the index in line with the films."""
     frames, text = ColourEncoder(), WordEncoder()
     prints = {"frames": frames.fingerprint.digest, "subtitle": text.fingerprint.digest}
-    reading = Reading(Sampling(), prints, batch_size=1)
+    settings = VideoSettings(Sampling(), batch_size=1)
     with writing(index):
         store = open_store(index, create=True)
         corpus = find_corpus([films], looks_like_media=looks_like_media)
-        indexer = Indexer(store, Models(frames, text), ThumbnailFolder(index), reading)
+        indexer = Indexer(store, Models(frames, text), ThumbnailFolder(index), settings, prints)
         index_corpus(corpus, Labels(), indexer, report_progress=tell)
         store.close()
 

@@ -17,13 +17,14 @@ from indexer.corpus.labels import read_labels
 from indexer.maintenance.inspect import inspect_index, verify_index
 from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
-from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
-from indexer.reading import Reading
+from indexer.progress import IndexReport, Progress
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from indexer.store.memory import MemoryStore
 from indexer.store.thumbnails import ThumbnailFolder
+from indexer.video import VideoSettings
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.encoders import ColourEncoder, WordEncoder
 
@@ -47,8 +48,9 @@ class Library:
         corpus = find_corpus(roots or [self.root], looks_like_media=looks_like_media)
         chosen = f"{self.frames.fingerprint.digest}+{hash(self.sampling)}"
         text = self.text.fingerprint.digest
-        reading = Reading(self.sampling, {"frames": chosen, "subtitle": text, "description": text}, batch_size=2)
-        indexer = Indexer(self.store, Models(self.frames, self.text), self.thumbnails, reading)
+        wanted = {"frames": chosen, "subtitle": text, "description": text}
+        settings = VideoSettings(self.sampling, batch_size=2)
+        indexer = Indexer(self.store, Models(self.frames, self.text), self.thumbnails, settings, wanted)
         labels = read_labels("auto", corpus.roots)
         return index_corpus(corpus, labels, indexer, report_progress=self.progress.append, **options)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,21 +14,22 @@ import av
 import numpy as np
 import pytest
 
-import indexer.reading
 from indexer.core.errors import ModelError, UnfitContentError, UnreadableMediaError, WeightsMissingError
 from indexer.core.types import Cue, Facet, Image, ModalityName, Record, Samples, Space
 from indexer.corpus.find import find_corpus
-from indexer.corpus.labels import Labels
+from indexer.corpus.labels import Annotation, Labels
+from indexer.corpus.sidecars import Sidecars
 from indexer.maintenance.dump import video_rows, write_rows
 from indexer.media.read.probe import looks_like_media
 from indexer.modalities.objects.segments import object_vectors
 from indexer.modalities.video_facts import OF_SPEECH
-from indexer.models.base import Detection, Models
-from indexer.pipeline import Indexer, IndexReport, Progress, index_corpus
-from indexer.reading import Reading
+from indexer.models.base import Detection, Models, Utterance
+from indexer.progress import IndexReport, Progress
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
+from indexer.video import Started, VideoJob, VideoSettings, index_video
 from tests.clips import BLUE, GREEN, RED, clip, tone
 from tests.encoders import ColourCaptioner, ColourDetector, ColourEncoder, LoudRecognizer, PitchEncoder, WordEncoder
 
@@ -46,15 +48,27 @@ class Library:
         self.speech = LoudRecognizer()
         self.progress: list[Progress] = []
 
-    def run(self, *modalities: ModalityName, always: bool = False, version: str = "1") -> IndexReport:
-        models = Models(
-            self.frames, WordEncoder(), self.speech, None, PitchEncoder(), ColourDetector(), ColourCaptioner()
+    def models(self) -> Models:
+        return Models(
+            self.frames,
+            WordEncoder(),
+            speech=self.speech,
+            sounds=PitchEncoder(),
+            objects=ColourDetector(),
+            captions=ColourCaptioner(),
         )
+
+    def run(self, *modalities: ModalityName, always: bool = False, version: str = "1") -> IndexReport:
         wanted = dict.fromkeys((*WRITTEN, *modalities), version)
-        reading = Reading(Sampling(), wanted, batch_size=2, speech_always=always)
+        settings = VideoSettings(Sampling(), batch_size=2, speech_always=always)
         corpus = find_corpus([self.root], looks_like_media=looks_like_media)
-        indexer = Indexer(self.store, models, None, reading)
+        indexer = Indexer(self.store, self.models(), None, settings, wanted)
         return index_corpus(corpus, Labels(), indexer, report_progress=self.progress.append)
+
+    def job(self, modality: ModalityName) -> VideoJob:
+        """One video, for this modality alone."""
+        video = next(iter(self.store.commits().values())).video
+        return VideoJob(video, (modality,), Sidecars(), Annotation("", ""), VideoSettings(Sampling()))
 
     def records(self, modality: ModalityName) -> list[Record]:
         spaces: Sequence[Space] = ("frames", "text", "audio")
@@ -113,18 +127,19 @@ def test_what_watching_and_listening_found_are_facts_of_the_video(library: Libra
 
 @pytest.mark.parametrize("added", ["speech", "sounds"])
 def test_what_is_added_later_is_made_alone_and_no_picture_is_decoded_again(
-    library: Library, added: ModalityName, monkeypatch: pytest.MonkeyPatch
+    library: Library, added: ModalityName
 ) -> None:
     clip(library.root / "other.mp4", [BLUE], audio=SOUND)
     library.run()
     pictures = library.frames.images_seen
     before = {record.id: record.vector for record in library.records("frames")}
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a picture was decoded")
-
-    monkeypatch.setattr(indexer.reading, "FrameReader", refuse)
     report = library.run(added)
+    job = library.job(added)
+    with closing(index_video(job, library.models())) as events:
+        started = next(events)
+    assert isinstance(started, Started)
+    assert started.passes == 1  # over the sound; the pictures would be another
     assert len(report.updated) == 2
     assert not report.failed
     assert library.frames.images_seen == pictures
@@ -262,33 +277,44 @@ def test_what_only_listening_tells_goes_with_the_speech(library: Library) -> Non
     assert "loudness" in commit.video.descriptors
 
 
-def test_what_was_dropped_only_half_before_a_cut_is_made_anew(library: Library, monkeypatch) -> None:
+class InterruptedStore(MemoryStore):
+    """Ctrl-C once, right after records were deleted."""
+
+    armed = False
+
+    def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
+        super().delete_records(video_id, modalities)
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+def test_what_was_dropped_only_half_before_a_cut_is_made_anew(library: Library) -> None:
+    library.store = store = InterruptedStore()
     library.run("speech", "objects")
-    delete = library.store.delete_records
-
-    def cut(video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
-        delete(video_id, modalities)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(library.store, "delete_records", cut)
+    store.armed = True
     with pytest.raises(KeyboardInterrupt):
         library.run("objects")
-    monkeypatch.undo()
     library.run("speech", "objects")
     assert len(library.records("speech")) == library.count("speech") == 1
     assert len(library.records("objects")) == 3
 
 
-def test_damaged_sound_is_still_told_of_when_something_else_was_added(library: Library, monkeypatch) -> None:
-    def damaged(*_: object, **__: object) -> Iterator[Samples]:
+class DeafRecognizer(LoudRecognizer):
+    """Meets damage where another would hear something."""
+
+    def transcribe(self, windows: Iterable[Samples]) -> Iterator[Utterance]:
+        next(iter(windows))
         raise UnreadableMediaError("It is damaged.")
 
-    monkeypatch.setattr("indexer.media.read.audio.iter_audio", damaged)
+
+def test_damaged_sound_is_still_told_of_when_something_else_was_added(library: Library) -> None:
+    library.speech = DeafRecognizer()
     library.run("speech")
     library.run("speech", "objects")
     (commit,) = library.store.commits().values()
     assert commit.warnings == ("Its sound cannot be heard: It is damaged.",)
-    monkeypatch.undo()
+    library.speech = LoudRecognizer()
     library.run("speech", "objects", "sounds")
     (commit,) = library.store.commits().values()
     assert commit.warnings == ()

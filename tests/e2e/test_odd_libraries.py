@@ -12,8 +12,8 @@ import pytest
 
 from indexer.core.types import Video
 from indexer.corpus.find import Corpus, Found
-from indexer.corpus.plan import swept
 from indexer.corpus.sidecars import Sidecars
+from indexer.plan import swept
 from indexer.store.base import Commit, Location
 from tests.clips import BLUE, GREEN, RED, clip
 from tests.e2e.conftest import Run

@@ -15,10 +15,10 @@ from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.models.rapidocr import RapidOcrReader
-from indexer.pipeline import Indexer, index_corpus
-from indexer.reading import Reading
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling, Strategy
 from indexer.store.memory import MemoryStore
+from indexer.video import VideoSettings
 from tests.encoders import ColourEncoder, WordEncoder
 from tests.unit.written import page, picture
 
@@ -28,9 +28,11 @@ LINES = ("The quarterly budget meeting", "Please call Mrs Henderson")
 
 def index(store: MemoryStore, folder: Path, strategy: Strategy, *modalities: ModalityName) -> None:
     models = Models(ColourEncoder(), WordEncoder(), ocr=RapidOcrReader(threads=1))
-    reading = Reading(Sampling(strategy), dict.fromkeys(modalities, "1"))
+    settings = VideoSettings(Sampling(strategy))
     corpus = find_corpus([folder], looks_like_media=looks_like_media)
-    assert not index_corpus(corpus, Labels(), Indexer(store, models, None, reading)).failed
+    assert not index_corpus(
+        corpus, Labels(), Indexer(store, models, None, settings, dict.fromkeys(modalities, "1"))
+    ).failed
 
 
 def texts(store: MemoryStore) -> list[tuple[str, float, float, str]]:

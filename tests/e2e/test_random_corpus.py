@@ -23,12 +23,13 @@ from indexer.corpus.labels import read_labels
 from indexer.maintenance.inspect import verify_index
 from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
-from indexer.pipeline import Indexer, IndexReport, index_corpus
-from indexer.reading import Reading
+from indexer.progress import IndexReport
+from indexer.run import Indexer, index_corpus
 from indexer.shots.select import Sampling
 from indexer.store.base import Commit
 from indexer.store.memory import MemoryStore
 from indexer.store.thumbnails import ThumbnailFolder
+from indexer.video import VideoSettings
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.encoders import ColourEncoder, WordEncoder
 
@@ -98,7 +99,7 @@ class World:
             "description": words.fingerprint.digest,
         }
         indexer = Indexer(
-            store, Models(ColourEncoder(), words), thumbnails, Reading(self.sampling, wanted, batch_size=1)
+            store, Models(ColourEncoder(), words), thumbnails, VideoSettings(self.sampling, batch_size=1), wanted
         )
         return index_corpus(corpus, read_labels("auto", corpus.roots), indexer)
 
@@ -238,8 +239,8 @@ def afresh(world: World, path: Path) -> tuple[Commit, list[Span]]:
     corpus = world.corpus()
     only = replace(corpus, files=tuple(found for found in corpus.files if found.path == path))
     words = WordEncoder()
-    reading = Reading(world.sampling, {"frames": "x", "subtitle": "x", "description": "x"}, batch_size=1)
-    indexer = Indexer(store, Models(ColourEncoder(), words), None, reading)
+    wanted = {"frames": "x", "subtitle": "x", "description": "x"}
+    indexer = Indexer(store, Models(ColourEncoder(), words), None, VideoSettings(world.sampling, batch_size=1), wanted)
     index_corpus(only, read_labels("auto", corpus.roots), indexer)
     (commit,) = store.commits().values()
     return commit, spans(store, commit.video.id)

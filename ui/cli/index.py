@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from indexer.manifest import RoleChanges
     from indexer.models.base import OptionalRole
-    from indexer.pipeline import IndexReport, Progress, ProgressReport
+    from indexer.progress import IndexReport, Progress, ProgressReport
     from indexer.run import RunStart
     from ui.services.context import Context
 

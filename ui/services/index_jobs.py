@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from indexer.models.base import OptionalRole
-    from indexer.pipeline import IndexReport, Progress
+    from indexer.progress import IndexReport, Progress
     from indexer.run import RunOptions
 
 __all__ = ["JobProgress", "Jobs"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from indexer.core.config import LoadedSettings
-    from indexer.pipeline import IndexReport, Progress
+    from indexer.progress import IndexReport, Progress
     from indexer.run import RunOptions, RunStart
     from indexer.store.base import Commit, Location, VectorStore
     from indexer.store.thumbnails import ThumbnailFolder
@@ -219,7 +219,7 @@ class _Removal:
         return removed
 
     def _delete(self, commits: Sequence[Commit]) -> int:
-        from indexer.pipeline import Progress
+        from indexer.progress import Progress
 
         for done, commit in enumerate(commits):
             self.teller.progress(Progress(done, len(commits), 0, 0, 0.0, 0, 0, commit.video.path))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import PurePath
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from indexer.core.errors import QueryError
@@ -186,7 +186,7 @@ def _like(text: str) -> tuple[str, float] | None:
 
 def _weighted(text: str) -> dict[ModalityName, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {cast("ModalityName", name): _number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
+    return {name: _number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
 
 
 _READERS: Mapping[str, Callable[[SearchForm, str], SearchForm]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from indexer.core.errors import MediaError
 from indexer.core.text import clean
 from indexer.core.types import Cue, Facet, Segment
-from indexer.corpus.plan import Job
+from indexer.corpus.labels import Annotation
 from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text, subtitle_language
 from indexer.media.read.probe import MediaFacts
 from indexer.media.read.subtitles import read_embedded, read_sidecar
@@ -32,33 +32,31 @@ class VideoTexts:
     language: str = ""
     warnings: list[str] = field(default_factory=list)
 
-    def segments(self, video_id: str, duration_s: float) -> list[Segment]:
-        """The cues as subtitles, and title and description as one segment over the whole video."""
-        subtitles = [_segment(video_id, cue) for cue in self.cues]
+    def subtitles(self, video_id: str) -> list[Segment]:
+        """One segment for each cue."""
+        return [Segment(video_id, cue.start_s, cue.end_s, cue.text, "subtitle") for cue in self.cues]
+
+    def descriptions(self, video_id: str, duration_s: float) -> list[Segment]:
+        """Title and description as one segment over the whole video; none without text."""
         about = ". ".join(text.rstrip(". ") for text in (self.title, self.description) if text)
-        description = [Segment(video_id, 0.0, duration_s, about, "description")] if about else []
-        return [*subtitles, *description]
+        return [Segment(video_id, 0.0, duration_s, about, "description")] if about else []
 
 
-def read_video_texts(job: Job, media: MediaFacts) -> VideoTexts:
+def read_video_texts(path: Path, sidecars: Sidecars, annotation: Annotation, media: MediaFacts) -> VideoTexts:
     """Read the files beside a video and the subtitles inside it. What is broken becomes a warning, never an error."""
-    texts = VideoTexts(label=job.annotation.label, facets=job.annotation.facets)
-    facts = _facts(job.found.sidecars, texts)
+    texts = VideoTexts(label=annotation.label, facets=annotation.facets)
+    facts = _facts(sidecars, texts)
     texts.title = clean(facts.title or media.title)
-    texts.description = clean(f"{_description(job.found.sidecars, texts)} {facts.description}")
+    texts.description = clean(f"{_description(sidecars, texts)} {facts.description}")
     texts.label = clean(facts.label or texts.label)
     texts.facets = {clean(name): _clean_facet(value) for name, value in {**texts.facets, **facts.facets}.items()}
-    cues = _cues(job.found.path, job.found.sidecars, media, texts)
+    cues = _cues(path, sidecars, media, texts)
     texts.cues = [Cue(cue.start_s, cue.end_s, text) for cue in cues if (text := clean(cue.text))]
     return texts
 
 
 def _clean_facet(value: Facet) -> Facet:
     return clean(value) if isinstance(value, str) else value
-
-
-def _segment(video_id: str, cue: Cue) -> Segment:
-    return Segment(video_id, cue.start_s, cue.end_s, cue.text, "subtitle")
 
 
 def _facts(sidecars: Sidecars, texts: VideoTexts) -> Facts:

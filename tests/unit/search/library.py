@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.core.types import Embedding, Facet, Image, ModalityName, Record, Video
+from indexer.modalities.registry import space_of
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Location, ModalityState, VectorStore
 from indexer.store.memory import MemoryStore
@@ -77,6 +78,7 @@ def record(
         id=f"{video_id}/{modality}/{start_s:09.3f}-{number}",
         video_id=video_id,
         modality=modality,
+        space=space_of(modality),
         start_s=start_s,
         end_s=end_s,
         time_s=start_s + (0.5 if modality == "frames" else 0.0),

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.prefetch import ahead
+from indexer.core.prefetch import prefetch
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 5))
 def test_the_stream_is_the_same(pieces: list[int], depth: int) -> None:
-    assert list(ahead(pieces, depth)) == pieces
+    assert list(prefetch(pieces, depth)) == pieces
 
 
 def test_the_producer_runs_ahead_but_not_further_than_allowed() -> None:
@@ -28,7 +28,7 @@ def test_the_producer_runs_ahead_but_not_further_than_allowed() -> None:
                 full.set()
             yield number
 
-    stream = ahead(count(), 2)
+    stream = prefetch(count(), 2)
     assert next(stream) == 0
     assert full.wait(5)
     assert len(made) <= 4
@@ -40,7 +40,7 @@ def test_an_error_is_raised_where_the_stream_is_read() -> None:
         yield 1
         raise OSError("gone")
 
-    stream = ahead(fail(), 4)
+    stream = prefetch(fail(), 4)
     assert next(stream) == 1
     with pytest.raises(OSError, match="gone"):
         next(stream)
@@ -63,8 +63,8 @@ def test_closing_early_closes_every_stage_and_ends_its_thread() -> None:
         finally:
             closed.append("second")
 
-    first = ahead(endless(), 2)
-    second = ahead(doubled(first), 2)
+    first = prefetch(endless(), 2)
+    second = prefetch(doubled(first), 2)
     assert next(second) == 2
     second.close()
     first.close()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from indexer.core.languages import language_code
 from indexer.core.types import Cue, Video
-from indexer.corpus.plan import SUBTITLED
 from indexer.corpus.sidecars import subtitle_language
 from indexer.modalities.video_facts import describe_subtitles
-from indexer.pipeline import _described
+from indexer.plan import SUBTITLED
+from indexer.run import _described
 from indexer.store.base import Commit, ModalityState
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from indexer.core.errors import ConfigError, ModelError
+from indexer.modalities.registry import all_roles
 from indexer.models.build import build_models
 from indexer.models.devices import fast_dtype, on_one_core, resolve_device
 from indexer.models.profiles import PROFILES
@@ -31,7 +32,7 @@ def test_an_absent_device_is_said_at_once(device: str) -> None:
     if there:
         pytest.skip(f"this machine has {device}")
     with pytest.raises(ModelError, match=f"'{device}'.*--device auto"):
-        build_models(PROFILES["embedded"].choices, device=device)
+        build_models(PROFILES["embedded"].choices, all_roles(), device=device)
 
 
 def test_bfloat16_only_where_the_processor_computes_in_it() -> None:

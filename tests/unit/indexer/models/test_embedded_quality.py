@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from indexer.modalities.registry import all_roles
 from indexer.models.base import Models
 from indexer.models.build import build_models
 from indexer.models.profiles import PROFILES
@@ -19,7 +20,7 @@ PHOTOGRAPHS = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "
 def models(pytestconfig: pytest.Config) -> Models:
     # The class vectors take seconds; pytest keeps them between runs, as the program does in the user's cache.
     folder = pytestconfig.cache.mkdir("class-vectors") if pytestconfig.cache else None
-    return build_models(PROFILES["embedded"].choices, device="cpu", cache_folder=folder)
+    return build_models(PROFILES["embedded"].choices, all_roles(), device="cpu", cache_folder=folder)
 
 
 @pytest.mark.data

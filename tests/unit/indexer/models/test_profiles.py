@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import ConfigError, WeightsMissingError
+from indexer.modalities.registry import all_roles, optional_roles
 from indexer.models.build import build_models
 from indexer.models.profiles import (
-    DEFAULT_CHOICES,
-    FAMILIES_OF_ROLE,
     PROFILES,
     ModelChoice,
     choose_profile,
@@ -20,13 +19,16 @@ from indexer.models.profiles import (
 )
 from tests.unit.indexer.models.tiny import save_in_hub_cache
 
+ROLES = all_roles()
+
 
 def test_importing_and_choosing_load_no_model_library() -> None:
     code = (
         "import sys\n"
+        "from indexer.modalities.registry import all_roles\n"
         "from indexer.models.build import build_models\n"
         "from indexer.models.profiles import PROFILES, choose_profile\n"
-        "assert len(build_models(PROFILES['embedded'].choices).fingerprints) == 4\n"
+        "assert len(build_models(PROFILES['embedded'].choices, all_roles()).fingerprints) == 4\n"
         "choose_profile('standard')\n"
         "heavy = {'torch', 'transformers', 'timm', 'open_clip', 'sentence_transformers', 'onnxruntime'}\n"
         "print((heavy | {'ctranslate2', 'pocketsphinx'}) & set(sys.modules))"
@@ -71,10 +73,10 @@ def test_auto_with_every_weight_cached_takes_standard(hub_cache: Path, tmp_path:
 
 
 def test_a_choice_reads_family_and_name_or_folder() -> None:
-    choice = parse_choice("frames", "open_clip:hf-hub:owner/name")
+    choice = parse_choice(ROLES["frames"], "open_clip:hf-hub:owner/name")
     assert (choice.family, choice.name) == ("open_clip", "hf-hub:owner/name")
     assert str(choice) == "open_clip:hf-hub:owner/name"
-    assert parse_choice("text", "sentence:~/model").name == str(Path.home() / "model")
+    assert parse_choice(ROLES["text"], "sentence:~/model").name == str(Path.home() / "model")
 
 
 def test_a_path_is_made_absolute_for_those_who_use_the_index_from_elsewhere(
@@ -83,9 +85,9 @@ def test_a_path_is_made_absolute_for_those_who_use_the_index_from_elsewhere(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "yamnet.tflite").touch()
     (tmp_path / "embedded").mkdir()
-    assert parse_choice("sounds", "yamnet:yamnet.tflite").name == str(tmp_path / "yamnet.tflite")
-    assert parse_choice("sounds", "yamnet:owner/name").name == "owner/name"
-    assert parse_choice("speech", "pocketsphinx:embedded").name == "embedded"
+    assert parse_choice(ROLES["sounds"], "yamnet:yamnet.tflite").name == str(tmp_path / "yamnet.tflite")
+    assert parse_choice(ROLES["sounds"], "yamnet:owner/name").name == "owner/name"
+    assert parse_choice(ROLES["speech"], "pocketsphinx:embedded").name == "embedded"
 
 
 @pytest.mark.parametrize(
@@ -93,16 +95,16 @@ def test_a_path_is_made_absolute_for_those_who_use_the_index_from_elsewhere(
 )
 def test_a_choice_that_is_none_says_how_to_write_one(role: str, text: str) -> None:
     with pytest.raises(ConfigError, match="Write FAMILY:NAME"):
-        parse_choice(role, text)
+        parse_choice(ROLES[role], text)
 
 
 def test_overrides_replace_one_role_each(clip_folder: Path, sentence_folder: Path) -> None:
     embedded = PROFILES["embedded"]
-    clip = parse_choice("frames", f"open_clip:{clip_folder}")
-    sentence = parse_choice("text", f"sentence:{sentence_folder}")
-    plain = build_models(embedded.choices).fingerprints
-    frames = build_models(embedded.with_choice("frames", clip).choices).fingerprints
-    text = build_models(embedded.with_choice("text", sentence).choices).fingerprints
+    clip = parse_choice(ROLES["frames"], f"open_clip:{clip_folder}")
+    sentence = parse_choice(ROLES["text"], f"sentence:{sentence_folder}")
+    plain = build_models(embedded.choices, ROLES).fingerprints
+    frames = build_models({**embedded.choices, "frames": clip}, ROLES).fingerprints
+    text = build_models({**embedded.choices, "text": sentence}, ROLES).fingerprints
     assert frames["frames"].family == "open_clip"
     assert frames["text"] == plain["text"]
     assert text["text"].name == sentence_folder.name
@@ -113,11 +115,11 @@ def test_overrides_replace_one_role_each(clip_folder: Path, sentence_folder: Pat
 
 def test_concepts_have_one_model() -> None:
     with pytest.raises(ConfigError, match="concepts:embedded"):
-        build_models(PROFILES["embedded"].with_choice("frames", ModelChoice("concepts", "other")).choices)
+        build_models({**PROFILES["embedded"].choices, "frames": ModelChoice("concepts", "other")}, ROLES)
 
 
 def test_models_that_are_not_here_are_missed_when_used_not_when_built(hub_cache: Path) -> None:
-    models = build_models(PROFILES["standard"].choices, device="cpu")
+    models = build_models(PROFILES["standard"].choices, ROLES, device="cpu")
     for use in (lambda: models.text.encode_queries(["x"]), lambda: models.frames.encode_texts(["x"])):
         with pytest.raises(WeightsMissingError, match="hf download"):
             use()
@@ -127,9 +129,9 @@ def test_every_profile_names_families_that_can_fill_the_role() -> None:
     for profile in PROFILES.values():
         assert {"frames", "text", "speech", "ocr"} <= set(profile.choices)
         for role, choice in profile.choices.items():
-            assert parse_choice(role, str(choice)).family == choice.family
+            assert parse_choice(ROLES[role], str(choice)).family == choice.family
 
 
 def test_what_a_role_is_filled_with_by_default_can_fill_it() -> None:
-    for role, choice in DEFAULT_CHOICES.items():
-        assert choice.family in FAMILIES_OF_ROLE[role]
+    for role in optional_roles().values():
+        assert parse_choice(role, role.default).family in role.families

@@ -12,7 +12,7 @@ VECTOR = np.ones(1, np.float32)
 
 
 def record(key: str) -> Record:
-    return Record(key, "v", "frames", 0.0, 1.0, 0.0, VECTOR)
+    return Record(key, "v", "frames", "frames", 0.0, 1.0, 0.0, VECTOR)
 
 
 class Database:

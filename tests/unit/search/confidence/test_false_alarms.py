@@ -73,10 +73,12 @@ def library(shown: Sequence[str], said: Sequence[str] = ()) -> MemoryStore:
     for number, text in enumerate(shown):
         key = f"video{number}"
         vector = encoder.encode_queries([text])[0]
-        records = [Record(f"{key}/frames/0", key, "frames", 0, 5, 2, vector, shot=0)]
+        records = [Record(f"{key}/frames/0", key, "frames", "frames", 0, 5, 2, vector, shot=0)]
         for place, line in enumerate(said if number == 0 else ()):
             spoken = encoder.encode_queries([line])[0]
-            records.append(Record(f"{key}/speech/{place}", key, "speech", place, place + 1, place, spoken, text=line))
+            records.append(
+                Record(f"{key}/speech/{place}", key, "speech", "text", place, place + 1, place, spoken, text=line)
+            )
         store.upsert(records)
         path = Path(f"/library/{key}.mp4")
         video = Video(key, path, 1, 0, 100.0, Fraction(25), 64, 64, True)

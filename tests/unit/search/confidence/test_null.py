@@ -57,7 +57,7 @@ def indexed(store: MemoryStore, key: str, at: float, *, sidecars: str = "", show
     commit = store.commits()[key]
     if shown:
         vector = LetterEncoder().encode_queries([shown])[0]
-        store.upsert([Record(f"{key}/frames/0", key, "frames", 0, 5, 2, vector, shot=0)])
+        store.upsert([Record(f"{key}/frames/0", key, "frames", "frames", 0, 5, 2, vector, shot=0)])
     when = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
     store.write_commit(replace(commit, indexed_at=when, sidecars=sidecars))
 
@@ -147,7 +147,7 @@ def test_a_kind_of_evidence_that_was_not_measured_is_not_waited_with() -> None:
     measurer = Measurer(scenes(20))
     measurer.measured()
     vector = LetterEncoder().encode_queries(["hello"])[0]
-    measurer.store.upsert([Record("video0/ocr/0", "video0", "ocr", 0, 1, 0, vector, text="hello")])
+    measurer.store.upsert([Record("video0/ocr/0", "video0", "ocr", "text", 0, 1, 0, vector, text="hello")])
     commit = measurer.store.commits()["video0"]
     measurer.store.write_commit(replace(commit, modalities={**commit.modalities, "ocr": ModalityState("o", 1)}))
     indexed(measurer.store, "video0", measurer.now)
@@ -268,7 +268,7 @@ def test_a_rare_kind_of_evidence_has_scores_of_its_own(monkeypatch: pytest.Monke
     store = library(["grey owl"], ["mind the gap"])
     spoken = replace(next(store.records("text", vectors=True)), vector=unit([0.1, 0.995]))
     signs = [
-        Record(f"video0/ocr/{place}", "video0", "ocr", place, place + 1, place, unit([0.9, 0.436]), text="exit")
+        Record(f"video0/ocr/{place}", "video0", "ocr", "text", place, place + 1, place, unit([0.9, 0.436]), text="exit")
         for place in range(40)
     ]
     store.upsert([spoken, *signs])
@@ -316,9 +316,9 @@ def test_an_answer_said_is_found_behind_many_signs() -> None:
     base = library(["x"], ["needle"])
     common = CommonEncoder()
     said = (0.3 * common.own("needle") + 0.954 * unit_of(2)).astype(np.float32)
-    records = [Record("video0/speech/0", "video0", "speech", 80, 81, 80, said, text="thimble")]
+    records = [Record("video0/speech/0", "video0", "speech", "text", 80, 81, 80, said, text="thimble")]
     records += [
-        Record(f"video0/ocr/{place}", "video0", "ocr", place, place + 1, place, unit_of(0), text=f"xq{place}")
+        Record(f"video0/ocr/{place}", "video0", "ocr", "text", place, place + 1, place, unit_of(0), text=f"xq{place}")
         for place in range(60)
     ]
     store.upsert(records)

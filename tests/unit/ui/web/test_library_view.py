@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from indexer.core.errors import IndexBusyError, IndexDamagedError, UsageError
 from indexer.core.types import Video
 from indexer.models.base import Fingerprint
-from indexer.pipeline import IndexReport
+from indexer.progress import IndexReport
 from indexer.store.base import Commit, CommitState, Location, Manifest, ModalityState
 from search.catalogue import Catalogue
 from ui.services.index_jobs import JobProgress

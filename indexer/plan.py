@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from indexer.core.types import ModalityName
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Annotation, Labels
+from indexer.modalities.base import Modality
+from indexer.modalities.registry import modalities, modality
+from indexer.models.base import Models
+from indexer.shots.select import Sampling
 from indexer.store.base import Commit, Location
 
 __all__ = [
     "SUBTITLED",
-    "TOLD",
     "UNREAD_PREFIX",
     "Job",
     "Plan",
@@ -22,10 +26,10 @@ __all__ = [
     "make_plan",
     "stale_modalities",
     "swept",
+    "wanted_fingerprints",
+    "written_modalities",
 ]
 
-# What is written about a video beside it or inside it.
-TOLD: frozenset[ModalityName] = frozenset({"subtitle", "description"})
 # The fingerprint of speech that nobody listened to, because subtitles say it.
 SUBTITLED = "subtitled"
 # The id of a file whose content could not be read is made of its path, with this in front.
@@ -116,17 +120,50 @@ def stale_modalities(
     speaks = first.path == job.found.path or not is_as_seen(first)
     facts_changed = speaks and known.sidecars != job.stamp
 
-    def is_stale(modality: ModalityName) -> bool:
-        state = known.modalities.get(modality)
+    written = written_modalities()
+
+    def is_stale(name: ModalityName) -> bool:
+        state = known.modalities.get(name)
         if state is None:
             return True
         if state.fingerprint == SUBTITLED:
             return speech_always or facts_changed
-        if modality == "speech" and facts_changed and job.found.sidecars.subtitles and not speech_always:
-            return True  # there are subtitles now
-        return state.fingerprint != wanted[modality] or (facts_changed and modality in TOLD)
+        has_subtitles = facts_changed and job.found.sidecars.subtitles and not speech_always
+        if has_subtitles and modality(name).replaced_by_subtitles:
+            return True
+        return state.fingerprint != wanted[name] or (facts_changed and name in written)
 
-    return tuple(modality for modality in wanted if is_stale(modality))
+    return tuple(name for name in wanted if is_stale(name))
+
+
+def written_modalities() -> frozenset[ModalityName]:
+    """Those made of what is written beside a video or inside it."""
+    return frozenset(each.name for each in modalities() if each.needs == "texts")
+
+
+def wanted_fingerprints(models: Models, sampling: Sampling) -> dict[ModalityName, str]:
+    """The fingerprint of every modality that these models make.
+
+    It names the text model where texts are encoded, the modality's own model, the version of the code between them, and
+    how keyframes were chosen where it looks at them.
+    """
+    digests = {role: fingerprint.digest for role, fingerprint in models.fingerprints.items()}
+    sampled = {"keyframes": _digest(sampling), "text_frames": _digest(sampling.for_text)}
+
+    def parts(each: Modality) -> Iterator[str]:
+        if each.space == "text":
+            yield digests["text"]
+        if each.role is not None:
+            yield digests[each.role.name]
+        yield each.version
+        yield sampled.get(each.needs, "")
+
+    made = (each for each in modalities() if each.role is None or each.role.name in digests)
+    return {each.name: "+".join(part for part in parts(each) if part) for each in made}
+
+
+def _digest(sampling: Sampling) -> str:
+    return hashlib.blake2b(json.dumps(asdict(sampling), sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def swept(

@@ -10,8 +10,8 @@ import pytest
 from indexer.core.types import ModalityName, Video
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Annotation, Labels
-from indexer.corpus.plan import SUBTITLED, UNREAD_PREFIX, facts_stamp, make_plan, stale_modalities, swept
 from indexer.corpus.sidecars import Sidecars
+from indexer.plan import SUBTITLED, UNREAD_PREFIX, facts_stamp, make_plan, stale_modalities, swept
 from indexer.store.base import Commit, CommitState, Location, ModalityState
 
 ROOT = Path("/films")
