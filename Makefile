@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --co
 # Finds accessibility faults in the page, in the browser tests.
 AXE := axe-core@4.14.1
 
-.PHONY: install demo test lint format benchmarks clean
+.PHONY: install demo test test-fast test-long lint format benchmarks clean
 
 install: $(VENV)/.installed
 
@@ -16,7 +16,14 @@ demo: install
 	$(BIN)/sceneseek demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not e2e and not slow"
+
+# Random libraries with 32 seeds instead of 8.
+test-long: $(VENV)/.installed-test
+	RANDOM_LIBRARIES=32 $(BIN)/python -m pytest tests/e2e/test_random_corpus.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -13,6 +13,18 @@ import pytest
 # As the command does, before PyTorch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is tested end to end by the folder it lies in."""
+    for item in items:
+        if item.path.is_relative_to(E2E):
+            item.add_marker("e2e")
+            if item.path.name.startswith("test_web_"):
+                item.add_marker("browser")
+
+
 Begun: TypeAlias = Mapping[str, "Future[Any]"]
 
 
