@@ -457,9 +457,8 @@ def test_more_records_than_a_page_are_all_read(tmp_path: Path) -> None:
     assert len({record.id for record in store.records("frames")}) == 4500
 
 
-def test_what_is_found_by_words_is_read_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.store.chroma._PAGE_OF_FOUND", 100)
-    store = ChromaStore(tmp_path, create=True)
+def test_what_is_found_by_words_is_read_in_pages(tmp_path: Path) -> None:
+    store = ChromaStore(tmp_path, create=True, found_page=100)
     store.upsert(records("v1", 300))
     for limit, found in ((None, 300), (299, 299), (200, 200), (100, 100), (7, 7)):
         assert len({record.id for record in store.containing("frames", ["text"], limit)}) == found
