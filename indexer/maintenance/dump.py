@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import IO, Literal, TypeAlias
 
@@ -59,22 +59,17 @@ def _object_classes(store: VectorStore) -> int:
 
 
 def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float] | None]:
-    vectors: tuple[Sequence[float], Sequence[float]] = commit.object_maximum, commit.object_mean
+    vectors: tuple[Iterable[float], Iterable[float]] = commit.object_maximum, commit.object_mean
     if not commit.object_maximum and "objects" in commit.modalities and commit.count(["frames"]):
-        vectors = _of_sightings(store, commit, classes)
+        # An earlier version wrote the commit without them.
+        records = store.records("text", video_id=commit.video.id)
+        sightings = [sighting for record in records for sighting in record.sightings]
+        vectors = object_vectors(sightings, commit.count(["frames"]), classes)
     return {"object_maximum": _rounded(vectors[0]), "object_mean": _rounded(vectors[1])}
 
 
-def _of_sightings(store: VectorStore, commit: Commit, classes: int) -> tuple[Sequence[float], Sequence[float]]:
-    """The vectors of a commit from an earlier version, which lacks them."""
-    records = store.records("text", video_id=commit.video.id)
-    sightings = [seen for record in records for seen in record.sightings]
-    maximum, mean = object_vectors(sightings, commit.count(["frames"]), classes)
-    return maximum.tolist(), mean.tolist()
-
-
-def _rounded(vector: Sequence[float]) -> list[float] | None:
-    return [round(value, 4) for value in vector] or None
+def _rounded(vector: Iterable[float]) -> list[float] | None:
+    return [round(float(value), 4) for value in vector] or None
 
 
 def moment_rows(store: VectorStore) -> Iterator[Row]:

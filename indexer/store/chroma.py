@@ -96,6 +96,7 @@ class ChromaStore:
         create: Whether to create a missing index.
         found_page: Rows per page of a search by words. Each page repeats the search, so pages are large; SQLite takes
             at most 32,766 rows.
+        clock: Seconds that never decrease, to limit the time spent on opening.
 
     Raises:
         IndexMissingError: there is no such index and ``create`` is false.
@@ -103,19 +104,27 @@ class ChromaStore:
     """
 
     def __init__(
-        self, path: Path, *, name: str = "sceneseek", url: str = "", create: bool = False, found_page: int = 10_000
+        self,
+        path: Path,
+        *,
+        name: str = "sceneseek",
+        url: str = "",
+        create: bool = False,
+        found_page: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._name = name
         self._url = url
         self._found_page = found_page
+        self._clock = clock
         self._reopening = Lock()
         self._reads: Coalescer[_Read[Any], Any] = Coalescer(self._read_all, _MOST_AT_ONCE)
         self._stamp = self._change_stamp()
         self._has_unreported_change = False
         self._opening: _Opening | None = self._open(create)
         self._opening_took_s = 0.0
-        self._opened_at = time.monotonic()
+        self._opened_at = self._clock()
 
     def read_manifest(self) -> Manifest | None:
         opening = self._database
@@ -229,10 +238,10 @@ class ChromaStore:
     def refresh(self) -> bool:
         """While another process keeps writing, at most a tenth of the time is spent on opening, which may be slow."""
         stamp = self._change_stamp()
-        if stamp == self._stamp or time.monotonic() - self._opened_at < 9 * self._opening_took_s:
+        if stamp == self._stamp or self._clock() - self._opened_at < 9 * self._opening_took_s:
             has_change, self._has_unreported_change = self._has_unreported_change, False
             return has_change
-        began = time.monotonic()
+        began = self._clock()
         if self._url:
             self._stamp = stamp
             self._database.cache.forget()
@@ -240,7 +249,7 @@ class ChromaStore:
             with self._reopening:
                 self._opening = self._open(create=False)
                 self._has_unreported_change = False
-        self._opened_at = time.monotonic()
+        self._opened_at = self._clock()
         self._opening_took_s = self._opened_at - began
         return True
 
@@ -343,7 +352,7 @@ class ChromaStore:
     def _change_stamp(self) -> tuple[int, int]:
         """Changes when another process may have written; for a server, every second."""
         if self._url:
-            return int(time.monotonic()), 0
+            return int(self._clock()), 0
         try:
             facts = (self._path / _DATABASE_FILE).stat()
         except (FileNotFoundError, NotADirectoryError):
