@@ -27,7 +27,7 @@ from indexer.manifest import RoleChanges, models_of
 from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.models.base import OPTIONAL_ROLES, FrameEncoder
 from indexer.run import RunOptions, run_indexing
-from indexer.shots.select import STRATEGIES
+from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from search.evaluate.action_figures import Estimate, Figures
 from search.evaluate.actions import ActionEvaluation, ActionOptions, LabelOf, evaluate_actions

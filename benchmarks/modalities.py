@@ -32,7 +32,7 @@ from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import OFF, PROFILES, ModelChoice, parse_choice
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store import open_store
 from indexer.video import VideoSettings
 

@@ -17,8 +17,9 @@ import av
 from scenedetect import AdaptiveDetector, detect
 
 from indexer.media.read.decode import FrameReader
-from indexer.shots import Sampling, make_sampler
 from indexer.shots.detect import CutDetector
+from indexer.shots.sampling import Sampling
+from indexer.shots.select import make_sampler
 
 __all__ = ["main"]
 

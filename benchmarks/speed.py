@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from indexer.core.prefetch import ahead
+from indexer.core.prefetch import prefetch
 from indexer.core.types import Embedding, Record
 from indexer.media.read.decode import FrameReader
 from indexer.media.read.probe import probe
@@ -29,7 +29,8 @@ from indexer.models.base import FrameEncoder
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import choose_profile
-from indexer.shots.select import Sampling, make_sampler
+from indexer.shots.sampling import Sampling
+from indexer.shots.select import make_sampler
 from indexer.store.chroma import ChromaStore
 
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
@@ -80,7 +81,7 @@ def decode(video: Path) -> None:
 
 def index(video: Path, encoder: FrameEncoder, sampling: Sampling) -> int:
     """Frames-only indexing without the database: decode, detect, select, encode, as the pipeline overlaps them."""
-    with closing(ahead(keyframe_batches(video, sampling), 4)) as batches:
+    with closing(prefetch(keyframe_batches(video, sampling), 4)) as batches:
         leave_room_for_decoding()
         return sum(len(encoder.encode_images(batch)) for batch in batches)
 

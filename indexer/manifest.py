@@ -22,7 +22,7 @@ from indexer.models.profiles import (
     choose_profile,
     parse_choice,
 )
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store.base import Manifest, VectorStore
 
 __all__ = [

@@ -14,7 +14,7 @@ from indexer.corpus.labels import Annotation, Labels
 from indexer.modalities.base import Modality
 from indexer.modalities.registry import modalities, modality
 from indexer.models.base import Models
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store.base import Commit, Location
 
 __all__ = [

@@ -21,7 +21,8 @@ from indexer.corpus.sidecars import Sidecars
 from indexer.media.read.decode import Frame, FrameReader
 from indexer.media.read.probe import MediaFacts, probe
 from indexer.modalities.base import Extractor, Need, RecordMaker, VideoContext, batches
-from indexer.modalities.ocr.frame_selection import TextFrame, TextWatch
+from indexer.modalities.ocr.frame_selection import TextWatch
+from indexer.modalities.ocr.text_tracking import TextFrame
 from indexer.modalities.registry import modality
 from indexer.modalities.subtitles.video_texts import VideoTexts, read_video_texts
 from indexer.modalities.video_facts import (
@@ -32,7 +33,8 @@ from indexer.modalities.video_facts import (
     with_descriptors,
 )
 from indexer.models.base import Models
-from indexer.shots.select import Sampling, make_sampler
+from indexer.shots.sampling import Sampling
+from indexer.shots.select import make_sampler
 
 if TYPE_CHECKING:
     from indexer.media.read.loudness import LoudnessMeter

@@ -9,24 +9,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["written_whole"]
-
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write what ``path`` is to hold: a file beside it, moved there at the end and gone after an error.
+    """A file to write in place of ``path``: it lies beside it, is moved there at the end and is deleted on an error.
 
-    An existing file is replaced, and of a link what it leads to. A pipe or a device is written to as it is. Two who
-    write the same file at once have a file each, and the last to end leaves his.
+    An existing file is replaced and keeps its mode; a link's target is replaced, not the link. A pipe or a device is
+    written directly. Concurrent writers each have their own file; the last one to end wins.
 
     Raises:
-        OSError: it cannot be moved there.
+        OSError: the file cannot be moved to ``path``.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         yield path
         return
-    # Its own name, not one made of the path's: someone may keep a file of such a name there.
-    whole = Path(os.path.realpath(path))  # else "/dev/stdout" itself would be replaced where it leads to a file
+    whole = Path(os.path.realpath(path))  # "/dev/stdout" may lead to a file
     unfinished = whole.parent / f".{uuid4().hex}.tmp"
     try:
         yield unfinished
@@ -34,5 +31,5 @@ def written_whole(path: Path) -> Iterator[Path]:
             shutil.copymode(whole, unfinished)
         unfinished.replace(whole)
     finally:
-        with suppress(OSError):  # moved, or never begun
+        with suppress(OSError):  # moved, or never written
             unfinished.unlink()

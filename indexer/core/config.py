@@ -1,7 +1,7 @@
 """Settings: the defaults below, overridden by config.toml, then by SCENESEEK_* variables, then by flags.
 
-Every setting is a field of a section, and its comment stands beside it, so that the commented ``config.toml``, the
-checks and ``sceneseek config`` all come from one place.
+Each setting is one field with its default, its comment and its choices. The commented ``config.toml``, the checks and
+``sceneseek config`` all come from these fields. pydantic-settings is not used: it does not say where a value came from.
 """
 
 from __future__ import annotations
@@ -10,33 +10,18 @@ import difflib
 import json
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.core.errors import ConfigError
 from indexer.core.types import SPACE_OF_MODALITY
 
-__all__ = [
-    "CONFIG_FILE",
-    "CorpusSettings",
-    "IndexSettings",
-    "LoadedSettings",
-    "ModelSettings",
-    "SearchSettings",
-    "Settings",
-    "ShotSettings",
-    "SpeechSettings",
-    "Value",
-    "config_text",
-    "load_settings",
-    "setting_names",
-]
-
-CONFIG_FILE = "config.toml"
-ENV_PREFIX = "SCENESEEK_"
-_SHARES = frozenset({"search.min_confidence"})
+_CONFIG_FILE = "config.toml"
+_ENV_PREFIX = "SCENESEEK_"
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts"}
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | Mapping[str, float]
 
@@ -50,18 +35,16 @@ def _setting(default: Value, comment: str, choices: tuple[str, ...] = ()) -> Any
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """[index]: where the index lives."""
+    """[index]: where the index is kept."""
 
-    path: str = _setting("chroma_db", "Folder of the index. Thumbnails are kept in it too.")
+    path: str = _setting("chroma_db", "Folder of the index, with its thumbnails.")
     name: str = _setting("sceneseek", "Name of the index: several can share one folder or server.")
-    url: str = _setting(
-        "", "A Chroma server such as http://localhost:8000; empty: the database is in the folder itself."
-    )
+    url: str = _setting("", "A Chroma server such as http://localhost:8000; empty: the database is in the folder.")
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusSettings:
-    """[corpus]: which files are videos, and what is known about them."""
+    """[corpus]: which files are indexed, and their labels."""
 
     labels: str = _setting(
         "auto",
@@ -69,12 +52,14 @@ class CorpusSettings:
         "folder a video is in), none, or the path of a CSV or JSON file.",
     )
     exclude: tuple[str, ...] = _setting((), 'Glob patterns of files and folders to leave out, such as "*.proxy.mp4".')
-    follow_links: bool = _setting(True, "Whether to look into folders that are symbolic links; loops are noticed.")
+    follow_links: bool = _setting(
+        True, "Whether to enter folders that are symbolic links; each folder is entered once."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ShotSettings:
-    """[shots]: which frames stand for a video."""
+    """[shots]: how keyframes are chosen."""
 
     strategy: str = _setting(
         "shots",
@@ -84,10 +69,10 @@ class ShotSettings:
     )
     count: int = _setting(8, "How many frames 'uniform' takes.")
     clusters: int = _setting(32, "How many frames 'kmeans' keeps (of 400 evenly spaced ones).")
-    max_span_s: float = _setting(5.0, "A long shot gets a frame for at most this many seconds (at most 10).")
+    max_span_s: float = _setting(5.0, "Longest time, in seconds, that one keyframe stands for (at most 10).")
     detector: str = _setting(
         "adaptive",
-        "How cuts are found: adaptive is calm with fast motion; content is simpler.",
+        "How cuts are found: adaptive finds fewer false cuts in fast motion; content is simpler.",
         ("adaptive", "content"),
     )
     max_side: int = _setting(1280, "Keyframes are scaled down to at most this many pixels on the longer side.")
@@ -95,41 +80,39 @@ class ShotSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[models]: what understands pictures and texts."""
+    """[models]: the models for each kind of evidence."""
 
     profile: str = _setting(
         "auto",
-        "embedded: models that come with the installation. standard, best: better ones, fetched once from the Hugging "
-        "Face hub. auto: standard if it can be had, else embedded; decided when an index is created.",
+        "embedded: models that come with the installation. standard, best: better models, downloaded once from the "
+        "Hugging Face hub. auto: standard if available, else embedded; decided when an index is created.",
         ("auto", "embedded", "standard", "best"),
     )
     frames: str = _setting("", 'Instead of the profile\'s picture model: "open_clip:NAME" or "open_clip:/folder".')
     text: str = _setting("", 'Instead of the profile\'s text model: "sentence:NAME" or "sentence:/folder".')
     speech: str = _setting(
         "",
-        'What listens to speech: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" for a new index '
-        "without. Empty, here and below: the profile's.",
+        'Speech recognition: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" leaves it out of a '
+        "new index. Empty, here and below: the profile's model.",
     )
-    ocr: str = _setting("", 'What reads on-screen text: "rapidocr:embedded", or "off".')
-    sounds: str = _setting(
-        "", 'What knows sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".'
-    )
-    objects: str = _setting("", 'What finds objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".')
-    captions: str = _setting("", 'What describes keyframes in a sentence: "blip:NAME", "blip:/folder", or "off".')
+    ocr: str = _setting("", 'On-screen text: "rapidocr:embedded", or "off".')
+    sounds: str = _setting("", 'Sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".')
+    objects: str = _setting("", 'Objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".')
+    captions: str = _setting("", 'Captions of keyframes: "blip:NAME", "blip:/folder", or "off".')
     device: str = _setting("auto", "Where models run.", ("auto", "cpu", "cuda", "mps"))
-    batch_size: int = _setting(4, "How many pictures are encoded at once; on a GPU, 32 or more is faster.")
+    batch_size: int = _setting(4, "Pictures encoded at once; on a GPU, 32 or more is faster.")
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSettings:
     """[speech]: when speech is recognised."""
 
-    always: bool = _setting(False, "Whether to listen also to videos that have subtitles.")
+    always: bool = _setting(False, "Whether to recognise speech also in videos that have subtitles.")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """[search]: what a search answers with."""
+    """[search]: what a search returns."""
 
     top_k: int = _setting(10, "How many moments a search shows.")
     weights: Mapping[str, float] = _setting(
@@ -138,9 +121,9 @@ class SearchSettings:
     )
     min_confidence: float = _setting(
         0.58,
-        "Leave out what a query without an answer would as soon have found: 0 keeps everything, 0.9 only what is "
-        "hardly found by chance. How high such queries score is measured once, and again when the index changes. "
-        "The default is the highest that lost at most a tenth of the queries with an answer when it was measured.",
+        "Lowest confidence of a moment that is shown: 0 shows everything, 0.9 only what is hardly found by chance. "
+        "Confidence compares a score with the scores of unrelated queries; these are measured once, and again when "
+        "the index changes. The default is the highest value that lost at most a tenth of the answerable queries.",
     )
 
 
@@ -156,6 +139,12 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
 
 
+_SECTIONS: Mapping[str, Any] = {section.name: section.default_factory for section in fields(Settings)}
+_KEYS: Mapping[str, Field[Any]] = {
+    f"{name}.{key.name}": key for name, section in _SECTIONS.items() for key in fields(section)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
     """The settings in force, and where each ``section.key`` came from."""
@@ -164,60 +153,53 @@ class LoadedSettings:
     origins: Mapping[str, str]
 
 
-def setting_names() -> Iterator[tuple[str, Any]]:
-    """Every ``section.key`` with its dataclass field."""
-    for section in fields(Settings):
-        for key in fields(_section_type(section.name)):
-            yield f"{section.name}.{key.name}", key
-
-
 def load_settings(
     config: Path | None, environ: Mapping[str, str], flags: Mapping[str, Value | None] | None = None
 ) -> LoadedSettings:
     """The settings in force.
 
     Args:
-        config: The file asked for; None means ``config.toml`` in the current folder, if there is one.
+        config: The settings file; None reads ``config.toml`` in the current folder if it exists.
         environ: The environment; ``SCENESEEK_SECTION_KEY`` sets ``section.key``.
-        flags: ``section.key`` to the value given on the command line; None stands for a flag not given.
+        flags: Values from the command line by ``section.key``; None stands for a flag that was not given.
 
     Raises:
-        ConfigError: a file that is missing or no TOML, an unknown key, a value of the wrong type or not allowed.
+        ConfigError: a file that is missing or not TOML, an unknown key, or a value of the wrong type or not allowed.
     """
-    chosen: dict[str, Value] = {}
-    origins = {name: "default" for name, _ in setting_names()}
-    for origin, name, value in [*_from_file(config), *_from_environment(environ), *_from_flags(flags or {})]:
-        chosen[name] = _checked(name, value, origin)
+    given = [(name, value, "flag") for name, value in (flags or {}).items() if value is not None]
+    chosen: dict[str, dict[str, Value]] = {name: {} for name in _SECTIONS}
+    origins = dict.fromkeys(_KEYS, "default")
+    for name, value, origin in [*_from_file(config), *_from_environment(environ), *given]:
+        checked = _checked(name, value, origin)
+        section, key = name.split(".")
+        chosen[section][key] = checked
         origins[name] = origin
-    return LoadedSettings(_assemble(chosen), origins)
+    return LoadedSettings(Settings(**{name: _SECTIONS[name](**values) for name, values in chosen.items()}), origins)
 
 
-def config_text(settings: Settings | None = None) -> str:
-    """A ``config.toml`` with every key and its comment; the defaults unless settings are given."""
-    return "\n".join(_config_lines(settings or Settings()))
+def config_text() -> str:
+    """A ``config.toml`` with every key, its comment and its default."""
+    lines = [
+        "# Settings of sceneseek. Every key is shown with its default; remove or change what you like.",
+        "# SCENESEEK_SECTION_KEY in the environment and the flags of a command override this file.",
+    ]
+    for name, section in _SECTIONS.items():
+        lines += ["", f"[{name}]"]
+        for key in fields(section):
+            lines += [f"# {line}" for line in textwrap.wrap(key.metadata["comment"], 110)]
+            lines.append(f"{key.name} = {_toml(_default(key))}")
+    return "\n".join([*lines, ""])
 
 
-def _section_type(name: str) -> type:
-    sections: dict[str, type] = {
-        "index": IndexSettings,
-        "corpus": CorpusSettings,
-        "shots": ShotSettings,
-        "models": ModelSettings,
-        "speech": SpeechSettings,
-        "search": SearchSettings,
-    }
-    return sections[name]
-
-
-def _from_file(config: Path | None) -> Iterator[tuple[str, str, object]]:
-    path = config or Path(CONFIG_FILE)
+def _from_file(config: Path | None) -> Iterator[tuple[str, object, str]]:
+    path = config or Path(_CONFIG_FILE)
     if config is None and not path.is_file():
         return
     for section, content in _read_toml(path).items():
         if not isinstance(content, dict):
             raise _unknown(section, str(path))
         for key, value in content.items():
-            yield str(path), f"{section}.{key}", value
+            yield f"{section}.{key}", value, str(path)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -229,45 +211,39 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}.", hint="See https://toml.io for the syntax.") from error
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
-    known = {ENV_PREFIX + name.replace(".", "_").upper(): name for name, _ in setting_names()}
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    known = {_ENV_PREFIX + name.replace(".", "_").upper(): name for name in _KEYS}
     for variable in sorted(environ):
-        if variable.startswith(ENV_PREFIX):
+        if variable.startswith(_ENV_PREFIX):
             if variable not in known:
-                raise ConfigError(f"There is no setting {variable}.", hint=_nearest(variable, list(known)))
-            yield variable, known[variable], environ[variable]
-
-
-def _from_flags(flags: Mapping[str, Value | None]) -> Iterator[tuple[str, str, object]]:
-    for name, value in flags.items():
-        if value is not None:
-            yield "flag", name, value
+                raise ConfigError(f"There is no setting {variable}.", hint=_nearest(variable, known))
+            yield known[variable], environ[variable], variable
 
 
 def _checked(name: str, value: object, origin: str) -> Value:
-    known = dict(setting_names())
-    if name not in known:
+    if name not in _KEYS:
         raise _unknown(name, origin)
-    allowed = known[name].metadata["choices"]
-    converted = _converted(name, value, _default(known[name]), origin)
-    if allowed and converted not in allowed:
-        raise ConfigError(f"{name} cannot be {converted!r} ({origin}).", hint=f"Use one of: {', '.join(allowed)}.")
+    default, choices = _default(_KEYS[name]), _KEYS[name].metadata["choices"]
+    try:
+        converted = _converted(_parsed(value, default) if isinstance(value, str) else value, default)
+    except (TypeError, ValueError) as error:
+        wanted = _KINDS.get(type(default), "a table of numbers")
+        raise ConfigError(f"{name} must be {wanted}, not {value!r} ({origin}).") from error
+    if choices and converted not in choices:
+        raise ConfigError(f"{name} cannot be {converted!r} ({origin}).", hint=f"Use one of: {', '.join(choices)}.")
     _check_range(name, converted, origin)
     return converted
 
 
 def _check_range(name: str, value: Value, origin: str) -> None:
-    if name in _SHARES:
+    if name == "search.min_confidence":
         if not (isinstance(value, float) and 0 <= value <= 1):
             raise ConfigError(f"{name} must be from 0 to 1, not {value} ({origin}).")
-        return
-    if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
         raise ConfigError(f"{name} must be greater than 0, not {value} ({origin}).")
     for modality, weight in value.items() if isinstance(value, Mapping) else ():
         if modality not in SPACE_OF_MODALITY:
-            raise ConfigError(
-                f"{name} knows no '{modality}' ({origin}).", hint=_nearest(modality, list(SPACE_OF_MODALITY))
-            )
+            raise ConfigError(f"{name} knows no '{modality}' ({origin}).", hint=_nearest(modality, SPACE_OF_MODALITY))
         if weight < 0:
             raise ConfigError(f"{name}: the weight of '{modality}' must not be negative ({origin}).")
 
@@ -277,99 +253,49 @@ def _default(key: Any) -> Value:
     return value
 
 
-def _converted(name: str, value: object, default: Value, origin: str) -> Value:
-    """The value in the type of the default; text from the environment is read as that type."""
-    try:
-        return _from_text(value, default) if isinstance(value, str) else _from_toml(value, default)
-    except (TypeError, ValueError) as error:
-        kind = {
-            bool: "true or false",
-            int: "a whole number",
-            float: "a number",
-            str: "a text",
-            tuple: "a list of texts",
-        }
-        wanted = kind.get(type(default), "a table of numbers")
-        raise ConfigError(f"{name} must be {wanted}, not {value!r} ({origin}).") from error
-
-
-def _from_text(text: str, default: Value) -> Value:
+def _parsed(text: str, default: Value) -> object:
+    """A text from the environment as TOML would have given it."""
     if isinstance(default, bool):
-        return _truth(text)
+        return _TRUTHS.get(text.lower())
     if isinstance(default, int | float):
         return type(default)(text)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     if isinstance(default, tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return parts
     if isinstance(default, Mapping):
-        pairs = (part.partition("=") for part in text.split(",") if part.strip())
-        return {**default, **{name.strip(): float(weight) for name, _, weight in pairs}}
+        return {name.strip(): weight for name, _, weight in (part.partition("=") for part in parts)}
     return text
 
 
-def _from_toml(value: object, default: Value) -> Value:
+def _converted(value: object, default: Value) -> Value:
+    """A value from TOML in the type of the default.
+
+    Raises:
+        TypeError, ValueError: it is of another type.
+    """
     if isinstance(default, tuple) and isinstance(value, list | tuple):
-        return tuple(_text(part) for part in value)
+        if not all(isinstance(part, str) for part in value):
+            raise TypeError
+        return tuple(value)
     if isinstance(default, Mapping) and isinstance(value, Mapping):
         return {**default, **{str(key): float(weight) for key, weight in value.items()}}
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is not type(default):
         raise TypeError
     return value
 
 
-def _truth(text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _assemble(chosen: Mapping[str, Value]) -> Settings:
-    sections: dict[str, Any] = {}
-    for section in fields(Settings):
-        own = {name.split(".")[1]: value for name, value in chosen.items() if name.startswith(f"{section.name}.")}
-        sections[section.name] = _section_type(section.name)(**own)
-    return Settings(**sections)
-
-
 def _unknown(name: str, origin: str) -> ConfigError:
-    return ConfigError(
-        f"There is no setting '{name}' ({origin}).", hint=_nearest(name, [known for known, _ in setting_names()])
-    )
+    return ConfigError(f"There is no setting '{name}' ({origin}).", hint=_nearest(name, _KEYS))
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"Did you mean '{near[0]}'?" if near else "'sceneseek config' lists all settings."
-
-
-def _config_lines(settings: Settings) -> Iterator[str]:
-    yield "# Settings of sceneseek. Every key is shown with its default; remove or change what you like."
-    yield "# SCENESEEK_SECTION_KEY in the environment and the flags of a command override this file."
-    for section in fields(Settings):
-        yield ""
-        yield f"[{section.name}]"
-        values = getattr(settings, section.name)
-        for key in fields(values):
-            yield from (f"# {line}" for line in _wrapped(key.metadata["comment"]))
-            yield f"{key.name} = {_toml(getattr(values, key.name))}"
-    yield ""
-
-
-def _wrapped(comment: str) -> list[str]:
-    return textwrap.wrap(comment, 110)
 
 
 def _toml(value: Value) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {weight}" for key, weight in value.items()) + " }"
-    if isinstance(value, tuple):
-        return json.dumps(list(value), ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)

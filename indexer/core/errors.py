@@ -1,49 +1,13 @@
-"""Every error the project raises on purpose.
+"""Every error the project raises on purpose; each says what happened, where, and in ``hint`` what to do about it.
 
-    SceneseekError                  exit 1   anything below; catch this one at the boundary
-    ├── UsageError                  exit 2   the request itself is wrong (also a ValueError)
-    │   ├── ConfigError                      config.toml, SCENESEEK_* or a flag
-    │   └── QueryError                       an empty query, an unreadable query image, a bad filter
-    ├── MediaError                  exit 3   one file cannot be indexed (also a ValueError)
-    │   ├── UnreadableMediaError             not a video or audio file, empty, damaged beyond reading
-    │   └── SubtitleError                    a subtitle file or stream that cannot be parsed
-    ├── ModelError                  exit 1
-    │   ├── WeightsMissingError              a model's file is neither in the cache nor at the path given
-    │   ├── WeightsDamagedError              a model's file is there and cannot be loaded
-    │   └── UnfitContentError                a model cannot work on this one picture or sound; it can on others
-    └── StoreError                  exit 1
-        ├── IndexMissingError       exit 2   no index where one was asked for
-        ├── IndexBusyError                   another process is writing this index
-        ├── IndexIncompatibleError           the index was made by other models than those asked for
-        └── IndexDamagedError                the database cannot be opened or contradicts itself
-
-Each says what happened, where, and in ``hint`` what to do about it. Only ``ui`` prints them.
+Catch ``SceneseekError`` at the boundary. ``exit_code`` is that of the command line. Only ``ui`` prints errors.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "ConfigError",
-    "IndexBusyError",
-    "IndexDamagedError",
-    "IndexIncompatibleError",
-    "IndexMissingError",
-    "MediaError",
-    "ModelError",
-    "QueryError",
-    "SceneseekError",
-    "StoreError",
-    "SubtitleError",
-    "UnfitContentError",
-    "UnreadableMediaError",
-    "UsageError",
-    "WeightsDamagedError",
-    "WeightsMissingError",
-]
-
 
 class SceneseekError(Exception):
-    """Base of the tree.
+    """Base class.
 
     Args:
         message: What happened, and where.
@@ -68,11 +32,11 @@ class UsageError(SceneseekError, ValueError):
 
 
 class ConfigError(UsageError):
-    """A setting is unknown, of the wrong type or out of range."""
+    """A setting is unknown, of the wrong type or out of range, in config.toml, SCENESEEK_* or a flag."""
 
 
 class QueryError(UsageError):
-    """A query cannot be answered as it stands."""
+    """A query is empty, its picture cannot be read, or a filter is wrong."""
 
 
 class MediaError(SceneseekError, ValueError):
@@ -82,27 +46,27 @@ class MediaError(SceneseekError, ValueError):
 
 
 class UnreadableMediaError(MediaError):
-    """The file is no video or audio that can be decoded."""
+    """The file is no video or audio, is empty, or is damaged beyond reading."""
 
 
 class SubtitleError(MediaError):
-    """Subtitles are there and cannot be parsed."""
+    """A subtitle file or stream cannot be parsed."""
 
 
 class ModelError(SceneseekError):
-    """A model cannot do its work."""
+    """A model cannot be used."""
 
 
 class WeightsMissingError(ModelError, FileNotFoundError):
-    """A model's weights are not on this machine and cannot be fetched now."""
+    """A model's file is neither in the cache nor at the path given, and cannot be downloaded now."""
 
 
 class WeightsDamagedError(ModelError):
-    """A model's weights are on this machine and cannot be loaded."""
+    """A model's file exists and cannot be loaded."""
 
 
 class UnfitContentError(ModelError):
-    """A model cannot work on this one picture or sound; it can on others."""
+    """A model cannot process this one picture or sound; it can process others."""
 
 
 class StoreError(SceneseekError):
@@ -116,7 +80,7 @@ class IndexMissingError(StoreError, FileNotFoundError):
 
 
 class IndexBusyError(StoreError):
-    """Another process holds the index for writing."""
+    """Another process is writing the index."""
 
 
 class IndexIncompatibleError(StoreError):

@@ -1,9 +1,8 @@
-"""Texts as they are compared letter by letter: without case and accents, and with or without what is not a letter.
+"""Folds texts for comparison: without case and accents, and optionally without all but letters.
 
-A text is *squeezed* when only its folded letters and digits are left. Words that stand together in speech, that a
-reader of pictures has run together ("withour passion") or that are written in a script without spaces then look the
-same, and a phrase is found by plain comparison. ``squeeze`` also remembers where each letter stood and where words
-began and ended.
+A *squeezed* text consists of its folded letters and digits only. So a phrase is found by plain comparison, also where
+OCR has lost spaces ("withour passion") or the script has none. ``squeeze`` also keeps the place of each letter and the
+breaks between words. Done by hand, because no library keeps these places.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["SqueezedText", "clean", "fold", "is_spaceless", "squeeze", "squeezed"]
-
-# Letters whose stroke or missing dot Unicode does not take for an accent.
+# Letters whose stroke or missing dot is no accent in Unicode.
 _STROKED = str.maketrans("łøđħŧı", "lodhti")
-_VOICED_MARKS = "\u3099\u309a"  # ga and ka are two sounds and not one with an accent
-# What may stand within a word: apostrophes, soft hyphens, joiners.
+_VOICED_MARKS = "\u3099\u309a"  # "ga" and "ka" are two letters, not one with an accent
+# Signs within a word: apostrophes, soft hyphens, joiners.
 _JOINERS = frozenset("'’ʼ`´\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9](?:['`]*[A-Za-z0-9])*")
@@ -32,13 +29,13 @@ _SPACELESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SqueezedText:
-    """A text's letters and where they stood.
+    """A text's letters and their places.
 
     Args:
-        text: The text as it is written.
+        text: The original text.
         letters: Its folded letters and digits, nothing else.
-        places: For each letter the half-open range of ``text`` that it was made of.
-        breaks: The places between letters, from 0 to ``len(letters)``, at which a word may begin or end.
+        places: For each letter the half-open range of ``text`` that it comes from.
+        breaks: The positions between letters, from 0 to ``len(letters)``, at which a word may begin or end.
     """
 
     text: str
@@ -47,18 +44,18 @@ class SqueezedText:
     breaks: frozenset[int]
 
     def written(self, start: int, end: int) -> str:
-        """How the letters from ``start`` up to ``end`` stand in the text."""
+        """The original text of the letters from ``start`` up to ``end``."""
         return self.text[self.places[start][0] : self.places[end - 1][1]]
 
 
 def clean(text: str) -> str:
-    """One line of text that every model and database takes: undecodable bytes and half characters become "�"."""
+    """The text as one valid line for models and the database; undecodable bytes become "�"."""
     whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return " ".join(whole.replace("\0", " ").split())
 
 
 def fold(text: str) -> str:
-    """A text without its case and its accents, so that "Élan" and "elan" are one."""
+    """The text without case and accents: "Élan" becomes "elan"."""
     spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).casefold()
     plain = "".join(
         sign for sign in spelled.translate(_STROKED) if not unicodedata.combining(sign) or sign in _VOICED_MARKS
@@ -67,24 +64,24 @@ def fold(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """Only the folded letters and digits of a text; the same again when squeezed twice."""
+    """Only the folded letters and digits of a text; squeezing twice changes nothing."""
     if text.isascii():
         return _NO_LETTERS.sub("", text.lower())
     return "".join(_letters(text[start:end]) for start, end in _signs(text))
 
 
 def squeeze(text: str) -> SqueezedText:
-    """A text's letters as ``squeezed`` gives them, with their places and the breaks between words."""
+    """The letters of ``squeezed`` with their places and the breaks between words."""
     return _squeeze_ascii(text) if text.isascii() else _squeeze_any(text)
 
 
 def is_spaceless(letter: str) -> bool:
-    """Whether a letter is of a script that puts no spaces between words."""
+    """Whether a letter's script puts no spaces between words."""
     return _SPACELESS.match(letter) is not None
 
 
 def _squeeze_ascii(text: str) -> SqueezedText:
-    """Some ten times faster, which is what most of a search by words takes."""
+    """About ten times as fast as ``_squeeze_any``; most of the time of a search by words is spent here."""
     places: list[tuple[int, int]] = []
     breaks = {0}
     words = []
@@ -112,7 +109,7 @@ def _squeeze_any(text: str) -> SqueezedText:
 
 
 def _signs(text: str) -> Iterator[tuple[int, int]]:
-    """The ranges of a text that are one letter with what is written onto it."""
+    """The ranges of a text that are one letter with its accents."""
     start = 0
     for place in range(1, len(text) + 1):
         if place == len(text) or not _is_attached(text[place]):
@@ -121,7 +118,7 @@ def _signs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_attached(sign: str) -> bool:
-    """Whether a sign belongs to the one before it: an accent, or a later part of a Korean syllable."""
+    """Whether a sign belongs to the previous one: an accent, or a later part of a Korean syllable."""
     return not sign.isascii() and (unicodedata.combining(sign) != 0 or "\u1160" <= sign <= "\u11ff")
 
 

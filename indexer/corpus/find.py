@@ -11,14 +11,12 @@ from pathlib import Path
 
 from indexer.corpus.sidecars import Folder, Sidecars
 
-__all__ = ["Corpus", "Found", "content_id", "find_corpus"]
-
-# What libraries name their films and recordings; anything else unknown is looked into.
+# Extensions of videos and recordings; files with an unknown extension are opened to find out.
 _MEDIA_NAMES = """
     3g2 3gp aac aif aiff asf avi divx dv f4v flac flv gif m1v m2ts m2v m4a m4v mka mkv mov mp2 mp3 mp4 mpeg mpg mts mxf
     oga ogg ogm ogv opus rm rmvb ts vob wav weba webm wma wmv y4m
 """
-# What lies beside videos and is none; not looked into.
+# Extensions of other files; these are not opened.
 _OTHER_NAMES = """
     7z ass bak bmp cfg csv db doc docx exe gz heic html idx ini jpeg jpg json jsonl log lrc md nfo npy npz parquet pdf
     pkl png pt pth py pyc rar safetensors sh sqlite sqlite3 srt ssa sub svg tar tif tiff toml tsv txt url vtt webp xls
@@ -42,10 +40,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What was found.
+    """The files found.
 
-    ``unreadable`` are folders (and roots) that could not be read: nothing below them is known. Nor is it behind
-    ``broken`` links, whose targets are not there now; they are no trouble worth telling of.
+    What lies below ``unreadable`` folders and roots and behind ``broken`` links is unknown; broken links are not
+    reported.
     """
 
     files: tuple[Found, ...] = ()
@@ -75,11 +73,11 @@ def find_corpus(
 ) -> Corpus:
     """Every video file below ``roots``, in path order, each path once.
 
-    Hidden files and folders (a name that begins with a dot), the index's own folder and what matches ``exclude`` (globs
-    against the name or the path below the root) are skipped; links that lead in circles are followed once.
+    It skips hidden files and folders (names that begin with a dot), the index's own folder and matches of ``exclude``
+    (globs against the name or the path below the root). Each folder is entered once, so that links cannot loop.
 
     Args:
-        looks_like_media: Decides about files whose extension says nothing.
+        looks_like_media: Decides about files with an unknown extension.
     """
     walk = _Walk(exclude, follow_links, looks_like_media, index.resolve() if index else None)
     found: dict[Path, Found] = {}
@@ -102,7 +100,7 @@ def content_id(path: Path) -> str:
 
 
 def _absolute(root: Path) -> Path:
-    """Absolute, but with links left as they are: the user's own names are kept."""
+    """The absolute path; links are not resolved, so that the user's names are kept."""
     return Path(os.path.abspath(root))  # noqa: PTH100
 
 
@@ -129,7 +127,7 @@ def _below(root: Path, walk: _Walk) -> Iterator[Found]:
 
 
 def _is_new(folder: Path, walk: _Walk) -> bool:
-    """Whether the folder has not been entered before; a link back to a parent has."""
+    """Whether the folder has not been entered yet, by any path."""
     try:
         facts = folder.stat()
     except OSError:
@@ -174,20 +172,15 @@ def _is_video(entry: os.DirEntry[str], walk: _Walk) -> bool:
     if entry.is_symlink() and not Path(entry.path).exists():
         walk.broken.append(Path(entry.path))
         return False
-    if not _is_file(entry):
-        return False
-    return suffix in _MEDIA or walk.looks_like_media(Path(entry.path))
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_file()
+        is_file = entry.is_file()
     except OSError:  # a link to itself
         return False
+    return is_file and (suffix in _MEDIA or walk.looks_like_media(Path(entry.path)))
 
 
 def _found(paths: Sequence[Path], root: Path, folder: Folder, walk: _Walk) -> Iterator[Found]:
-    """The files' facts; a file that has gone meanwhile is left out."""
+    """The files with their facts; files that have been deleted meanwhile are left out."""
     for path in paths:
         try:
             facts = path.stat()

@@ -1,7 +1,7 @@
-"""Labels of videos: from the folder they are in, from a CSV, or from annotation files.
+"""Labels of videos: from their folders, from a CSV, or from JSON.
 
 Two JSON layouts are read: a list of objects with a path (``path``, ``file``, ``video``, ``filename``) and a ``label``,
-as in ``annotations.json``; and an object of class name to list of videos, as in ``selected_subset.json``.
+as in ``annotations.json``, and an object of class name to list of videos, as in ``selected_subset.json``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from indexer.core.errors import ConfigError, MediaError
 from indexer.core.types import Facet
 from indexer.corpus.sidecars import read_text
 
-__all__ = ["ANNOTATION_FILES", "Annotation", "Labels", "read_annotations", "read_labels"]
-
 _LARGEST_BYTES = 500_000_000
-ANNOTATION_FILES = ("annotations.json", "selected_subset.json", "labels.csv")
+_ANNOTATION_FILES = ("annotations.json", "selected_subset.json", "labels.csv")
 _PATH_KEYS = ("path", "file", "video", "filename", "file_name", "video_path", "video_id", "id")
 _LABEL_KEYS = ("label", "class", "category", "action")
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One row about one video: how the row names it, its label, and whatever else the row says."""
+    """One row about a video: the name in the row, the label, and the other columns."""
 
     video: str
     label: str
@@ -37,18 +35,18 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels by video. ``broken`` names every row that could not be used, with its line or position."""
+    """Labels by video. ``broken`` lists the rows that could not be used, with their line or position."""
 
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
     from_folders: bool = False
     broken: tuple[str, ...] = ()
 
     def with_more(self, others: Labels) -> Labels:
-        """These, and the others where these say nothing."""
+        """These labels, and the others for videos without one."""
         return Labels({**others.annotations, **self.annotations}, self.from_folders, (*self.broken, *others.broken))
 
     def of(self, path: Path, root: Path) -> Annotation:
-        """What is known about the video at ``path`` below ``root``; an empty label if nothing is."""
+        """The annotation of the video at ``path`` below ``root``; with an empty label if there is none."""
         for key in _names_of(path, root):
             if key in self.annotations:
                 return self.annotations[key]
@@ -71,34 +69,33 @@ def read_labels(source: str, roots: Sequence[Path]) -> Labels:
     if source == "folders":
         return Labels(from_folders=True)
     if source != "auto":
-        return read_annotations([_existing(source)])
-    present = [root / name for root in roots for name in ANNOTATION_FILES if (root / name).is_file()]
+        return read_annotations(_existing(source))
+    present = [root / name for root in roots for name in _ANNOTATION_FILES if (root / name).is_file()]
     if not present:
         return Labels(from_folders=True)
     labels, unusable = Labels(), []
     for path in present:
         try:
-            labels = labels.with_more(read_annotations([path]))
-        except ConfigError as error:  # a file that nobody named may be about something else
+            labels = labels.with_more(read_annotations(path))
+        except ConfigError as error:  # the user did not name this file, so it may be of another kind
             unusable.append(f"{path} ({error.message})")
     return replace(labels, from_folders=not labels.annotations, broken=(*labels.broken, *unusable))
 
 
-def read_annotations(paths: Sequence[Path]) -> Labels:
-    """The labels in some annotation files; a later file adds to an earlier one.
+def read_annotations(path: Path) -> Labels:
+    """The labels in an annotation file.
 
     Raises:
-        ConfigError: a file is neither CSV nor JSON in a known layout.
+        ConfigError: the file is neither CSV nor JSON in a known layout.
     """
     annotations: dict[str, Annotation] = {}
     broken: list[str] = []
-    for path in paths:
-        for place, row in _rows(path):
-            if row is None:
-                broken.append(f"{path}, {place}")
-            else:
-                annotations.setdefault(_normal(row.video), row)
-                annotations.setdefault(PurePosixPath(_normal(row.video)).name, row)
+    for place, row in _rows(path):
+        if row is None:
+            broken.append(f"{path}, {place}")
+        else:
+            annotations.setdefault(_normal(row.video), row)
+            annotations.setdefault(PurePosixPath(_normal(row.video)).name, row)
     return Labels(annotations, broken=tuple(broken))
 
 
@@ -172,7 +169,7 @@ def _first(row: object, keys: Sequence[str]) -> str:
 
 
 def _names_of(path: Path, root: Path) -> Iterator[str]:
-    """How a row may name a video: its path below the root, its name, each with or without the extension."""
+    """The names that a row may use: the path, the path below the root or the name, with or without extension."""
     below = path.relative_to(root) if path != root else Path(path.name)
     for name in (path, below, Path(path.name)):
         yield _normal(name.as_posix())

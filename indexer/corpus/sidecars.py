@@ -13,15 +13,13 @@ from indexer.core.errors import MediaError
 from indexer.core.languages import language_code
 from indexer.core.types import Facet
 
-__all__ = ["Facts", "Folder", "Sidecars", "read_facts", "read_text", "subtitle_language"]
-
 _LARGEST_BYTES = 200_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa")
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecars:
-    """Where the files beside a video are. Subtitles may carry a language: ``NAME.en.srt``."""
+    """The paths of the files beside a video."""
 
     subtitles: tuple[Path, ...] = ()
     description: Path | None = None
@@ -29,7 +27,7 @@ class Sidecars:
 
     @property
     def stamp(self) -> str:
-        """Changes when a file beside the video comes, goes or changes; empty without any."""
+        """A digest of the files' names, sizes and times; empty without files."""
         present = [*self.subtitles, *(path for path in (self.description, self.facts) if path)]
         if not present:
             return ""
@@ -38,7 +36,7 @@ class Sidecars:
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """Zeros for a file that is listed and not there: a broken link, or gone meanwhile."""
+    """Zeros for a broken link or a file deleted meanwhile."""
     try:
         facts = path.stat()
     except OSError:
@@ -48,7 +46,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What ``NAME.json`` says: title, description and label by these names, anything else plain as a facet."""
+    """The content of ``NAME.json``; all plain values but title, description and label are facets."""
 
     title: str = ""
     description: str = ""
@@ -57,7 +55,7 @@ class Facts:
 
 
 class Folder:
-    """The files of one folder, arranged so that the ones beside a video are found without listing it again.
+    """The files of one folder, listed once to find the files beside each video.
 
     Args:
         names: The names of all files in the folder.
@@ -74,7 +72,7 @@ class Folder:
                     self._subtitles.setdefault(owner, []).append(name)
 
     def sidecars(self, video: Path) -> Sidecars:
-        """The files beside a video of this folder that share its name; plain subtitles before those with a language."""
+        """The files with the video's name; subtitles without a language (``NAME.srt``) before ``NAME.en.srt``."""
         names = sorted(self._subtitles.get(video.stem, ()), key=lambda name: (_split(name)[0] != video.stem, name))
         subtitles = tuple(self._folder / name for name in names if name != video.name)
         return Sidecars(subtitles, self._beside(video, ".txt"), self._beside(video, ".json"))
@@ -90,16 +88,16 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def subtitle_language(subtitles: Path, video: Path) -> str:
-    """The language that a subtitle file's name says, as in ``NAME.en.srt`` or ``NAME.pt-BR.srt``: an ISO 639-1 code.
+    """The ISO 639-1 code in a subtitle file's name, as in ``NAME.en.srt`` or ``NAME.pt-BR.srt``.
 
-    Empty for ``NAME.srt``, and for what is no language (``NAME.forced.srt``).
+    Empty for ``NAME.srt`` and for other words (``NAME.forced.srt``).
     """
     stem, tag = _split(subtitles.stem)
     return language_code(tag.removeprefix(".")) if stem == video.stem else ""
 
 
 def read_text(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> str:
-    """A text file in whatever encoding it is in, without surrounding blanks.
+    """A text file in any encoding, without surrounding blanks.
 
     Raises:
         MediaError: the file cannot be read, is larger than ``largest_bytes``, or is no text.
@@ -117,12 +115,12 @@ def read_text(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> str:
 
 
 def _is_facet(value: object) -> bool:
-    """A text, a truth, or a number that is one: JSON files may hold NaN and Infinity."""
+    """Whether a value is a text, a truth or a finite number; JSON files may hold NaN and Infinity."""
     return isinstance(value, Facet) and (not isinstance(value, float) or math.isfinite(value))
 
 
 def _decoded(content: bytes) -> str | None:
-    """UTF-8 if it is that, else the likeliest encoding; where nothing speaks against it, Windows' Western European."""
+    """UTF-8 if valid, else the most likely encoding; Windows-1252 if equally likely."""
     from charset_normalizer import from_bytes
 
     try:

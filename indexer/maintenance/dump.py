@@ -1,18 +1,17 @@
-"""The index's facts and spans as plain rows, for other programs."""
+"""The index's videos and moments as plain rows, for other programs."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import IO, Literal, TypeAlias
 
 from indexer.core.types import Space
 from indexer.modalities.objects.segments import object_vectors
 from indexer.store.base import Commit, VectorStore
-
-__all__ = ["RowFormat", "moment_rows", "video_rows", "write_rows"]
+from indexer.store.chroma_rows import storable
 
 RowFormat: TypeAlias = Literal["jsonl", "csv"]
 Row: TypeAlias = Mapping[str, object]
@@ -22,8 +21,7 @@ _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 def video_rows(store: VectorStore) -> Iterator[Row]:
     """One row per video, in order of path: its facts, its state, and how many records of each modality it has.
 
-    Where the index seeks objects, ``object_maximum`` and ``object_mean`` are ``object_vectors``, None
-    for a video in which nobody has looked for any.
+    If the index has objects, ``object_maximum`` and ``object_mean`` are ``object_vectors``, None for a video without.
     """
     classes = _object_classes(store)
     for commit in _in_order(store):
@@ -55,32 +53,27 @@ def video_rows(store: VectorStore) -> Iterator[Row]:
 
 
 def _object_classes(store: VectorStore) -> int:
-    """How many classes the index's detector knows; 0 without one."""
+    """How many classes the index's object detector has; 0 without one."""
     manifest = store.read_manifest()
     return manifest.models["objects"][1].dim if manifest and "objects" in manifest.models else 0
 
 
 def _object_vectors(store: VectorStore, commit: Commit, classes: int) -> dict[str, list[float] | None]:
-    vectors: tuple[Sequence[float], Sequence[float]] = commit.object_maximum, commit.object_mean
+    vectors: tuple[Iterable[float], Iterable[float]] = commit.object_maximum, commit.object_mean
     if not commit.object_maximum and "objects" in commit.modalities and commit.count(["frames"]):
-        vectors = _of_sightings(store, commit, classes)
+        # An earlier version wrote the commit without them.
+        records = store.records("text", video_id=commit.video.id)
+        sightings = [sighting for record in records for sighting in record.sightings]
+        vectors = object_vectors(sightings, commit.count(["frames"]), classes)
     return {"object_maximum": _rounded(vectors[0]), "object_mean": _rounded(vectors[1])}
 
 
-def _of_sightings(store: VectorStore, commit: Commit, classes: int) -> tuple[Sequence[float], Sequence[float]]:
-    """For a commit that an earlier version wrote, without the vectors."""
-    records = store.records("text", video_id=commit.video.id)
-    sightings = [seen for record in records for seen in record.sightings]
-    maximum, mean = object_vectors(sightings, commit.count(["frames"]), classes)
-    return maximum.tolist(), mean.tolist()
-
-
-def _rounded(vector: Sequence[float]) -> list[float] | None:
-    return [round(value, 4) for value in vector] or None
+def _rounded(vector: Iterable[float]) -> list[float] | None:
+    return [round(float(value), 4) for value in vector] or None
 
 
 def moment_rows(store: VectorStore) -> Iterator[Row]:
-    """One row per span the index knows: a keyframe's or a segment's, in order of path, modality and time."""
+    """One row per keyframe and segment, in order of path, modality and time."""
     for commit in _in_order(store):
         if commit.is_searchable:
             records = [record for space in _SPACES for record in store.records(space, video_id=commit.video.id)]
@@ -101,39 +94,33 @@ def moment_rows(store: VectorStore) -> Iterator[Row]:
 
 
 def write_rows(rows: Iterable[Row], file: IO[str], row_format: RowFormat) -> int:
-    """Write rows as JSON lines or as CSV with a heading; how many there were. Nested values are JSON within CSV."""
-    return _write_csv(rows, file) if row_format == "csv" else _write_jsonl(rows, file)
+    """Write rows as JSON lines or as CSV with a header and nested values as JSON; returns the number of rows."""
+    count = 0
+    writer: csv.DictWriter[str] | None = None
+    for row in rows:
+        count += 1
+        if row_format == "jsonl":
+            file.write(_json(row) + "\n")
+            continue
+        if writer is None:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return count
 
 
 def _in_order(store: VectorStore) -> list[Commit]:
     return sorted(store.commits().values(), key=lambda commit: (commit.video.path, commit.video.id))
 
 
-def _write_jsonl(rows: Iterable[Row], file: IO[str]) -> int:
-    count = 0
-    for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
-        count += 1
-    return count
-
-
-def _write_csv(rows: Iterable[Row], file: IO[str]) -> int:
-    writer: csv.DictWriter[str] | None = None
-    count = 0
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-        count += 1
-    return count
+def _json(value: object) -> str:
+    return storable(json.dumps(value, ensure_ascii=False))
 
 
 def _cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: untrusted text that begins like one gets a quote in front."""
+    """A CSV cell; untrusted text that a spreadsheet would run as a formula gets a quote in front."""
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
+        return _json(value)
     if isinstance(value, str):
-        safe = value.encode("utf-8", "backslashreplace").decode("utf-8")
-        return f"'{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r")) else safe
+        return f"'{storable(value)}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else storable(value)
     return value

@@ -1,4 +1,4 @@
-"""Looking at an index without changing it: what it holds, and whether that is what its commits say."""
+"""Inspects an index without changing it: what it holds, and whether its records match its commits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Space
 from indexer.plan import SUBTITLED, UNREAD_PREFIX
 from indexer.store.base import Commit, Manifest, VectorStore
-
-__all__ = ["IndexStatus", "Problem", "inspect_index", "verify_index"]
 
 _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
 
@@ -36,14 +34,14 @@ class IndexStatus:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A contradiction in the index, and the command or step that mends it."""
+    """A contradiction in the index, and the command that repairs it."""
 
     what: str
     remedy: str
 
 
 def inspect_index(store: VectorStore) -> IndexStatus:
-    """Count what the commits say."""
+    """Sum up the commits."""
     commits = list(store.commits().values())
     whole = [commit for commit in commits if commit.state == "committed"]
     records: Counter[str] = Counter()
@@ -66,10 +64,7 @@ def inspect_index(store: VectorStore) -> IndexStatus:
 
 
 def verify_index(store: VectorStore) -> list[Problem]:
-    """Compare every record with the commits and the manifest; an empty list means that all is well.
-
-    Every record is read, so this takes a while for a large index.
-    """
+    """Compare every record with the commits and the manifest; slow for a large index. Empty if all is well."""
     commits, manifest = store.commits(), store.read_manifest()
     counted = _count_records(store)
     return [

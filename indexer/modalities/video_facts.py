@@ -1,17 +1,17 @@
-"""Facts about a video that come from watching and listening to it: facets to filter and sort by.
+"""Facts about a video that indexing finds out, to filter and sort by.
 
 ===================  =====================================================================================
 cuts                 how many cuts were found
 cuts_per_minute      the same for each minute
 resolution           width and height as displayed, such as "1920x1080"
-frame_rate           frames per second, on average
-loudness             integrated loudness in LUFS (EBU R128), 0 being the loudest there can be
-speech_ratio         the share of the video in which somebody speaks, in [0, 1]
+frame_rate           average frames per second
+loudness             integrated loudness in LUFS (EBU R128), at most about 0
+speech_ratio         the share of the video with speech, in [0, 1]
 language             the language spoken for the longest time, an ISO 639-1 code such as "en"
 ===================  =====================================================================================
 
-A fact that is not known (no sound, nobody listened, cuts not sought) is absent. Where nobody listened because there are
-subtitles, these say for how long and in which language somebody speaks.
+An unknown fact (no sound, no speech recognition, no cut detection) is absent. Subtitles that replace speech recognition
+also give ``speech_ratio`` and ``language``.
 """
 
 from __future__ import annotations
@@ -21,21 +21,12 @@ from dataclasses import replace
 
 from indexer.core.types import Cue, Facet, Video
 
-__all__ = [
-    "OF_SPEECH",
-    "describe_picture",
-    "describe_shots",
-    "describe_sound",
-    "describe_subtitles",
-    "with_descriptors",
-]
-
 OF_SPEECH = ("speech_ratio", "language")
-"""The facts that are known only where somebody listened for speech, or where there are subtitles."""
+"""The facts that come from speech recognition or subtitles."""
 
 
 def describe_picture(video: Video) -> dict[str, Facet]:
-    """What the container says of the picture; nothing for a video without one."""
+    """The picture's facts from the container; none without a picture."""
     if not video.has_picture:
         return {}
     rate: dict[str, Facet] = {"frame_rate": round(float(video.frame_rate), 3)} if video.frame_rate else {}
@@ -43,7 +34,7 @@ def describe_picture(video: Video) -> dict[str, Facet]:
 
 
 def describe_shots(shots: int, duration_s: float) -> dict[str, Facet]:
-    """The cuts between so many shots; nothing where there is none or no time."""
+    """The cuts between so many shots; none without shots or duration."""
     if shots < 1 or duration_s <= 0:
         return {}
     cuts = shots - 1
@@ -53,14 +44,7 @@ def describe_shots(shots: int, duration_s: float) -> dict[str, Facet]:
 def describe_sound(
     *, loudness_lufs: float | None, spoken_s: float | None, language: str, duration_s: float
 ) -> dict[str, Facet]:
-    """What listening has found; None for what is not known.
-
-    Args:
-        loudness_lufs: Integrated loudness.
-        spoken_s: For how long somebody speaks, in seconds; None where nobody listened for speech.
-        language: The main language, or empty.
-        duration_s: Of the video, in seconds.
-    """
+    """The sound's facts; ``spoken_s`` are seconds of speech. None and an empty language are unknown."""
     facts: dict[str, Facet] = {}
     if loudness_lufs is not None:
         facts["loudness"] = round(loudness_lufs, 1)
@@ -70,12 +54,9 @@ def describe_sound(
 
 
 def describe_subtitles(cues: Sequence[Cue], *, language: str, duration_s: float) -> dict[str, Facet]:
-    """What subtitles tell of the speech: nothing where there are none.
+    """The speech's facts from subtitles; none without subtitles.
 
-    Args:
-        cues: In any order; what is shown at the same time counts once.
-        language: That of the subtitles, or empty.
-        duration_s: Of the video, in seconds; what is shown after its end does not count.
+    Cues come in any order. Simultaneous ones count once, those after ``duration_s`` not at all.
     """
     if not cues:
         return {}
@@ -92,7 +73,7 @@ def _covered_s(cues: Sequence[Cue], until_s: float) -> float:
 
 
 def with_descriptors(video: Video, *found: Mapping[str, Facet]) -> Video:
-    """The video with what was found about it, on top of what it had."""
+    """The video with more facts; later ones replace those of the same name."""
     merged = dict(video.descriptors)
     for facts in found:
         merged.update(facts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from indexer.core.coalescing import Together
+from indexer.core.coalescing import Coalescer
 from indexer.core.types import Embedding
 
 __all__ = ["QueryVectors"]
@@ -30,7 +30,7 @@ class QueryVectors:
         self._encode = encode
         self._most = most
         self._kept: dict[str, Embedding] = {}
-        self._together: Together[tuple[str, ...], list[Embedding]] = Together(self._encode_all, _MOST_AT_ONCE)
+        self._together: Coalescer[tuple[str, ...], list[Embedding]] = Coalescer(self._encode_all, _MOST_AT_ONCE)
 
     def of(self, texts: Sequence[str]) -> Embedding:
         """``(n, dim)``, one vector for each of at least one text. Raises what ``encode`` raises."""

@@ -1,4 +1,4 @@
-"""The sharpest frame near the middle of each shot, more than one where a shot is long."""
+"""The sharpest frame near the middle of each shot, several in long shots."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from indexer.core.types import Image, Keyframe, Shot
 from indexer.shots.detect import CutDetector
-from indexer.shots.frame_protocol import Frame, advancing
+from indexer.shots.sampling import FrameLike, advancing
 from indexer.shots.sharpness import Appearance, appearance_of, sharpness_of
 from indexer.shots.spans import Clock, Span, divide, parts_needed
-
-__all__ = ["ShotSampler"]
 
 _MIN_SLOT_S = 0.25
 _SLOTS_PER_SPAN = 5
@@ -29,19 +27,19 @@ class _Candidate:
 
 
 class _Slot:
-    """A short stretch of time: the best of its frames is held until it closes, and only that one made an image."""
+    """A short time slot: keeps only its best frame, and makes an image of that frame when it closes."""
 
     def __init__(self, length_s: float) -> None:
         self._length_s = length_s
         self._start_s = self._next_look_s = 0.0
-        self._best: tuple[Frame, Appearance] | None = None
+        self._best: tuple[FrameLike, Appearance] | None = None
 
     def has_room(self, time_s: float) -> bool:
-        """Whether a frame of that time belongs here."""
+        """Whether a frame of that time belongs to this slot."""
         return self._best is None or time_s - self._start_s < self._length_s
 
-    def add(self, frame: Frame, thumbnail: Image) -> None:
-        """Take a frame, and hold it if it is the best of those looked at."""
+    def add(self, frame: FrameLike, thumbnail: Image) -> None:
+        """Keep a frame if it is the best of those measured."""
         if self._best is None:
             self._start_s = frame.time_s
         elif frame.time_s < self._next_look_s:
@@ -52,7 +50,7 @@ class _Slot:
             self._best = frame, appearance
 
     def close(self) -> _Candidate | None:
-        """Make the best frame a candidate and start anew; None if there was no frame."""
+        """The best frame as a candidate, None without frames; the slot is then empty."""
         if self._best is None:
             return None
         frame, appearance = self._best
@@ -62,15 +60,10 @@ class _Slot:
 
 
 class ShotSampler:
-    """Follows the cuts; a shot longer than ``max_span_s`` is divided into spans of half that length or more.
+    """Chooses one keyframe per shot; divides longer shots into spans of ``max_span_s`` down to half of that.
 
     Holds the images of at most about two spans, however long the shot.
-
-    Args:
-        video_id: The video's id.
-        duration_s: The duration that the container states, 0 if unknown.
-        detector: Finds the cuts; its own from now on.
-        max_span_s: The longest span that one keyframe stands for.
+    ``duration_s`` is 0 if unknown; ``detector`` is a new one for each video.
     """
 
     def __init__(self, video_id: str, duration_s: float, detector: CutDetector, max_span_s: float) -> None:
@@ -78,7 +71,7 @@ class ShotSampler:
         self._detector = detector
         self._max_span_s = max_span_s
         self._clock = Clock(duration_s)
-        self._line: deque[tuple[Frame, Image]] = deque()
+        self._delayed: deque[tuple[FrameLike, Image]] = deque()
         self._slot = _Slot(max(_MIN_SLOT_S, max_span_s / _SLOTS_PER_SPAN))
         self._candidates: list[_Candidate] = []
         self._start_s = 0.0
@@ -92,8 +85,8 @@ class ShotSampler:
         """The shots that have ended."""
         return tuple(self._shots)
 
-    def keyframes(self, frames: Iterable[Frame]) -> Iterator[Keyframe]:
-        """See `indexer.shots.select.Sampler.keyframes`."""
+    def keyframes(self, frames: Iterable[FrameLike]) -> Iterator[Keyframe]:
+        """See `Sampler.keyframes`."""
         for frame in advancing(frames):
             cuts = self._take(frame)
             for cut_s in cuts:
@@ -102,17 +95,17 @@ class ShotSampler:
         if self._clock.last_s is not None:
             yield from self._finish()
 
-    def _take(self, frame: Frame) -> tuple[float, ...]:
+    def _take(self, frame: FrameLike) -> tuple[float, ...]:
         self._clock.tick(frame.time_s)
         thumbnail = frame.thumbnail_bgr()
         cuts = self._detector.feed(thumbnail, frame.time_s)
-        self._line.append((frame, thumbnail))
-        if len(self._line) > self._detector.lag_frames:
-            self._settle(*self._line.popleft())
+        self._delayed.append((frame, thumbnail))
+        if len(self._delayed) > self._detector.lag_frames:
+            self._settle(*self._delayed.popleft())
         return cuts
 
-    def _settle(self, frame: Frame, thumbnail: Image) -> None:
-        """Put a frame in a slot; a slot never reaches over what may turn out to be a cut."""
+    def _settle(self, frame: FrameLike, thumbnail: Image) -> None:
+        """Add a frame to a slot; a slot never spans a suspected cut."""
         if frame.time_s == self._detector.newest_suspect_s or not self._slot.has_room(frame.time_s):
             self._close_slot()
         self._slot.add(frame, thumbnail)
@@ -123,8 +116,8 @@ class ShotSampler:
             self._candidates.append(candidate)
 
     def _finish(self) -> Iterator[Keyframe]:
-        while self._line:
-            self._settle(*self._line.popleft())
+        while self._delayed:
+            self._settle(*self._delayed.popleft())
         self._close_slot()
         for cut_s in self._detector.finish():
             yield from self._end_shot(cut_s)
@@ -134,11 +127,11 @@ class ShotSampler:
             yield self._keyframe(self._shots[index].start_s, self._shots[index].end_s, candidate, index)
 
     def _end_spans(self) -> Iterator[Keyframe]:
-        """End the first span of a long shot once the rest of it is sure to be a whole span or more."""
+        """End the first span of a long shot once the rest is certain to be at least a whole span."""
         while self._candidates:
             skipped = (self._candidates[0].time_s - self._start_s) // self._max_span_s
             end_s = self._start_s + (skipped + 1) * self._max_span_s
-            if end_s <= self._candidates[0].time_s:  # rounding has put the bound on the candidate
+            if end_s <= self._candidates[0].time_s:  # rounding put the bound on the candidate
                 end_s += self._max_span_s
             if self._detector.settled_s < end_s + self._max_span_s:
                 return
@@ -146,7 +139,7 @@ class ShotSampler:
             self._start_s = end_s
 
     def _end_shot(self, frames_end_s: float, end_s: float | None = None) -> Iterator[Keyframe]:
-        """End the shot with its last frame, or later if ``end_s`` says so: its last span is drawn out."""
+        """End the shot with its last frame; its last span is extended to ``end_s`` if that is given."""
         end_s = frames_end_s if end_s is None else end_s
         parts = parts_needed(frames_end_s - self._start_s, self._max_span_s)
         spans = divide(self._start_s, frames_end_s, parts, self._pop_before(frames_end_s))
@@ -161,7 +154,7 @@ class ShotSampler:
         return popped
 
     def _choose(self, span: Span[_Candidate], end_s: float) -> Iterator[Keyframe]:
-        """The keyframe of a span, unless it is black all through; ``end_s`` is the end to state."""
+        """The keyframe of a span that ends at ``end_s``; none if all its frames are black."""
         visible = [candidate for candidate in span.members if not candidate.is_black]
         best = _best(visible or span.members, span.start_s, span.end_s)
         if visible:
@@ -179,7 +172,7 @@ def _quality(appearance: Appearance) -> tuple[bool, float]:
 
 
 def _best(candidates: Sequence[_Candidate], start_s: float, end_s: float) -> _Candidate:
-    """The one with the most sharpness times closeness to the middle."""
+    """The candidate with the largest product of sharpness and closeness to the span's middle."""
     middle_s, half_s = (start_s + end_s) / 2, max((end_s - start_s) / 2, 1e-9)
 
     def merit(candidate: _Candidate) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Keyframes spread evenly over a video, or chosen among frames that are."""
+"""Keyframes spread evenly over a video, or chosen from evenly spread frames."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.core.types import Image, Keyframe, Shot
-from indexer.shots.frame_protocol import Frame, advancing
+from indexer.shots.sampling import FrameLike, advancing
 from indexer.shots.spans import Clock, Span, divide, divide_between
-
-__all__ = ["KMeansSampler", "UniformSampler"]
 
 _MOST_WHOLE_IMAGES = 32
 _JPEG_OPTIONS = [
@@ -28,7 +26,7 @@ _FIRST_STEP_S = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Still:
-    """A frame kept for later: its small picture for comparing and the way to its image."""
+    """A frame kept for later: its small picture for comparison, and a function that returns its image."""
 
     time_s: float
     small: Image
@@ -36,24 +34,24 @@ class _Still:
 
 
 class _Pool:
-    """Keeps frames that are spread evenly over a video whose length is known only at its end.
+    """Keeps frames that are evenly spread over a video whose length is known only at its end.
 
-    If the stated duration is right, the frames nearest to the middles of ``count`` equal spans are among them.
-    For when it is wrong or unknown, frames a step apart are kept too; the step doubles whenever they are too many.
+    It keeps the frames nearest to the middles of ``count`` equal spans of the stated duration. In case that is wrong or
+    unknown, it also keeps frames a step apart; the step doubles whenever they are too many.
     """
 
     def __init__(self, count: int, duration_s: float) -> None:
         self._keep = _keep_whole if count <= _MOST_WHOLE_IMAGES else _keep_packed
         self._targets_s = iter([(index + 0.5) * duration_s / count for index in range(count)] if duration_s else [])
         self._target_s = next(self._targets_s, None)
-        self._previous: Frame | None = None
+        self._previous: FrameLike | None = None
         self._exact: dict[float, _Still] = {}
         self._spread: list[_Still] = []
         self._room = max(16, min(4 * count, 64), 0 if duration_s else 2 * count)
         self._step_s = min(duration_s / self._room, _FIRST_STEP_S) * (1 - _ROUNDING)
 
-    def offer(self, frame: Frame) -> None:
-        """Look at the next frame."""
+    def offer(self, frame: FrameLike) -> None:
+        """Take the next frame."""
         while self._target_s is not None and frame.time_s >= self._target_s:
             self._keep_nearest(frame, self._target_s)
             self._target_s = next(self._targets_s, None)
@@ -64,13 +62,13 @@ class _Pool:
         self._previous = frame
 
     def stills(self) -> list[_Still]:
-        """All that was kept, in order of time."""
+        """The kept frames in order of time."""
         if self._target_s is not None and self._previous is not None:
             self._keep_nearest(self._previous, self._target_s)
         kept = {still.time_s: still for still in self._spread} | self._exact
         return [kept[time_s] for time_s in sorted(kept)]
 
-    def _keep_nearest(self, frame: Frame, target_s: float) -> None:
+    def _keep_nearest(self, frame: FrameLike, target_s: float) -> None:
         if self._previous is not None and target_s - self._previous.time_s <= frame.time_s - target_s:
             frame = self._previous
         if frame.time_s not in self._exact:
@@ -89,11 +87,8 @@ class _Pool:
 class UniformSampler:
     """The middle frames of ``count`` equal spans; fewer where there are fewer frames.
 
-    Args:
-        video_id: The video's id.
-        duration_s: The duration that the container states, 0 if unknown. Where it is far off, the frames are those
-            nearest to the middles of the true spans among evenly spread ones.
-        count: How many.
+    If ``duration_s`` is far off or unknown (0), the frames are those nearest to the middles of the true spans among
+    evenly spread ones.
     """
 
     def __init__(self, video_id: str, duration_s: float, count: int) -> None:
@@ -107,8 +102,8 @@ class UniformSampler:
         """One shot, from the first frame to the last."""
         return (Shot(self._video_id, 0, 0.0, self._clock.end_s),) if self._clock.end_s else ()
 
-    def keyframes(self, frames: Iterable[Frame]) -> Iterator[Keyframe]:
-        """See `indexer.shots.select.Sampler.keyframes`."""
+    def keyframes(self, frames: Iterable[FrameLike]) -> Iterator[Keyframe]:
+        """See `Sampler.keyframes`."""
         for frame in advancing(frames):
             self._clock.tick(frame.time_s)
             self._pool.offer(frame)
@@ -119,19 +114,15 @@ class UniformSampler:
             yield Keyframe(self._video_id, 0, span.start_s, end_s, still.time_s, still.image())
 
     def _choose(self, stills: Sequence[_Still]) -> list[Span[_Still]]:
-        """Spans of one still each, up to where the frames end."""
+        """Spans of one still each, up to the end of the frames."""
         spans = divide(0.0, self._clock.frames_end_s, self._count, stills)
         return [replace(span, members=(_nearest_to_middle(span),)) for span in spans]
 
 
 class KMeansSampler(UniformSampler):
-    """Groups evenly spread frames by k-means and takes the frame nearest to the centre of each group.
+    """Groups ``pool`` evenly spread frames by k-means and takes the frame nearest to the centre of each group.
 
-    Args:
-        video_id: The video's id.
-        duration_s: The duration that the container states, 0 if unknown.
-        pool: How many frames to group.
-        clusters: How many groups; fewer where there are fewer different frames.
+    There are ``clusters`` groups, fewer if there are fewer different frames.
     """
 
     def __init__(self, video_id: str, duration_s: float, pool: int, clusters: int) -> None:
@@ -165,13 +156,13 @@ def _nearest_to_middle(span: Span[_Still]) -> _Still:
     return min(span.members, key=lambda still: abs(still.time_s - middle_s))
 
 
-def _keep_whole(frame: Frame) -> _Still:
+def _keep_whole(frame: FrameLike) -> _Still:
     image = frame.image()
     return _Still(frame.time_s, _small(frame), lambda: image)
 
 
-def _keep_packed(frame: Frame) -> _Still:
-    """Hundreds of images would fill the memory, so they wait as JPEG of high quality."""
+def _keep_packed(frame: FrameLike) -> _Still:
+    """Hundreds of images would fill the memory, so they are kept as JPEG of high quality."""
     bgr = cv2.cvtColor(frame.image(), cv2.COLOR_RGB2BGR)
     packed = cv2.imencode(".jpg", bgr, _JPEG_OPTIONS)[1]
     return _Still(frame.time_s, _small(frame), lambda: _unpack(packed))
@@ -181,6 +172,6 @@ def _unpack(packed: NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
 
 
-def _small(frame: Frame) -> Image:
+def _small(frame: FrameLike) -> Image:
     rgb = cv2.cvtColor(frame.thumbnail_bgr(), cv2.COLOR_BGR2RGB)
     return np.asarray(cv2.resize(rgb, (_FEATURE_SIDE, _FEATURE_SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Dividing a stretch of time into spans, each with the frames that may stand for it."""
+"""Divides an interval into spans, each with the frames that may stand for it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Clock", "Span", "Timed", "divide", "divide_between", "parts_needed"]
-
-_NOMINAL_GAP_S = 0.04  # how long a lone frame is shown, where nothing says it
+_NOMINAL_GAP_S = 0.04  # how long a single frame is shown, if that is unknown
 _ROUNDING = 1e-9
 
 
 class Timed(Protocol):
-    """Anything that happens at a time."""
+    """Anything with a time."""
 
     @property
     def time_s(self) -> float:
@@ -28,7 +26,7 @@ T = TypeVar("T", bound=Timed)
 
 @dataclass(frozen=True, slots=True)
 class Span(Generic[T]):
-    """``[start_s, end_s)`` and what lies in it, at least one, in order of time."""
+    """``[start_s, end_s)`` and its members, at least one, in order of time."""
 
     start_s: float
     end_s: float
@@ -36,7 +34,7 @@ class Span(Generic[T]):
 
 
 class Clock:
-    """Follows the frames' times to know where the video ends."""
+    """Follows the frames' times to find the video's end."""
 
     def __init__(self, duration_s: float) -> None:
         self._duration_s = duration_s
@@ -44,35 +42,31 @@ class Clock:
         self.last_s: float | None = None
 
     def tick(self, time_s: float) -> None:
-        """Note the next frame's time, later than the one before."""
+        """Take the next frame's time, later than the previous one."""
         if self.last_s is not None:
             self._gap_s = time_s - self.last_s
         self.last_s = time_s
 
     @property
     def frames_end_s(self) -> float:
-        """Where the last frame's display ends, if it is shown as long as the one before; 0 without frames."""
+        """The end of the last frame if it is shown as long as the previous one; 0 without frames."""
         return 0.0 if self.last_s is None else self.last_s + self._gap_s
 
     @property
     def end_s(self) -> float:
-        """Where the video ends: `frames_end_s`, or the stated duration if that is later; 0 without frames."""
+        """The video's end: `frames_end_s`, or the stated duration if that is later; 0 without frames."""
         return 0.0 if self.last_s is None else max(self.frames_end_s, self._duration_s)
 
 
 def parts_needed(length_s: float, max_span_s: float) -> int:
-    """How many equal parts keep each of them within ``max_span_s``; at least 1."""
+    """The smallest number of equal parts that are no longer than ``max_span_s``; at least 1."""
     return max(1, math.ceil(length_s / max_span_s - _ROUNDING))
 
 
 def divide(start_s: float, end_s: float, parts: int, members: Sequence[T]) -> list[Span[T]]:
-    """Divide ``[start_s, end_s)`` into equal parts; a part without members joins the one before it, or after it.
+    """Divide ``[start_s, end_s)`` into equal parts; a part without members joins the one before or after it.
 
-    Args:
-        start_s: Where the first span starts.
-        end_s: Where the last one ends.
-        parts: How many there would be if none were empty.
-        members: What lies in the interval, in order of time; without any there is no span.
+    The members come in order of time; without members there is no span.
     """
     length_s = end_s - start_s
 
@@ -81,20 +75,20 @@ def divide(start_s: float, end_s: float, parts: int, members: Sequence[T]) -> li
 
     def part_of(member: T) -> float:
         part = (member.time_s - start_s) * parts // length_s
-        return part + (bound_of(part + 1) <= member.time_s) - (bound_of(part) > member.time_s)  # rounding undone
+        return part + (bound_of(part + 1) <= member.time_s) - (bound_of(part) > member.time_s)  # undo rounding
 
     groups = [(part, tuple(group)) for part, group in groupby(members, part_of)]
     return _join(start_s, end_s, (bound_of(part) for part, _ in groups[1:]), [group for _, group in groups])
 
 
 def divide_between(start_s: float, end_s: float, members: Sequence[T]) -> list[Span[T]]:
-    """Give each member a span of its own, with the bounds halfway between neighbours."""
+    """One span per member, with the bounds halfway between neighbours."""
     halfway = ((one.time_s + other.time_s) / 2 for one, other in pairwise(members))
     return _join(start_s, end_s, halfway, [(member,) for member in members])
 
 
 def _join(start_s: float, end_s: float, bounds: Iterable[float], groups: Sequence[tuple[T, ...]]) -> list[Span[T]]:
-    """Spans with a bound between each two groups, moved if rounding put it on the wrong side of a member."""
+    """Spans with a bound between neighbouring groups, moved if rounding put it on the wrong side of a member."""
     cuts_s = [start_s]
     for bound_s, (before, after) in zip(bounds, pairwise(groups), strict=True):
         cuts_s.append(bound_s if before[-1].time_s < bound_s <= after[0].time_s else after[0].time_s)

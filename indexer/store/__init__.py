@@ -1,4 +1,4 @@
-"""Where an index lives."""
+"""Where an index is stored."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from pathlib import Path
 
 from indexer.store.base import VectorStore
 
-__all__ = ["open_store"]
-
 
 def open_store(path: Path, *, name: str = "sceneseek", url: str = "", create: bool = False) -> VectorStore:
     """Open the index in a folder (or on the Chroma server at ``url``).
 
     Raises:
         IndexMissingError: there is none, and ``create`` is false.
-        IndexDamagedError: there is one that cannot be opened.
+        IndexDamagedError: it cannot be opened.
     """
     from indexer.store.chroma import ChromaStore
 

@@ -1,13 +1,11 @@
 """The index in Chroma: the only importer of chromadb.
 
 Four collections per index name: ``NAME-frames``, ``NAME-text`` and ``NAME-audio`` hold records, ``NAME-videos`` the
-commits. The manifest is the metadata of ``NAME-videos``.
+commits. The manifest is the metadata of ``NAME-videos``. A record's document is ``searched_text`` of it, so that
+Chroma's full-text index (of three letters at a time, case and accents told apart) finds any spelling.
 
-A record's document is not its text but ``searched_text`` of it, which Chroma's full-text index (of three letters at a
-time, case and accents told apart) then finds in any spelling; the text itself is metadata (``chroma_rows``).
-
-An open Chroma client keeps answering from the vectors it had loaded while another process writes, so a store that
-reads is opened anew once the database file has changed (``refresh``).
+An open Chroma client keeps the vectors that it has loaded while another process writes, so a store is opened again once
+the database file has changed (``refresh``).
 """
 
 from __future__ import annotations
@@ -30,56 +28,48 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from indexer.core.coalescing import Together
-from indexer.core.errors import (
-    IndexBusyError,
-    IndexDamagedError,
-    IndexMissingError,
-    SceneseekError,
-)
+from indexer.core.coalescing import Coalescer
+from indexer.core.errors import IndexBusyError, IndexDamagedError, IndexMissingError, SceneseekError
 from indexer.core.text import squeezed
 from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store.base import Commit, Manifest, searched_text
 from indexer.store.chroma_errors import translated
-from indexer.store.chroma_filters import holding, is_nothing, where
-from indexer.store.chroma_rows import facts_of, read_rows, storable
+from indexer.store.chroma_rows import document_filter, metadata_filter, metadata_of, read_rows, storable
 from indexer.store.commit_json import decode_commit, decode_manifest, encode_commit, encode_manifest
-from indexer.store.record_cache import KeptReads
+from indexer.store.record_cache import RecordCache
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.api.models.Collection import Collection as ChromaCollection
 
-__all__ = ["ChromaStore"]
+T = TypeVar("T")
+_Read: TypeAlias = Callable[["_Opening"], T]
 
-DATABASE_FILE = "chroma.sqlite3"
-_PAGE = 2000
-# Each page searches the texts anew, so they are larger; SQLite takes no more than 32,766 rows at a time.
-_PAGE_OF_FOUND = 10_000
+_DATABASE_FILE = "chroma.sqlite3"
 _SPACES: tuple[Space, ...] = ("frames", "text", "audio")
+_PAGE = 2000
 _MOST_TRIES = 5
 _MOST_AT_ONCE = 64
-# As many as a search reads at first. More are read faster in one query with all that belongs to them.
-_MOST_KEPT = 200
-
+# As many as a search reads at first. More are read faster in one query than by their ids.
+_MOST_CACHED = 200
 # Over 14,400 frames, 0.74 of the ten nearest are among the first 50 with Chroma's 100, 0.97 with 400, for 5 ms more.
 _HNSW = {"space": "cosine", "ef_search": 400}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class _Opened:
-    """One opening of the database; closed when nobody uses it any more."""
+class _Opening:
+    """One opening of the database; closed when it is no longer referenced."""
 
     client: Client
     videos: ChromaCollection
     spaces: Mapping[Space, ChromaCollection]
-    batch: int
-    kept: KeptReads
+    max_batch: int
+    cache: RecordCache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Nearest:
-    """The ids of the records nearest to a vector, to be asked for."""
+    """A read of the records nearest to a vector. Reads with an equal ``scope`` are one query for Chroma."""
 
     vector: Embedding
     space: Space
@@ -88,68 +78,71 @@ class _Nearest:
     modalities: frozenset[ModalityName] | None
 
     @property
-    def place(self) -> tuple[Space, int, frozenset[str] | None, frozenset[ModalityName] | None]:
-        """Questions that have this in common are one query for Chroma."""
+    def scope(self) -> Hashable:
         return self.space, self.limit, self.video_ids, self.modalities
 
-    def read(self, opened: _Opened) -> list[Record]:
-        """The records themselves."""
-        page = _query(opened, [self], _included(True))
+    def __call__(self, opening: _Opening) -> list[Record]:
+        page = _query(opening, [self], _included(vectors=True))
         return _records({name: page[name][0] for name in ("ids", "embeddings", "metadatas", "documents")}, self.space)
 
 
-Chosen = TypeVar("Chosen")
-_Conditions: TypeAlias = tuple[dict[str, object] | None, dict[str, object] | None]
-_Ask: TypeAlias = "_Nearest | Callable[[_Opened], Any]"
-
-
 class ChromaStore:
-    """A ``VectorStore`` over Chroma.
+    """A ``VectorStore`` over Chroma, which documents the methods.
 
     Args:
-        path: The folder of the database; ignored for the data itself when ``url`` is set.
+        path: The folder of the database; holds no records if ``url`` is set.
         name: The index name, the first part of the collections' names.
         url: A Chroma server (``http://host:port``) instead of the folder.
-        create: Whether to make what is not there yet.
+        create: Whether to create a missing index.
+        found_page: Rows per page of a search by words. Each page repeats the search, so pages are large; SQLite takes
+            at most 32,766 rows.
+        clock: Seconds that never decrease, to limit the time spent on opening.
 
     Raises:
         IndexMissingError: there is no such index and ``create`` is false.
-        IndexDamagedError: there is something and it cannot be opened.
+        IndexDamagedError: the database cannot be opened.
     """
 
-    def __init__(self, path: Path, *, name: str = "sceneseek", url: str = "", create: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "sceneseek",
+        url: str = "",
+        create: bool = False,
+        found_page: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._name = name
         self._url = url
-        self._renewing = Lock()
-        self._reads: Together[_Ask, Any] = Together(self._read_all, _MOST_AT_ONCE)
-        self._seen = self._change_stamp()
-        self._is_unreported = False
-        self._opened: _Opened | None = self._open(create)
+        self._found_page = found_page
+        self._clock = clock
+        self._reopening = Lock()
+        self._reads: Coalescer[_Read[Any], Any] = Coalescer(self._read_all, _MOST_AT_ONCE)
+        self._stamp = self._change_stamp()
+        self._has_unreported_change = False
+        self._opening: _Opening | None = self._open(create)
         self._opening_took_s = 0.0
-        self._opened_at = time.monotonic()
+        self._opened_at = self._clock()
 
     def read_manifest(self) -> Manifest | None:
-        """See ``VectorStore``."""
-        opened = self._database
+        opening = self._database
         with _chroma_errors():
-            fresh = opened.client.get_collection(opened.videos.name, embedding_function=None)
+            fresh = opening.client.get_collection(opening.videos.name, embedding_function=None)
         text = (fresh.metadata or {}).get("manifest")
         return decode_manifest(str(text)) if text else None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """See ``VectorStore``."""
         with _chroma_errors():
             self._database.videos.modify(metadata={"manifest": encode_manifest(manifest)})
 
     def commits(self) -> dict[str, Commit]:
-        """See ``VectorStore``."""
-        pages = self._asked(lambda opened: list(_pages(opened, opened.videos, (None, None), ["documents"])))
+        pages = self._read(lambda opening: list(_pages(opening, opening.videos, ["documents"])))
         rows = (row for page in pages for row in zip(page["ids"], page["documents"], strict=True))
         return {key: decode_commit(text) for key, text in rows}
 
     def write_commit(self, commit: Commit) -> None:
-        """See ``VectorStore``."""
         video = commit.video
         with _chroma_errors():
             self._database.videos.upsert(
@@ -160,23 +153,27 @@ class ChromaStore:
             )
 
     def delete_commit(self, video_id: str) -> None:
-        """See ``VectorStore``."""
         with _chroma_errors():
             self._database.videos.delete(ids=[video_id])
 
     def upsert(self, records: Sequence[Record]) -> None:
-        """See ``VectorStore``."""
+        opening = self._database
         for space in _SPACES:
             of_space = [record for record in records if record.space == space]
-            for start in range(0, len(of_space), self._database.batch):
-                self._upsert_batch(self._database.spaces[space], of_space[start : start + self._database.batch])
+            for start in range(0, len(of_space), opening.max_batch):
+                batch = of_space[start : start + opening.max_batch]
+                with self._changing() as database:
+                    database.spaces[space].upsert(
+                        ids=[record.id for record in batch],
+                        embeddings=np.stack([record.vector for record in batch]),
+                        metadatas=[metadata_of(record) for record in batch],
+                        documents=[searched_text(record) for record in batch],
+                    )
 
     def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
-        """See ``VectorStore``."""
-        condition = where([video_id], modalities)
-        with _chroma_errors(), self._forgetting():
-            for collection in self._database.spaces.values():
-                collection.delete(where=cast("Any", condition))
+        with self._changing() as database:
+            for collection in database.spaces.values():
+                collection.delete(where=metadata_filter([video_id], modalities))
 
     def nearest(
         self,
@@ -187,11 +184,11 @@ class ChromaStore:
         video_ids: Collection[str] | None = None,
         modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
-        """See ``VectorStore``."""
-        if is_nothing(video_ids, modalities):
+        if _is_empty(video_ids, modalities):
             return []
-        sought = _Nearest(vector, space, limit, _frozen(video_ids), _frozen(modalities))
-        return cast("list[Record]", self._asked(sought if limit <= _MOST_KEPT else sought.read))
+        nearest = _Nearest(vector, space, limit, _frozen(video_ids), _frozen(modalities))
+        # Only ``_Nearest`` itself is answered from the cache, by ``_read_all``.
+        return self._read(nearest if limit <= _MOST_CACHED else nearest.__call__)
 
     def containing(
         self,
@@ -203,147 +200,148 @@ class ChromaStore:
         modalities: Collection[ModalityName] | None = None,
         vectors: bool = True,
     ) -> list[Record]:
-        """See ``VectorStore``. Measured over 50,000 records: about 25 ms for each word, 50 ms for a common one."""
-        sought = sorted({squeezed(word) for word in words} - {""})
-        if not sought or is_nothing(video_ids, modalities):
+        """Measured over 50,000 records: about 25 ms for each word, 50 ms for a common one."""
+        letters = sorted({squeezed(word) for word in words} - {""})
+        if not letters or _is_empty(video_ids, modalities):
             return []
-        conditions = where(video_ids, modalities), holding(sought)
-        if vectors and limit is not None and limit <= _MOST_KEPT:
-            question = "containing", space, tuple(sought), limit, _frozen(video_ids), _frozen(modalities)
+        filters = metadata_filter(video_ids, modalities), document_filter(letters)
 
-            def ask(opened: _Opened) -> list[Record]:
-                collection = opened.spaces[space]
-                ids = opened.kept.lookup(question, lambda: _ids(opened, collection, conditions, limit))
-                return _kept_records(opened, space, ids)
+        def find(opening: _Opening, include: Sequence[str]) -> list[dict[str, Any]]:
+            return list(_pages(opening, opening.spaces[space], include, filters, limit, self._found_page))
 
-            return cast("list[Record]", self._asked(ask))
-        included = _included(vectors)
-        pages = self._asked(lambda opened: list(_pages(opened, opened.spaces[space], conditions, included, limit)))
+        def cached(opening: _Opening) -> list[Record]:
+            question = space, tuple(letters), limit, _frozen(video_ids), _frozen(modalities)
+            ids = opening.cache.lookup(question, lambda: [key for page in find(opening, []) for key in page["ids"]])
+            return _cached_records(opening, space, ids)
+
+        if vectors and limit is not None and limit <= _MOST_CACHED:
+            return self._read(cached)
+        pages = self._read(lambda opening: find(opening, _included(vectors)))
         return [record for page in pages for record in _records(page, space)]
 
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
-        """See ``VectorStore``."""
         include = _included(vectors)
         if video_id is not None:
-            one = where([video_id], None), None
-            pages = iter(self._asked(lambda opened: list(_pages(opened, opened.spaces[space], one, include))))
+            filters = metadata_filter([video_id], None), None
+            pages = iter(self._read(lambda opening: list(_pages(opening, opening.spaces[space], include, filters))))
         else:
-            opened = self._database
-            pages = _pages(opened, opened.spaces[space], (None, None), include)
+            opening = self._database
+            pages = _pages(opening, opening.spaces[space], include)
         for page in pages:
             yield from _records(page, space)
 
     def count(self, space: Space) -> int:
-        """See ``VectorStore``."""
-        opened = self._database
+        opening = self._database
         with _chroma_errors():
-            return int(opened.spaces[space].count())
+            return int(opening.spaces[space].count())
 
     def refresh(self) -> bool:
-        """See ``VectorStore``.
-
-        Opening costs time that grows with the index, so while another process keeps writing at most a tenth of the time
-        goes into it.
-        """
+        """While another process keeps writing, at most a tenth of the time is spent on opening, which may be slow."""
         stamp = self._change_stamp()
-        if stamp == self._seen or time.monotonic() - self._opened_at < 9 * self._opening_took_s:
-            unreported, self._is_unreported = self._is_unreported, False
-            return unreported
-        began = time.monotonic()
+        if stamp == self._stamp or self._clock() - self._opened_at < 9 * self._opening_took_s:
+            has_change, self._has_unreported_change = self._has_unreported_change, False
+            return has_change
+        began = self._clock()
         if self._url:
-            self._seen = stamp
-            self._database.kept.forget()
+            self._stamp = stamp
+            self._database.cache.forget()
         else:
-            with self._renewing:
-                self._opened = self._open(create=False)
-                self._is_unreported = False
-        self._opened_at = time.monotonic()
+            with self._reopening:
+                self._opening = self._open(create=False)
+                self._has_unreported_change = False
+        self._opened_at = self._clock()
         self._opening_took_s = self._opened_at - began
         return True
 
     def disk_bytes(self) -> int:
-        """See ``VectorStore``."""
         if self._url:
             return 0
         return sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file())
 
     def close(self) -> None:
-        """See ``VectorStore``."""
-        self._opened = None
+        self._opening = None
 
-    def _asked(self, ask: _Ask) -> Any:
-        """What the database answers; asked again of a fresh opening if another process has written meanwhile.
+    def _read(self, read: _Read[T]) -> T:
+        """The result of a read; repeated with a new opening if another process has written meanwhile.
 
-        An opening sees new rows at once but not their vectors, and Chroma fails where it misses one.
+        An opening sees new rows at once but not their vectors, and Chroma fails if it misses one.
         """
         for _ in range(_MOST_TRIES):
-            opened = self._database
+            opening = self._database
             try:
-                return self._reads(ask)
+                result: T = self._reads(read)
             except IndexDamagedError:
-                if not self._is_overtaken(opened):
+                if not self._is_outdated(opening):
                     raise
+            else:
+                return result
         raise IndexBusyError("The index is written to all the time and cannot be read.", hint="Try again in a moment.")
 
-    def _read_all(self, asks: Sequence[_Ask]) -> list[Any]:
-        """The answers to some reads, in one thread: while another process writes, several threads at once crash Chroma
-        1.5 or wait for each other forever. The opening is held as long as it is asked, so that no refresh closes it.
-        """
-        opened = self._database
-        nearest = _nearest_of_all(opened, [ask for ask in asks if isinstance(ask, _Nearest)])
-        return [next(nearest) if isinstance(ask, _Nearest) else ask(opened) for ask in asks]
+    def _read_all(self, reads: Sequence[_Read[Any]]) -> list[Any]:
+        """The results of some reads, in one thread.
 
-    def _is_overtaken(self, opened: _Opened) -> bool:
-        """Whether another process has written since this opening; there is a fresh one then."""
-        with self._renewing:
-            if self._opened is opened and self._change_stamp() != self._seen and not self._url:
-                self._opened = self._open(create=False)
-                self._is_unreported = True
-            return self._opened is not opened
+        While another process writes, several threads at once crash Chroma 1.5 or deadlock. The opening is referenced
+        until the end, so that no refresh closes it.
+        """
+        opening = self._database
+        nearest = _read_nearest(opening, [read for read in reads if isinstance(read, _Nearest)])
+        return [next(nearest) if isinstance(read, _Nearest) else read(opening) for read in reads]
+
+    def _is_outdated(self, opening: _Opening) -> bool:
+        """Whether another process has written since this opening; then there is a new one."""
+        with self._reopening:
+            if self._opening is opening and self._change_stamp() != self._stamp and not self._url:
+                self._opening = self._open(create=False)
+                self._has_unreported_change = True
+            return self._opening is not opening
 
     @property
-    def _database(self) -> _Opened:
-        if self._opened is None:
+    def _database(self) -> _Opening:
+        if self._opening is None:
             raise IndexDamagedError("This index has been closed.", hint="Open it again.")
-        return self._opened
+        return self._opening
 
-    def _open(self, create: bool) -> _Opened:
-        if not create:
-            self._check_there()
-        with _chroma_errors(), _quiet_chroma():
+    @contextmanager
+    def _changing(self) -> Iterator[_Opening]:
+        """The database to write to; cached records are dropped afterwards."""
+        try:
+            with _chroma_errors():
+                yield self._database
+        finally:
+            self._database.cache.forget()
+
+    def _open(self, create: bool) -> _Opening:
+        if not create and not self._url and not (self._path / _DATABASE_FILE).is_file():
+            raise self._missing()
+        # Chroma warns that no embedding function is set, which is intended.
+        logging.getLogger("chromadb").setLevel(logging.ERROR)
+        with _chroma_errors():
             client = self._connect()
-            # Only now: opening writes to the file itself. Vectors are loaded later, so nothing is missed.
-            self._seen = self._change_stamp()
+            # Not earlier: opening writes to the file. Vectors are loaded later, so no change is missed.
+            self._stamp = self._change_stamp()
             names = {space: f"{self._name}-{space}" for space in (*_SPACES, "videos")}
             if not create and names["videos"] not in {collection.name for collection in client.list_collections()}:
                 client.close()
                 raise self._missing()
             collections = {space: _collection(client, name) for space, name in names.items()}
-            batch = int(client.get_max_batch_size())
+            max_batch = int(client.get_max_batch_size())
         spaces = {space: collections[space] for space in _SPACES}
-        opened = _Opened(client, collections["videos"], spaces, batch, KeptReads())
-        weakref.finalize(opened, client.close)
-        return opened
+        opening = _Opening(client, collections["videos"], spaces, max_batch, RecordCache())
+        weakref.finalize(opening, client.close)
+        return opening
 
     def _connect(self) -> Client:
         import chromadb
         from chromadb.config import Settings
 
         settings = Settings(anonymized_telemetry=False)
-        if self._url:
-            place = urlsplit(self._url)
-            secure = place.scheme == "https"
-            port = place.port or (443 if secure else 8000)
-            return cast(
-                "Client",
-                chromadb.HttpClient(host=place.hostname or "localhost", port=port, ssl=secure, settings=settings),
-            )
-        self._path.mkdir(parents=True, exist_ok=True)
-        return cast("Client", chromadb.PersistentClient(_own_spelling(self._path), settings=settings))
-
-    def _check_there(self) -> None:
-        if not self._url and not (self._path / DATABASE_FILE).is_file():
-            raise self._missing()
+        if not self._url:
+            self._path.mkdir(parents=True, exist_ok=True)
+            return cast("Client", chromadb.PersistentClient(_unique_spelling(self._path), settings=settings))
+        place = urlsplit(self._url)
+        host, secure = place.hostname or "localhost", place.scheme == "https"
+        port = place.port or (443 if secure else 8000)
+        return cast("Client", chromadb.HttpClient(host=host, port=port, ssl=secure, settings=settings))
 
     def _missing(self) -> IndexMissingError:
         return IndexMissingError(
@@ -352,101 +350,69 @@ class ChromaStore:
         )
 
     def _change_stamp(self) -> tuple[int, int]:
-        """Changes whenever another process may have written; for a server, about every second."""
+        """Changes when another process may have written; for a server, every second."""
         if self._url:
-            return int(time.monotonic()), 0
+            return int(self._clock()), 0
         try:
-            facts = (self._path / DATABASE_FILE).stat()
+            facts = (self._path / _DATABASE_FILE).stat()
         except (FileNotFoundError, NotADirectoryError):
             return 0, 0
         return facts.st_mtime_ns, facts.st_size
 
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """What was read before a change is not what was read after it."""
-        try:
-            yield
-        finally:
-            self._database.kept.forget()
 
-    def _upsert_batch(self, collection: ChromaCollection, records: Sequence[Record]) -> None:
-        with _chroma_errors(), self._forgetting():
-            collection.upsert(
-                ids=[record.id for record in records],
-                embeddings=np.stack([record.vector for record in records]),
-                metadatas=[facts_of(record) for record in records],
-                documents=[searched_text(record) for record in records],
-            )
+def _read_nearest(opening: _Opening, reads: Sequence[_Nearest]) -> Iterator[list[Record]]:
+    """The records of each read. All reads of one scope are one query, which costs little more than a single one."""
+    scopes: dict[Hashable, list[_Nearest]] = defaultdict(list)
+    for read in reads:
+        scopes[read.scope].append(read)
+    found: dict[int, list[str]] = {}
+    for alike in scopes.values():
+        found |= zip(map(id, alike), _query(opening, alike, [])["ids"], strict=True)
+    return iter([_cached_records(opening, read.space, found[id(read)]) for read in reads])
 
 
-def _nearest_of_all(opened: _Opened, asks: Sequence[_Nearest]) -> Iterator[list[Record]]:
-    """The records that each asks for: one query for all that ask in one place, which costs little more than one."""
-    places: dict[Hashable, list[_Nearest]] = defaultdict(list)
-    for ask in asks:
-        places[ask.place].append(ask)
-    found = {
-        id(ask): ids
-        for alike in places.values()
-        for ask, ids in zip(alike, _query(opened, alike, [])["ids"], strict=True)
-    }
-    return iter([_kept_records(opened, ask.space, found[id(ask)]) for ask in asks])
-
-
-def _query(opened: _Opened, alike: Sequence[_Nearest], include: Sequence[str]) -> dict[str, Any]:
+def _query(opening: _Opening, alike: Sequence[_Nearest], include: Any) -> dict[str, Any]:
     one = alike[0]
     with _chroma_errors():
-        answer = opened.spaces[one.space].query(
-            query_embeddings=np.stack([ask.vector for ask in alike]),
+        answer = opening.spaces[one.space].query(
+            query_embeddings=np.stack([read.vector for read in alike]),
             n_results=one.limit,
-            where=cast("Any", where(one.video_ids, one.modalities)),
-            include=cast("Any", list(include)),
+            where=metadata_filter(one.video_ids, one.modalities),
+            include=include,
         )
     return cast("dict[str, Any]", answer)
 
 
-def _kept_records(opened: _Opened, space: Space, ids: Sequence[str]) -> list[Record]:
+def _cached_records(opening: _Opening, space: Space, ids: Sequence[str]) -> list[Record]:
     def read(missing: list[str]) -> list[Record]:
         with _chroma_errors():
-            return read_rows(
-                cast("Any", opened.spaces[space].get(ids=missing, include=cast("Any", _included(True)))), space
-            )
+            page = opening.spaces[space].get(ids=missing, include=_included(vectors=True))
+            return read_rows(cast("Any", page), space)
 
-    return opened.kept.records(space, ids, read)
-
-
-def _ids(opened: _Opened, collection: ChromaCollection, conditions: _Conditions, limit: int) -> list[str]:
-    return [key for page in _pages(opened, collection, conditions, [], limit) for key in page["ids"]]
-
-
-def _frozen(choice: Collection[Chosen] | None) -> frozenset[Chosen] | None:
-    return None if choice is None else frozenset(choice)
+    return opening.cache.records(space, ids, read)
 
 
 def _pages(
-    opened: _Opened,
+    opening: _Opening,
     collection: ChromaCollection,
-    conditions: _Conditions,
-    include: Sequence[str],
+    include: Any,
+    filters: tuple[Any, Any] = (None, None),
     limit: int | None = None,
+    size: int = _PAGE,
 ) -> Iterator[dict[str, Any]]:
-    """A collection's rows (``conditions``: on their facts, on their documents), at most ``limit`` of them.
+    """At most ``limit`` rows of a collection (``filters``: of metadata and of documents).
 
-    ``opened`` is held as long as they are read, so that no refresh closes it meanwhile.
+    ``opening`` is referenced while they are read, so that no refresh closes it.
     """
-    size = _PAGE if conditions[1] is None else _PAGE_OF_FOUND
     for offset in itertools.count(0, size):
         wanted = size if limit is None else min(size, limit - offset)
         with _chroma_errors():
             page = collection.get(
-                where=cast("Any", conditions[0]),
-                where_document=cast("Any", conditions[1]),
-                limit=wanted,
-                offset=offset,
-                include=cast("Any", list(include)),
+                where=filters[0], where_document=filters[1], limit=wanted, offset=offset, include=include
             )
         yield cast("dict[str, Any]", page)
         if len(page["ids"]) < size or offset + size == limit:
-            del opened
+            del opening
             return
 
 
@@ -454,16 +420,16 @@ def _collection(client: Client, name: str) -> ChromaCollection:
     return client.get_or_create_collection(name, embedding_function=None, configuration=cast("Any", {"hnsw": _HNSW}))
 
 
-def _own_spelling(path: Path) -> str:
-    """The same folder, spelled as no other opening in this process spells it.
+def _unique_spelling(path: Path) -> str:
+    """The same folder, spelled differently for each opening.
 
-    Chroma shares one system, and so one stale view, between all clients of the same spelling.
+    All clients with one spelling share one system in Chroma, and with it the same outdated vectors.
     """
     return os.fspath(path.resolve()) + "".join("/." if bit == "1" else "//" for bit in f"{secrets.randbits(40):040b}")
 
 
 def _placeholder(video_id: str) -> Embedding:
-    """Chroma wants a vector for every row; commits are never searched by theirs."""
+    """The vector that Chroma requires for each row; commits are never searched by theirs."""
     first, second, *_ = hashlib.blake2b(video_id.encode("utf-8", "backslashreplace")).digest()
     return np.array([[1.0 + first, 1.0 + second]], dtype=np.float32)
 
@@ -473,20 +439,21 @@ def _records(page: dict[str, Any], space: Space) -> list[Record]:
         return read_rows(page, space)
 
 
-def _included(vectors: bool) -> list[str]:
+def _included(vectors: bool) -> Any:
     return ["metadatas", "documents"] + (["embeddings"] if vectors else [])
 
 
-@contextmanager
-def _quiet_chroma() -> Iterator[None]:
-    """Chroma warns that no embedding function is set; the vectors are ours, so that is meant."""
-    logging.getLogger("chromadb").setLevel(logging.ERROR)
-    yield
+def _is_empty(*choices: Collection[str] | None) -> bool:
+    """Whether one of the choices allows nothing; Chroma takes no empty list."""
+    return any(choice is not None and not choice for choice in choices)
+
+
+def _frozen(choice: Collection[T] | None) -> frozenset[T] | None:
+    return None if choice is None else frozenset(choice)
 
 
 @contextmanager
 def _chroma_errors() -> Iterator[None]:
-    """Chroma's errors as ours."""
     from chromadb.errors import ChromaError
 
     try:

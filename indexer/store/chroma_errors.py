@@ -1,4 +1,4 @@
-"""What a database says when it fails, as what it means and what to do."""
+"""Translates errors of SQLite and Chroma."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from indexer.core.errors import (
     StoreError,
 )
 
-__all__ = ["translated"]
-
-_WRITES_TO_READ = "Even a search writes to the database: use a copy of the index in a folder you may write to."
-# What SQLite and Chroma say, what it means, and what to do.
-_TROUBLES = (
+_COPY_IT = "Even a search writes to the database: use a copy of the index in a folder you may write to."
+_NAME_RULE = "Use 3 or more letters, digits, '.', '_' or '-'."
+# What SQLite or Chroma says, what it means, and what to do.
+_MEANINGS = (
     ("disk is full", "The disk of the index is full", "Make room and run it again; nothing is lost."),
-    ("readonly", "The index cannot be written to", _WRITES_TO_READ),
-    ("read-only", "The index cannot be written to", _WRITES_TO_READ),
+    ("readonly", "The index cannot be written to", _COPY_IT),
+    ("read-only", "The index cannot be written to", _COPY_IT),
     ("unable to open", "The index cannot be opened", "Check that its folder can be read and written."),
-    ("expected a name", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
-    ("validation error", "The name of the index cannot be used", "Use 3 or more letters, digits, '.', '_' or '-'."),
+    ("expected a name", "The name of the index cannot be used", _NAME_RULE),
+    ("validation error", "The name of the index cannot be used", _NAME_RULE),
 )
 
 
@@ -39,8 +38,8 @@ def translated(error: Exception) -> SceneseekError:
         )
     if "locked" in text.lower():
         return IndexBusyError("The database is being written by another process.", hint="Try again in a moment.")
-    for sign, what, hint in _TROUBLES:
-        if sign in text.lower():
+    for part, what, hint in _MEANINGS:
+        if part in text.lower():
             return StoreError(f"{what} ({text}).", hint=hint)
     return IndexDamagedError(
         f"The database did not answer as it should ({text}).",

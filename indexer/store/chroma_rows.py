@@ -1,29 +1,27 @@
-"""Records as rows of a Chroma collection: an id, a vector, a document to search in, and plain facts.
+"""Records as rows of a Chroma collection (id, vector, searched document, metadata), and filters for rows.
 
-Records of older indexes, whose document is their text, are read all the same.
+In older indexes the document is the text itself; these rows are read too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
-from indexer.core.types import Cue, Embedding, Record, Sighting, Space
-
-__all__ = ["facts_of", "read_rows", "storable"]
+from indexer.core.types import Cue, Embedding, ModalityName, Record, Sighting, Space
 
 
 def storable(text: str) -> str:
-    """Text the database can hold: lone surrogates (undecodable bytes of a file name) become visible escapes."""
+    """The text with lone surrogates (undecodable bytes of a file name) as visible escapes, as Chroma needs it."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def facts_of(record: Record) -> dict[str, str | int | float | None]:
-    """What a row says about its record; None takes away what an earlier record of the same id may have left."""
+def metadata_of(record: Record) -> dict[str, str | int | float | None]:
+    """A row's metadata; None deletes a value that an earlier record of the same id may have left."""
     return {
         "video_id": record.video_id,
         "modality": record.modality,
@@ -38,14 +36,14 @@ def facts_of(record: Record) -> dict[str, str | int | float | None]:
 
 
 def _as_json(rows: Sequence[object]) -> str | None:
-    """Plain ASCII, so that undecodable bytes survive as escapes; numbers of NumPy are written as what they are."""
+    """ASCII, so that undecodable bytes survive as escapes; NumPy's numbers become plain ones."""
     return json.dumps(rows, separators=(",", ":"), default=lambda number: number.item()) if rows else None
 
 
 def read_rows(page: Mapping[str, Any], space: Space) -> list[Record]:
-    """The records of a page of rows of one space (``ids``, ``metadatas``, ``documents``, perhaps ``embeddings``).
+    """The records of a page of rows of one space (``ids``, ``metadatas``, ``documents`` and optionally ``embeddings``).
 
-    A row without any facts has been deleted by another process while the page was read; it is passed over.
+    A row without metadata was deleted by another process while the page was read; it is skipped.
 
     Raises:
         ValueError: a row is no record.
@@ -64,7 +62,6 @@ def read_rows(page: Mapping[str, Any], space: Space) -> list[Record]:
 
 
 def _record(key: str, space: Space, facts: Mapping[str, Any], document: str, vector: Embedding) -> Record:
-    """A row as a record; in older indexes its document is the text."""
     words = tuple(Cue(*row) for row in json.loads(facts.get("words", "[]")))
     sightings = tuple(_sighting(*row) for row in json.loads(facts.get("sightings", "[]")))
     plain = {name: facts[name] for name in ("video_id", "modality", "start_s", "end_s", "time_s", "shot")}
@@ -75,3 +72,21 @@ def _record(key: str, space: Space, facts: Mapping[str, Any], document: str, vec
 def _sighting(time_s: float, label: str, class_index: int, confidence: float, box: Sequence[float]) -> Sighting:
     left, top, right, bottom = box
     return Sighting(time_s, label, class_index, confidence, (left, top, right, bottom))
+
+
+def metadata_filter(video_ids: Collection[str] | None, modalities: Collection[ModalityName] | None) -> Any:
+    """Chroma's filter for records of these videos and modalities; None for any."""
+    conditions = []
+    if video_ids is not None:
+        conditions.append({"video_id": {"$in": sorted(video_ids)}})
+    if modalities is not None:
+        conditions.append({"modality": {"$in": sorted(modalities)}})
+    if len(conditions) > 1:  # Chroma takes no combination of one condition
+        return {"$and": conditions}
+    return conditions[0] if conditions else None
+
+
+def document_filter(words: Sequence[str]) -> Any:
+    """Chroma's filter for documents that contain at least one of the words."""
+    conditions = [{"$contains": word} for word in words]
+    return {"$or": conditions} if len(conditions) > 1 else conditions[0]

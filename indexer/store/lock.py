@@ -8,19 +8,17 @@ from pathlib import Path
 
 from indexer.core.errors import IndexBusyError, UsageError
 
-__all__ = ["is_being_written", "writing"]
-
+# ``is_being_written`` holds the lock for an instant; a writer keeps it.
 _PATIENCE_S = 0.2
-"""Whoever asks ``is_being_written`` is soon gone; a writer stays."""
 
 
 @contextmanager
 def writing(index: Path) -> Iterator[None]:
-    """Hold the right to write the index in this folder; the operating system takes it back if the process dies.
+    """Hold the lock for writing the index in a folder; the operating system releases it if the process dies.
 
     Raises:
         UsageError: the folder cannot be written.
-        IndexBusyError: another process holds it; known at once, without waiting for its end.
+        IndexBusyError: another process holds the lock; raised at once.
     """
     from filelock import FileLock, Timeout
 
@@ -44,10 +42,7 @@ def writing(index: Path) -> Iterator[None]:
 
 
 def is_being_written(index: Path) -> bool:
-    """Whether anybody holds the right to write the index in this folder; nothing is created in order to know it.
-
-    Where this process may not ask, as with a folder that is only to be read, nobody is known to hold it.
-    """
+    """Whether a process holds the lock for writing; creates no file. False if this process may not open the lock."""
     from filelock import FileLock, Timeout
 
     if not _file(index).exists():

@@ -1,6 +1,4 @@
-"""An index in memory: exact brute force. A public fake for those who build on the library, and the oracle of the
-tests.
-"""
+"""An index in memory with exact search: for programs that need no database, and the reference in tests."""
 
 from __future__ import annotations
 
@@ -14,13 +12,11 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store.base import Commit, Manifest, searched_text
 
-__all__ = ["MemoryStore"]
-
 _NO_VECTOR: Embedding = np.empty(0, dtype=np.float32)
 
 
 class MemoryStore:
-    """The ``VectorStore`` protocol over dictionaries; nothing outlives the process."""
+    """A ``VectorStore`` over dictionaries; ties in ``nearest`` are broken by record id."""
 
     def __init__(self) -> None:
         self._records: dict[Space, dict[str, Record]] = {"frames": {}, "text": {}, "audio": {}}
@@ -29,38 +25,31 @@ class MemoryStore:
         self._closed = False
 
     def read_manifest(self) -> Manifest | None:
-        """See ``VectorStore``."""
         self._check_open()
         return self._manifest
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """See ``VectorStore``."""
         self._check_open()
         self._manifest = manifest
 
     def commits(self) -> dict[str, Commit]:
-        """See ``VectorStore``."""
         self._check_open()
         return dict(self._commits)
 
     def write_commit(self, commit: Commit) -> None:
-        """See ``VectorStore``."""
         self._check_open()
         self._commits[commit.video.id] = commit
 
     def delete_commit(self, video_id: str) -> None:
-        """See ``VectorStore``."""
         self._check_open()
         self._commits.pop(video_id, None)
 
     def upsert(self, records: Sequence[Record]) -> None:
-        """See ``VectorStore``."""
         self._check_open()
         for record in records:
             self._records[record.space][record.id] = record
 
     def delete_records(self, video_id: str, modalities: Collection[ModalityName] | None = None) -> None:
-        """See ``VectorStore``."""
         self._check_open()
         for space, kept in self._records.items():
             self._records[space] = {
@@ -78,7 +67,6 @@ class MemoryStore:
         video_ids: Collection[str] | None = None,
         modalities: Collection[ModalityName] | None = None,
     ) -> list[Record]:
-        """See ``VectorStore``; exact, ties broken by record id."""
         self._check_open()
         allowed = self._allowed(space, video_ids, modalities)
         ranked = sorted(allowed, key=lambda record: (-float(record.vector @ vector), record.id))
@@ -94,7 +82,6 @@ class MemoryStore:
         modalities: Collection[ModalityName] | None = None,
         vectors: bool = True,
     ) -> list[Record]:
-        """See ``VectorStore``; in the order in which they were inserted."""
         self._check_open()
         sought = {squeezed(word) for word in words} - {""}
         found = [
@@ -105,28 +92,23 @@ class MemoryStore:
         return found[:limit]
 
     def records(self, space: Space, *, video_id: str | None = None, vectors: bool = False) -> Iterator[Record]:
-        """See ``VectorStore``."""
         self._check_open()
         for record in list(self._records[space].values()):
             if video_id is None or record.video_id == video_id:
                 yield record if vectors else replace(record, vector=_NO_VECTOR)
 
     def count(self, space: Space) -> int:
-        """See ``VectorStore``."""
         self._check_open()
         return len(self._records[space])
 
     def refresh(self) -> bool:
-        """See ``VectorStore``; no other process can write here."""
         self._check_open()
         return False
 
     def disk_bytes(self) -> int:
-        """See ``VectorStore``."""
         return 0
 
     def close(self) -> None:
-        """See ``VectorStore``."""
         self._closed = True
 
     def _allowed(

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.core.atomic_file import written_whole
 from indexer.core.types import Image
-
-__all__ = ["ThumbnailFolder"]
 
 _WIDTH = 320
 _QUALITY = 85
 
 
 class ThumbnailFolder:
-    """Thumbnails by video and instant, in ``thumbnails/NAME`` of the index's folder.
-
-    Args:
-        index: The index's folder.
-        name: The index's name; several may share a folder.
-    """
+    """Thumbnails by video and time, in ``thumbnails/NAME`` of the index's folder; several indexes may share it."""
 
     def __init__(self, index: Path, name: str = "sceneseek") -> None:
         self._folder = index / "thumbnails" / name
 
     def save(self, video_id: str, time_s: float, image: Image) -> None:
-        """Write the thumbnail of the keyframe at ``time_s``; it is there whole or not at all."""
+        """Write the thumbnail of the keyframe at ``time_s``, completely or not at all."""
         import cv2
 
         height, width = image.shape[:2]
@@ -46,7 +38,7 @@ class ThumbnailFolder:
         if exact.is_file():
             return exact
         earlier = None
-        for path in self._of(video_id):
+        for path in sorted(self._video_folder(video_id).glob("*.jpg")):
             if earlier is not None and path.stem > exact.stem:
                 break
             earlier = path
@@ -55,9 +47,6 @@ class ThumbnailFolder:
     def delete(self, video_id: str) -> None:
         """Delete a video's thumbnails."""
         shutil.rmtree(self._video_folder(video_id), ignore_errors=True)
-
-    def _of(self, video_id: str) -> Iterator[Path]:
-        yield from sorted(self._video_folder(video_id).glob("*.jpg"))
 
     def _path(self, video_id: str, time_s: float) -> Path:
         return self._video_folder(video_id) / f"{round(time_s * 1000):010d}.jpg"

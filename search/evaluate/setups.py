@@ -10,7 +10,7 @@ from itertools import product
 
 from indexer.core.errors import UsageError
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
-from indexer.shots.select import STRATEGIES
+from indexer.shots.sampling import STRATEGIES
 from search.evaluate.pooling import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
 

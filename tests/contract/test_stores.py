@@ -33,6 +33,11 @@ from indexer.store.memory import MemoryStore
 DIM = 16
 
 
+def standing() -> float:
+    """A clock by which opening takes no time, so that no refresh is put off."""
+    return 0.0
+
+
 def vectors(count: int, seed: int = 0) -> np.ndarray:
     drawn = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -457,9 +462,8 @@ def test_more_records_than_a_page_are_all_read(tmp_path: Path) -> None:
     assert len({record.id for record in store.records("frames")}) == 4500
 
 
-def test_what_is_found_by_words_is_read_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.store.chroma._PAGE_OF_FOUND", 100)
-    store = ChromaStore(tmp_path, create=True)
+def test_what_is_found_by_words_is_read_in_pages(tmp_path: Path) -> None:
+    store = ChromaStore(tmp_path, create=True, found_page=100)
     store.upsert(records("v1", 300))
     for limit, found in ((None, 300), (299, 299), (200, 200), (100, 100), (7, 7)):
         assert len({record.id for record in store.containing("frames", ["text"], limit)}) == found
@@ -523,11 +527,19 @@ def test_opening_an_index_anew_is_no_change_to_see(tmp_path: Path) -> None:
     writer = ChromaStore(tmp_path, create=True)
     writer.upsert(records("v1", 3))
     writer.close()
-    reader = ChromaStore(tmp_path)
+    reader = ChromaStore(tmp_path, clock=standing)
     subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=True)
-    refresh_until_tried(reader)
-    time.sleep(0.5)  # longer than refreshes are put off after an opening as short as this one
-    assert not any(reader.refresh() for _ in range(3))
+    assert [reader.refresh() for _ in range(3)] == [True, False, False]
+
+
+def test_a_refresh_soon_after_a_slow_one_is_put_off(tmp_path: Path) -> None:
+    seconds = iter([0.0, 100.0, 101.0, 103.0, 110.0, 200.0, 201.0, 203.0])  # opening takes 2 s each time
+    reader = ChromaStore(tmp_path, create=True, clock=lambda: next(seconds))
+    refreshed = []
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=True)
+        refreshed.append(reader.refresh())
+    assert refreshed == [True, False, True]
 
 
 def test_a_second_writer_is_refused_at_once(tmp_path: Path) -> None:
@@ -555,19 +567,12 @@ def test_a_query_outlives_the_refresh_of_another_thread(tmp_path: Path) -> None:
 
 
 def test_a_refresh_that_fails_is_tried_again(tmp_path: Path) -> None:
-    reader = ChromaStore(tmp_path / "db", create=True)
+    reader = ChromaStore(tmp_path / "db", create=True, clock=standing)
     reader.upsert(records("v1", 1))
     assert reader.refresh()
     (tmp_path / "db").rename(tmp_path / "away")
     for _ in range(2):
         with pytest.raises(IndexMissingError):
-            refresh_until_tried(reader)
+            reader.refresh()
     (tmp_path / "away").rename(tmp_path / "db")
     assert reader.count("frames") == 1
-
-
-def refresh_until_tried(reader: ChromaStore) -> None:
-    """A refresh soon after another one is put off."""
-    deadline = time.monotonic() + 10
-    while not reader.refresh() and time.monotonic() < deadline:
-        time.sleep(0.05)

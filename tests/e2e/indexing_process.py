@@ -11,7 +11,7 @@ from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.progress import Progress
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store import open_store
 from indexer.store.lock import writing
 from indexer.store.thumbnails import ThumbnailFolder

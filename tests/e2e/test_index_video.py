@@ -17,7 +17,7 @@ from indexer.corpus.sidecars import Sidecars
 from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store.commits import Committer
 from indexer.store.memory import MemoryStore
 from indexer.video import Batch, Failed, Indexed, Started, VideoJob, VideoSettings, index_video

@@ -19,7 +19,7 @@ from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.progress import IndexReport, Progress
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from indexer.store.memory import MemoryStore

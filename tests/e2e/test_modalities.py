@@ -26,7 +26,7 @@ from indexer.modalities.video_facts import OF_SPEECH
 from indexer.models.base import Detection, Models, Utterance
 from indexer.progress import IndexReport, Progress
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
 from indexer.video import Started, VideoJob, VideoSettings, index_video

@@ -16,7 +16,7 @@ from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.models.rapidocr import RapidOcrReader
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling, Strategy
+from indexer.shots.sampling import Sampling, Strategy
 from indexer.store.memory import MemoryStore
 from indexer.video import VideoSettings
 from tests.encoders import ColourEncoder, WordEncoder

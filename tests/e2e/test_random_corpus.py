@@ -25,7 +25,7 @@ from indexer.media.read.probe import looks_like_media
 from indexer.models.base import Models
 from indexer.progress import IndexReport
 from indexer.run import Indexer, index_corpus
-from indexer.shots.select import Sampling
+from indexer.shots.sampling import Sampling
 from indexer.store.base import Commit
 from indexer.store.memory import MemoryStore
 from indexer.store.thumbnails import ThumbnailFolder

@@ -145,7 +145,7 @@ def start_timecodes(ranking: Ranking) -> dict[str, str | None]:
 
     "" stands for none; None for a file that cannot be opened, so that it is unknown.
     """
-    from indexer.media.deliver.timecode import start_timecode
+    from indexer.media.read.probe import start_timecode
 
     paths = {moment.video.id: moment.video.path for moment in ranking.moments}
     return {video_id: start_timecode(path) for video_id, path in paths.items()}

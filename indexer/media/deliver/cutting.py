@@ -1,4 +1,4 @@
-"""Cutting a clip out of a file, without encoding it anew wherever its codecs allow."""
+"""Cuts a clip out of a file, without encoding it again where its codecs allow."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ from typing import TYPE_CHECKING
 import av
 
 from indexer.core.atomic_file import written_whole
-from indexer.core.errors import MediaError, UnreadableMediaError, UsageError
+from indexer.core.errors import MediaError, UsageError
 from indexer.media.deliver.seeking import SAME_S, find_keyframe, read_from, says_when_shown, stamp_of
 from indexer.media.deliver.tracks import COPY, ENCODE, Encoding, Handling, Source, interleaved, open_tracks
 from indexer.media.deliver.write import FORMATS
-from indexer.media.read.container import best_picture_stream, best_sound_stream, first_frame_s, open_media
+from indexer.media.read.container import (
+    best_picture_stream,
+    best_sound_stream,
+    first_frame_s,
+    main_streams,
+    open_media,
+    time_base_of,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-__all__ = ["Cut", "cut_clip", "suffix_of_cut"]
-
-# FLAC is not among them: its frames are numbered from the recording's first.
+# Not FLAC: its frames are numbered from the recording's first.
 _SUFFIXES = frozenset({".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".ogg", ".wav", ".webm"})
 _SOUND_ONLY = frozenset({".m4a", ".mka", ".mp3", ".ogg", ".wav"})
-# Other formats hold the same codecs: MP4 plays everywhere, Matroska takes nearly everything.
-_OTHERWISE = (".mp4", ".mkv")
-_OTHERWISE_SOUND = (".m4a", ".mka")
-# Nothing takes a file of one or two for MP3: it has no other mark of its own.
+# Formats tried next: MP4 plays everywhere, Matroska takes nearly every codec.
+_FALLBACK = (".mp4", ".mkv")
+_FALLBACK_SOUND = (".m4a", ".mka")
+# Readers recognise an MP3 file by this many packets.
 _LEAST_MP3_PACKETS = 3
 _WIDER_S = Fraction(1, 4)
 _KEPT = Encoding(preset="veryfast", crf=18, largest=None, sound_bitrate=192_000)
@@ -43,10 +48,10 @@ class Cut:
 
     Attributes:
         path: The new file.
-        start_s: Where it really begins, in seconds of the video it was cut from; before what was asked where pictures
-            were copied, because those begin at a codec keyframe, and where sound alone was, which begins with a packet.
-        end_s: Where it really ends; a copy may hold some frames more than asked.
-        is_encoded: Whether its pictures or its sound had to be encoded anew.
+        start_s: Where it begins, in seconds of the video. Copied pictures begin at a codec keyframe and copied sound
+            alone at a packet, so this may be earlier than requested.
+        end_s: Where it ends; a copy may hold some more frames than requested.
+        is_encoded: Whether its pictures or its sound were encoded again.
     """
 
     path: Path
@@ -56,26 +61,26 @@ class Cut:
 
 
 def suffix_of_cut(path: Path) -> str:
-    """The suffix, as ``.mp4``, of the kind of file that a clip of this one is best cut into.
+    """The suffix of the best file format for a clip of this file, such as ``.mp4``.
 
-    That is the file's own kind where it can be written, otherwise MP4 or Matroska, whichever can hold a copy.
+    That is the file's own format if it can be written, otherwise MP4 or Matroska, whichever can hold a copy.
 
     Raises:
         UnreadableMediaError: the file cannot be opened, or has nothing that can be decoded.
     """
     with open_media(path) as container:
-        has_picture = best_picture_stream(container) is not None
-        _check_content(path, container)
+        has_picture = main_streams(path, container)[0] is not None
         own = path.suffix.lower()
-        others = _OTHERWISE if has_picture else _OTHERWISE_SOUND
-        kept = [own] if own in _SUFFIXES and has_picture != (own in _SOUND_ONLY) and _is_of_kind(container, own) else []
-        fitting = (suffix for suffix in (*kept, *others) if ENCODE not in _handling(container, suffix))
+        others = _FALLBACK if has_picture else _FALLBACK_SOUND
+        is_writable = own in _SUFFIXES and has_picture != (own in _SOUND_ONLY) and _has_format_of(container, own)
+        tried = (own, *others) if is_writable else others
+        fitting = (suffix for suffix in tried if ENCODE not in _handling(container, suffix))
         return next(fitting, others[0])
 
 
 @dataclass(frozen=True, slots=True)
-class _Length:
-    """How many packets were written, and until when they are shown, in seconds from the clip's first instant."""
+class _Written:
+    """How many packets were written, and the end of the last one, in seconds from the clip's start."""
 
     packets: int
     until_s: Fraction
@@ -84,20 +89,19 @@ class _Length:
 def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool = False) -> Cut:
     """Cut ``[start_s, end_s)`` into a new file, which appears under its name once it is complete.
 
-    Packets are copied from the codec keyframe at the start or before it; what the new kind of file cannot hold as it
-    is, is encoded as H.264 and AAC, exactly from the start. An ``.mp3`` of one or two packets, which nothing could
-    open, gets some more from around it.
+    Packets are copied from the codec keyframe at or before the start. Streams that the new format cannot hold are
+    encoded as H.264 and AAC, exactly from the start. An ``.mp3`` of one or two packets, which players cannot open, gets
+    some more from around it.
 
     Args:
         path: The video.
         start_s: In seconds from its first frame.
         end_s: Likewise; may lie beyond the video's end.
-        out: Where to; its suffix decides the kind of file (see ``suffix_of_cut``). An existing file is replaced.
-        exact: Encode the pictures anew even if they could be copied, so that the clip begins where it was asked to.
+        out: The new file; its suffix selects the format (see ``suffix_of_cut``). An existing file is replaced.
+        exact: Encode the pictures even if they could be copied, so that the clip begins exactly at ``start_s``.
 
     Raises:
-        UsageError: the span is empty, has no end or lies behind the video's end, or ``out`` has a suffix that is not
-            written here.
+        UsageError: the span is empty, endless or behind the video's end, or the suffix of ``out`` is not supported.
         UnreadableMediaError: the video cannot be opened or decoded.
         MediaError: the clip cannot be written.
     """
@@ -115,10 +119,10 @@ def cut_clip(path: Path, start_s: float, end_s: float, out: Path, *, exact: bool
 
 
 def _written(source: Source, asked: tuple[Fraction, Fraction], path: Path, suffix: str) -> tuple[Fraction, Fraction]:
-    """Write a clip; from when to when it really goes, in seconds of the video.
+    """Write a clip; returns its true start and end, in seconds of the video.
 
     Raises:
-        UsageError: nothing is shown at the start or after it.
+        UsageError: nothing is shown at or after the start.
     """
     (start_s, end_s), begin_s = asked, source.start_s(asked[0])
     length = _write(source, (begin_s, end_s), path, FORMATS[suffix])
@@ -133,25 +137,25 @@ def _written(source: Source, asked: tuple[Fraction, Fraction], path: Path, suffi
     return begin_s, begin_s + length.until_s
 
 
-def _write(source: Source, span: tuple[Fraction, Fraction], path: Path, format_: str) -> _Length:
+def _write(source: Source, span: tuple[Fraction, Fraction], path: Path, format_: str) -> _Written:
     options = {"movflags": "faststart"} if format_ in ("mp4", "mov", "ipod") else {}
     packets, length_s = 0, Fraction(0)
     with ExitStack() as opened:
         out = opened.enter_context(av.open(str(path.absolute()), "w", format=format_, container_options=options))
         for until_s in interleaved(open_tracks(source, span, out, _KEPT, opened), out):
             packets, length_s = packets + 1, max(length_s, until_s)
-    return _Length(packets, length_s)
+    return _Written(packets, length_s)
 
 
 def _goes_on(source: Source, start_s: Fraction) -> bool:
-    """Whether pictures come at a second or after it: then the one before stands until then, whatever it says itself."""
+    """Whether a picture follows at or after a time: then the one before it is shown until then."""
     if source.picture == "none":
         return False
     with open_media(source.path) as container:
         stream = best_picture_stream(container)
         if stream is None:
             return False
-        first_s, time_base = first_frame_s(container), stream.time_base or Fraction(1, av.time_base)
+        first_s, time_base = first_frame_s(container), time_base_of(stream)
         packets = read_from(container, stream, find_keyframe(container, stream, start_s))
         stamps = (stamp_of(container, packet) for packet in packets)
         return any(stamp is not None and stamp * time_base - first_s >= start_s - SAME_S for stamp in stamps)
@@ -161,18 +165,12 @@ def _source(path: Path, suffix: str, exact: bool) -> Source:
     if suffix not in _SUFFIXES:
         raise UsageError(f"Clips cannot be written as {suffix or 'a file without a suffix'}.", hint="Try .mp4 or .mkv.")
     with open_media(path) as container:
-        _check_content(path, container)
+        main_streams(path, container)
         picture, sound = _handling(container, suffix)
         return Source(path, ENCODE if exact and picture == COPY else picture, sound)
 
 
-def _check_content(path: Path, container: InputContainer) -> None:
-    if best_picture_stream(container) is None and best_sound_stream(container) is None:
-        raise UnreadableMediaError(f"{path} has neither picture nor sound that can be decoded here.")
-
-
-def _is_of_kind(container: InputContainer, suffix: str) -> bool:
-    """Whether a file is what its suffix says."""
+def _has_format_of(container: InputContainer, suffix: str) -> bool:
     written = {"ipod": "m4a", "matroska": "matroska", "webm": "webm"}.get(FORMATS[suffix], FORMATS[suffix])
     return written in container.format.name.split(",")
 
@@ -191,6 +189,5 @@ def _of_stream(container: InputContainer, stream: Stream | None, held: frozenset
 
 
 def _held_by(format_: str) -> frozenset[str]:
-    """The names of the codecs that a kind of file holds."""
     with av.open(BytesIO(), "w", format=format_) as container:
         return frozenset(container.supported_codecs)

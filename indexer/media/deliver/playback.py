@@ -1,7 +1,7 @@
-"""How a browser gets to play a file: as it is, in another container, or encoded anew.
+"""How a browser plays a file: as it is, in another container, or encoded again.
 
-``how_to_play`` says which of the three, by what Chromium and Firefox both play; ``stream_mp4`` makes a fragmented MP4
-while it is watched, from the asked second on, and ``stream_start`` says where that really begins.
+``how_to_play`` chooses by what Chromium and Firefox both play. ``stream_mp4`` makes a fragmented MP4 from a given
+second on while it is watched; ``stream_start`` tells where that stream begins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import av
 from indexer.core.errors import UnreadableMediaError, UsageError
 from indexer.media.deliver.seeking import says_when_shown
 from indexer.media.deliver.tracks import COPY, ENCODE, Encoding, Handling, Source, interleaved, open_tracks
-from indexer.media.read.container import best_picture_stream, best_sound_stream, first_frame_s, open_media
+from indexer.media.read.container import first_frame_s, main_streams, open_media
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -26,16 +26,12 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["Playback", "Way", "how_to_play", "stream_mp4", "stream_start"]
-
 Way: TypeAlias = Literal["direct", "remux", "transcode"]
 
-STREAM_MIME = "video/mp4"
-"""What ``stream_mp4`` makes."""
-
+_STREAM_MIME = "video/mp4"
 _LIVE = Encoding(preset="ultrafast", crf=24, largest=(1280, 720), sound_bitrate=160_000)
-# Fragments end at codec keyframes, and after a second at the latest, so that neither waiting nor memory grows with the
-# distance between keyframes. The table of contents waits for the first packets: it needs what they say.
+# Fragments end at codec keyframes and after at most a second, so that delay and memory do not grow with the distance
+# between keyframes. The table of contents is delayed because it needs facts from the first packets.
 _STREAMED = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "frag_duration": "1000000"}
 
 _MP4, _WEBM = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"
@@ -49,7 +45,7 @@ _PIXELS = {
 _ODD_PROFILES = frozenset({"Extended", "SSR", "LTP", "xHE-AAC"})
 _IN_MP4 = frozenset({"h264", "vp9", "av1", "aac", "mp3", "opus", "flac"})
 _PCM = frozenset({"pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_alaw", "pcm_mulaw"})
-# What each container may hold to be played as it is, and its name on the web with a picture and without.
+# For each container: codecs that browsers play in it, and its media types with and without a picture.
 _DIRECT: dict[str, tuple[frozenset[str], str, str]] = {
     _MP4: (_IN_MP4, "video/mp4", "audio/mp4"),
     "webm": (frozenset({"vp8", "vp9", "av1", "vorbis", "opus"}), "video/webm", "audio/webm"),
@@ -60,7 +56,7 @@ _DIRECT: dict[str, tuple[frozenset[str], str, str]] = {
     "wav": (_PCM, "", "audio/wav"),
 }
 _CLEARLY_LATE_S = Fraction(1, 20)
-_SPOKEN = {
+_FORMAT_NAMES = {
     "avi": "AVI files",
     "flv": "Flash video",
     "matroska,webm": "Matroska files",
@@ -77,14 +73,14 @@ class Playback:
     """How one file is played.
 
     Attributes:
-        way: ``direct``: the file as it is. ``remux``: in another container, pictures and sound untouched.
-            ``transcode``: pictures, sound or both encoded anew.
+        way: ``direct``: the file as it is. ``remux``: in another container, pictures and sound unchanged.
+            ``transcode``: pictures, sound or both encoded again.
         mime: The media type of what is sent.
-        reason: Why it is not sent as it is, in a sentence; "" for ``direct``.
-        picture: What ``stream_mp4`` does with the pictures; ``copy``, ``encode``, or ``none`` where there are none.
+        reason: Why the file is not sent as it is, in a sentence; "" for ``direct``.
+        picture: What ``stream_mp4`` does with the pictures: ``copy``, ``encode``, or ``none`` without pictures.
         sound: Likewise with the sound.
-        lead_s: How long a browser plays of a file sent as it is before the video's first frame, in seconds: its clock
-            begins with whatever comes first, the project's with the first frame.
+        lead_s: For ``direct``, seconds that a browser plays before the video's first frame: its clock begins with the
+            first packet, ours with the first frame.
     """
 
     way: Way
@@ -95,11 +91,11 @@ class Playback:
     lead_s: float = 0.0
 
     def transcoded(self) -> Playback:
-        """The same file encoded anew whatever it holds, for a browser that could not play it the other way."""
+        """The same file encoded again, for a browser that could not play it otherwise."""
         return replace(
             self,
             way="transcode",
-            mime=STREAM_MIME,
+            mime=_STREAM_MIME,
             reason=self.reason or "The browser could not play it as it is.",
             picture="none" if self.picture == "none" else ENCODE,
             sound="none" if self.sound == "none" else ENCODE,
@@ -107,34 +103,31 @@ class Playback:
 
 
 def how_to_play(path: Path) -> Playback:
-    """Decide by the file's header how Chromium and Firefox get to play it; nothing is decoded.
+    """Decide by the file's header; nothing is decoded.
 
     Raises:
-        UnreadableMediaError: there is no such file, it is no media file, or nothing in it can be decoded here.
+        UnreadableMediaError: there is no such media file, or nothing in it can be decoded here.
     """
     with open_media(path) as container:
-        picture, sound = best_picture_stream(container), best_sound_stream(container)
-        if picture is None and sound is None:
-            raise UnreadableMediaError(f"{path} has neither picture nor sound that can be decoded here.")
-        return _decide(container, _kind(path, container), picture, sound)
+        return _decide(container, _kind(path, container), *main_streams(path, container))
 
 
 def _decide(container: InputContainer, kind: str, picture: VideoStream | None, sound: AudioStream | None) -> Playback:
-    """What no browser's decoder takes is encoded, what its demuxer does not take is put into MP4."""
+    """Encode streams that browsers do not decode; put those that they do not demux into MP4."""
     foreign = [stream for stream in (picture, sound) if stream is not None and not _is_decoded_by_browsers(stream)]
     held, with_picture, without = _DIRECT.get(kind, (frozenset(), "", ""))
     mime = with_picture if picture is not None else without
     fits = all(_codec(stream) in held for stream in (picture, sound) if stream is not None)
     handling = _handling(container, picture), _handling(container, sound)
     same = _shows_the_same(container, picture, sound)
-    if mime and fits and not foreign and same and _is_clock_clear(container):
+    if mime and fits and not foreign and same and _is_clock_clear(picture, sound):
         return Playback("direct", mime, "", *handling, lead_s=float(max(Fraction(0), first_frame_s(container))))
     way: Way = "transcode" if ENCODE in handling else "remux"
-    return Playback(way, STREAM_MIME, _why(kind, foreign, bool(mime), fits, same), *handling)
+    return Playback(way, _STREAM_MIME, _why(kind, foreign, bool(mime), fits, same), *handling)
 
 
 def _kind(path: Path, container: InputContainer) -> str:
-    """The container's name, WebM told from the Matroska that it is a part of."""
+    """The container's name; WebM and Matroska share one in FFmpeg and are told apart here."""
     if container.format.name != _WEBM:
         return container.format.name
     with path.open("rb") as file:
@@ -155,7 +148,7 @@ def _is_decoded_by_browsers(stream: Stream) -> bool:
 
 
 def _handling(container: InputContainer, stream: Stream | None) -> Handling:
-    """Whether a stream can be put into an MP4 that browsers play without being encoded anew."""
+    """Whether a stream can be copied into an MP4 that browsers play."""
     if stream is None:
         return "none"
     is_fit = _codec(stream) in _IN_MP4 and _is_decoded_by_browsers(stream)
@@ -163,16 +156,16 @@ def _handling(container: InputContainer, stream: Stream | None) -> Handling:
 
 
 def _shows_the_same(container: InputContainer, picture: VideoStream | None, sound: AudioStream | None) -> bool:
-    """Whether a browser, which takes the first streams it finds, shows those that were indexed."""
+    """Whether a browser, which plays the first streams, plays the indexed ones."""
     pictures, sounds = container.streams.video, container.streams.audio
     return (picture is None or picture is pictures[0]) and (sound is None or sound is sounds[0])
 
 
-def _is_clock_clear(container: InputContainer) -> bool:
-    """Whether something begins at zero: of a file that begins later, some browsers call the beginning zero."""
+def _is_clock_clear(*streams: Stream | None) -> bool:
+    """Whether a stream begins at zero: some browsers shift a file that begins later to zero."""
     starts = [
         stream.start_time * stream.time_base
-        for stream in (best_picture_stream(container), best_sound_stream(container))
+        for stream in streams
         if stream is not None and stream.start_time is not None and stream.time_base is not None
     ]
     return min(starts, default=Fraction(0)) <= _CLEARLY_LATE_S
@@ -182,7 +175,7 @@ def _why(kind: str, foreign: list[VideoStream | AudioStream], is_known: bool, fi
     if foreign:
         return f"Browsers do not play {' and '.join(_described(stream) for stream in foreign)}."
     if not is_known:
-        return f"Browsers do not play {_SPOKEN.get(kind, kind)}."
+        return f"Browsers do not play {_FORMAT_NAMES.get(kind, kind)}."
     if not fits:
         return "Browsers do not play these codecs in this kind of file."
     if not same:
@@ -199,9 +192,7 @@ def _described(stream: VideoStream | AudioStream) -> str:
 
 
 def stream_start(path: Path, start_s: float, playback: Playback) -> float:
-    """The second of the video at which ``stream_mp4`` begins, at most ``start_s``.
-
-    Copied pictures begin at a codec keyframe, encoded ones exactly where asked.
+    """The second of the video at which ``stream_mp4`` begins: at most ``start_s``, at a codec keyframe if copied.
 
     Raises:
         UnreadableMediaError: the file cannot be opened.
@@ -211,13 +202,13 @@ def stream_start(path: Path, start_s: float, playback: Playback) -> float:
 
 
 def stream_mp4(path: Path, start_s: float, *, playback: Playback) -> Iterator[bytes]:
-    """The file from a second on as a fragmented MP4 whose clock begins with 0 at ``stream_start``.
+    """The file from ``start_s`` on as a fragmented MP4 whose clock begins with 0 at ``stream_start``.
 
-    Made as fast as it is asked for, in pieces of about a second; memory does not grow with the length. Damaged packets
-    are left out. Closing the iterator closes the file.
+    Yields pieces of about a second; memory does not grow with the length. Damaged packets are left out. Closing the
+    iterator closes the file.
 
     Raises:
-        UsageError: there is nothing at that second.
+        UsageError: there is nothing at that time.
         UnreadableMediaError: the file cannot be opened or decoded.
     """
     source = Source(path, playback.picture, playback.sound)
@@ -234,38 +225,32 @@ def stream_mp4(path: Path, start_s: float, *, playback: Playback) -> Iterator[by
 
 
 def _streamed(source: Source, start_s: Fraction) -> Iterator[bytes]:
-    """The pieces of an MP4; none at all if it would be empty."""
-    sent = _Sent()
+    """The pieces of an MP4; none if it would be empty."""
+    buffer = _Buffer()
     with ExitStack() as opened:
-        out = opened.enter_context(av.open(sent, "w", format="mp4", container_options=_STREAMED))
+        out = opened.enter_context(av.open(buffer, "w", format="mp4", container_options=_STREAMED))
         is_empty = True
         for _ in interleaved(open_tracks(source, (start_s, None), out, _LIVE, opened), out):
             is_empty = False
-            if sent.waiting:
-                yield sent.take()
+            if buffer.pieces:
+                yield buffer.take()
         if is_empty:
             return
         out.close()
-    yield sent.take()
+    yield buffer.take()
 
 
-class _Sent:
-    """What PyAV writes to: holds the bytes until they are taken."""
+class _Buffer:
+    """The file that PyAV writes to: it keeps the bytes until they are taken."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._pieces)
+        self.pieces: list[bytes] = []
 
     def write(self, content: bytes) -> int:
-        """As a file's."""
-        self._pieces.append(bytes(content))
+        self.pieces.append(bytes(content))
         return len(content)
 
     def take(self) -> bytes:
-        """Everything written since the last time."""
-        pieces, self._pieces = self._pieces, []
+        """Everything written since the last call."""
+        pieces, self.pieces = self.pieces, []
         return b"".join(pieces)

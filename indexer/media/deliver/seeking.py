@@ -10,30 +10,28 @@ from typing import TYPE_CHECKING
 
 import av
 
-from indexer.media.read.container import first_frame_s, read_packets
+from indexer.media.read.container import first_frame_s, read_packets, time_base_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
 
-__all__ = ["SAME_S", "Landing", "find_keyframe", "read_from", "says_when_shown", "stamp_of"]
-
 SAME_S = Fraction(1, 1000)
-"""Times this close are one: what is asked for is a binary fraction, and containers round."""
+"""Times this close are equal: requested times are binary fractions, and containers round."""
 
-# A file without an index is sought by its time stamps, and may be entered behind the keyframe that was wanted.
+# A file without an index is sought by its time stamps, and may be entered behind the wanted keyframe.
 _STEPS_BACK_S = (0, 1, 2, 5, 10, 30, 120)
 _BEFORE_ALL_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """A codec keyframe, and how to get there again.
+    """A codec keyframe, and how to reach it again.
 
     Attributes:
-        seek_to: The stamp to seek to, in the stream's ticks; None: read from the file's beginning.
-        stamp: The keyframe's own.
+        seek_to: The stamp to seek to, in the stream's ticks; None reads from the file's beginning.
+        stamp: The keyframe's own stamp.
         time_s: The keyframe's time in seconds from the first frame of the file; may be below 0 for sound.
     """
 
@@ -43,21 +41,21 @@ class Landing:
 
 
 def stamp_of(container: InputContainer, packet: Packet[Stream]) -> int | None:
-    """When a packet is shown, in ticks; for AVI, which does not say it, when it is decoded."""
+    """When a packet is shown, in ticks; for AVI, which does not store that, when it is decoded."""
     return packet.dts if container.format.name == "avi" else packet.pts
 
 
 def says_when_shown(container: InputContainer, stream: Stream) -> bool:
-    """Whether packets can be copied: AVI does not say in which order frames are shown that depend on later ones."""
+    """Whether packets can be copied: AVI does not store the display order of frames that depend on later ones."""
     return container.format.name != "avi" or not getattr(stream.codec_context, "has_b_frames", False)
 
 
 def find_keyframe(container: InputContainer, stream: Stream, at_s: Fraction) -> Landing | None:
-    """The last codec keyframe shown at the given second or before it, else the first; None if the stream has none.
+    """The last codec keyframe at or before a time in seconds, else the first one; None if the stream has none.
 
-    Leaves the file anywhere: go on with ``read_from``.
+    Leaves the file at any place: continue with ``read_from``.
     """
-    time_base = stream.time_base or Fraction(1, av.time_base)
+    time_base = time_base_of(stream)
     origin_s = first_frame_s(container)
     wanted = math.floor((origin_s + at_s + SAME_S) / time_base)
     for seek_to in _places(wanted, stream, time_base):
@@ -68,7 +66,7 @@ def find_keyframe(container: InputContainer, stream: Stream, at_s: Fraction) -> 
 
 
 def _places(wanted: int, stream: Stream, time_base: Fraction) -> Iterator[int | None]:
-    """Where to look, from the nearest place to the file's beginning."""
+    """Where to seek, from the nearest place to the file's beginning."""
     first = stream.start_time or 0
     for back_s in _STEPS_BACK_S:
         if (place := wanted - round(back_s / time_base)) > first:
@@ -101,26 +99,22 @@ def _packets(container: InputContainer, stream: Stream, seek_to: int | None) -> 
     if seek_to is None:
         _rewind(container, stream)
     else:
-        # Where there is nothing to seek by, read on from the beginning: the place comes, and comes each time.
+        # A file that cannot be sought is read from the beginning, up to the same place each time.
         try:
             container.seek(seek_to, stream=stream)
         except av.FFmpegError:
             _rewind(container, stream)
-    return read_packets(container, stream, _ignore)
+    return read_packets(container, stream)
 
 
 def _rewind(container: InputContainer, stream: Stream) -> None:
-    """To the first packet, or to where some formats allow it."""
+    """Seek to the first packet, as far as the format allows it."""
     start = stream.start_time or 0
-    # Well before the first picture, because its stamp is that of showing it, and files are sought by decoding; some
-    # formats refuse to be sought where there is nothing.
-    for place in (start - round(_BEFORE_ALL_S / (stream.time_base or Fraction(1, av.time_base))), start, 0):
+    # Well before the first picture, because its stamp is its display time and files are sought by decoding time. Some
+    # formats refuse to seek to before their first packet.
+    for place in (start - round(_BEFORE_ALL_S / time_base_of(stream)), start, 0):
         try:
             container.seek(place, stream=stream)
         except av.FFmpegError:
             continue
         return
-
-
-def _ignore() -> None:
-    """Whoever plays a file does not count what is damaged."""

@@ -1,17 +1,15 @@
-"""Pictures and sound of a file from one second to another, packet by packet, for a new file.
+"""Pictures and sound of a part of a file, packet by packet, for a new file.
 
-Each track reads the file on its own: so a file whose pictures and sound lie far apart needs no more memory than
-another one, and what comes out is well mixed.
+Each track reads the file by itself, so that memory does not grow where pictures and sound lie far apart in the file.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -21,15 +19,16 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from indexer.core.errors import UnreadableMediaError
-from indexer.core.types import Samples
 from indexer.media.deliver.seeking import SAME_S, find_keyframe, read_from, stamp_of
 from indexer.media.read.audio import iter_audio
 from indexer.media.read.container import (
     best_picture_stream,
     best_sound_stream,
+    decode_packets,
     first_frame_s,
     frame_rate_of,
     open_media,
+    time_base_of,
 )
 from indexer.media.read.picture import (
     Orientation,
@@ -47,33 +46,32 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["COPY", "ENCODE", "Encoding", "Handling", "Source", "Track", "interleaved", "open_tracks"]
-
 Handling: TypeAlias = Literal["none", "copy", "encode"]
-Track: TypeAlias = "Generator[Packet[Stream], None, None]"
+_Track: TypeAlias = "Generator[Packet[Stream], None, None]"
+_Interval: TypeAlias = tuple[Fraction, Fraction | None]
 COPY: Handling = "copy"
 ENCODE: Handling = "encode"
 
 _SOUND_RATE = 48_000
 _SOUND_WINDOW_S = 0.25
-# Divides evenly by all the usual frame rates, and is what MPEG counts in.
+# MPEG's clock; a multiple of all the usual frame rates.
 _TICKS_PER_S = 90_000
-# Stamps that fall back by more than this start a new recording: the copy goes on where it was.
+# Stamps that fall back by more than this start a new recording: the copy continues where it was.
 _RESTART_S = 1
 _KEYFRAME_EVERY_S = 2
 _USUAL_RATE = Fraction(25)
-# How PyAV makes brightness and colour out of red, green and blue: SMPTE 170M, by its number in H.273.
-_OF_RGB = 6
+# How PyAV converts RGB to YUV: SMPTE 170M, by its number in H.273.
+_RGB_COLORSPACE = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How what is not copied is encoded: H.264 and AAC, which everything plays.
+    """How streams that are not copied are encoded as H.264 and AAC.
 
     Attributes:
-        preset: How hard x264 tries, from ``ultrafast`` to ``veryslow``.
+        preset: Of x264, from ``ultrafast`` to ``veryslow``.
         crf: Constant quality; lower is better.
-        largest: Width and height in pixels, as displayed, that a picture is made to fit into; None: as it is.
+        largest: Width and height in pixels, as displayed, that pictures are scaled down to; None keeps their size.
         sound_bitrate: Bits per second.
     """
 
@@ -85,16 +83,16 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file and what is done with its pictures and its sound."""
+    """A file, and whether its pictures and its sound are copied or encoded."""
 
     path: Path
     picture: Handling
     sound: Handling
 
     def start_s(self, asked_s: Fraction) -> Fraction:
-        """Where a copy that begins at the asked second or before it begins, in seconds from the first frame.
+        """Where the new file begins, in seconds from the first frame; at most ``asked_s``.
 
-        That is a codec keyframe of the pictures; of a file of sound alone, the packet that is heard at that second.
+        Copied pictures begin at a codec keyframe; copied sound alone begins at the packet that holds ``asked_s``.
         """
         if self.picture == ENCODE or (self.picture == "none" and self.sound != COPY):
             return asked_s
@@ -110,34 +108,33 @@ class Source:
 
 def open_tracks(
     source: Source,
-    span: tuple[Fraction, Fraction | None],
+    span: _Interval,
     out: OutputContainer,
     encoding: Encoding,
     opened: ExitStack,
-) -> list[Track]:
-    """The packets of each track in order of decoding, the first instant being 0.
+) -> list[_Track]:
+    """The packets of each track in order of decoding; their clock begins with 0 at the start of ``span``.
 
-    A track adds its stream to ``out`` when it is first asked for a packet, and adds none if it has no packet.
+    A track adds its stream to ``out`` with its first packet.
 
     Args:
-        source: What to read.
-        span: From here, in seconds from the first frame (where pictures are copied: what ``Source.start_s`` said), up
-            to here; to the end of the file if None.
-        out: Where the packets will go.
-        encoding: For what is not copied.
+        source: The file to read.
+        span: Start (from ``Source.start_s``) and end in seconds from the first frame; None ends with the file.
+        out: The new file.
+        encoding: For streams that are not copied.
         opened: Closes the files.
 
     Raises:
         UnreadableMediaError: the file cannot be opened.
     """
-    tracks: list[Track] = []
+    tracks: list[_Track] = []
     if source.picture != "none":
         container = opened.enter_context(open_media(source.path))
         picture = best_picture_stream(container)
         if picture is not None and source.picture == COPY:
             tracks.append(_copied(container, picture, span, out))
         elif picture is not None:
-            tracks.append(_encoded_pictures(_Pictures(container, picture), span, out, encoding))
+            tracks.append(_encoded_pictures(_PictureReader(container, picture), span, out, encoding))
     if source.sound == COPY:
         container = opened.enter_context(open_media(source.path))
         sound = best_sound_stream(container)
@@ -147,13 +144,13 @@ def open_tracks(
     return tracks
 
 
-def interleaved(tracks: Sequence[Track], out: OutputContainer) -> Iterator[Fraction]:
-    """Write the packets of all tracks in order of time; yields, after each, until when it is shown, in seconds.
+def interleaved(tracks: Sequence[_Track], out: OutputContainer) -> Iterator[Fraction]:
+    """Write the packets of all tracks in order of time; yields the end of each one, in seconds.
 
-    A packet that does not fit into the file, being damaged, is left out.
+    Damaged packets that cannot be written are left out.
     """
     try:
-        for packet in heapq.merge(*tracks, key=_decoded_at):
+        for packet in heapq.merge(*tracks, key=lambda packet: (packet.dts or 0) * packet.time_base):
             until_s = ((packet.pts or 0) + (packet.duration or 0)) * packet.time_base
             try:
                 out.mux_one(packet)
@@ -165,22 +162,16 @@ def interleaved(tracks: Sequence[Track], out: OutputContainer) -> Iterator[Fract
             track.close()
 
 
-def _decoded_at(packet: Packet[Stream]) -> Fraction:
-    return (packet.dts or 0) * packet.time_base
-
-
-def _copied(
-    container: InputContainer, stream: Stream, span: tuple[Fraction, Fraction | None], out: OutputContainer
-) -> Track:
+def _copied(container: InputContainer, stream: Stream, span: _Interval, out: OutputContainer) -> _Track:
     """A stream's packets from the keyframe at the start on.
 
-    At the end, packets of later pictures are kept as far as earlier ones are made from them.
+    Packets of pictures after the end are kept if earlier pictures depend on them.
     """
     copy = None
     late: list[Packet[Stream]] = []
-    unframe = _Unframer(stream)
+    without_header = _AdtsFilter(stream)
     landing = find_keyframe(container, stream, span[0])
-    clock = _Clock(container, stream, span[0])
+    clock = _PacketClock(container, stream, span[0])
     end = None if span[1] is None else (span[1] - span[0] - SAME_S) / clock.time_base
     for packet in read_from(container, stream, landing):
         if packet.is_corrupt or not clock.set(packet) or packet.pts is None or packet.dts is None:
@@ -192,25 +183,25 @@ def _copied(
             continue
         copy = copy or out.add_stream_from_template(stream, opaque=True)
         for ready in (*late, packet):
-            for bare in unframe(ready):
-                whole = _whole(bare) if out.format.name == "mp3" else bare
-                whole.stream = copy
-                yield whole
+            for bare in without_header(ready):
+                written = _without_skip_samples(bare) if out.format.name == "mp3" else bare
+                written.stream = copy
+                yield written
         late.clear()
 
 
-def _whole(packet: Packet[Stream]) -> Packet[Stream]:
-    """The packet without a note that its end is padding: the writer of MP3 makes of it that the clip's start is too."""
+def _without_skip_samples(packet: Packet[Stream]) -> Packet[Stream]:
+    """The packet without a note that its end is padding: the MP3 writer would mark the clip's start as padding too."""
     if not packet.has_sidedata("skip_samples"):
         return packet
-    whole: Packet[Stream] = av.Packet(bytes(packet))
-    whole.pts, whole.dts, whole.duration, whole.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
-    whole.is_keyframe = packet.is_keyframe
-    return whole
+    copy: Packet[Stream] = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    copy.is_keyframe = packet.is_keyframe
+    return copy
 
 
-class _Unframer:
-    """Takes off the header that AAC has before each packet in a transport stream, and no other file has."""
+class _AdtsFilter:
+    """Removes the ADTS header that AAC packets have in a transport stream and in no other file."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -218,7 +209,7 @@ class _Unframer:
         self._filter: av.BitStreamFilterContext | None = None
 
     def __call__(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
-        """What to copy; nothing of a damaged packet."""
+        """The packets to copy; none of a damaged packet."""
         head = bytes(packet)[:2] if self._is_aac else b""
         if len(head) < 2 or head[0] != 0xFF or head[1] & 0xF0 != 0xF0:
             return [packet]
@@ -233,12 +224,12 @@ class _Unframer:
         return bare
 
 
-class _Clock:
-    """Sets packets to a clock that begins with 0 at a second of the file, and goes on where the file's own restarts."""
+class _PacketClock:
+    """Moves packets to a clock that begins with 0 at ``start_s`` and continues where the file's own clock restarts."""
 
     def __init__(self, container: InputContainer, stream: Stream, start_s: Fraction) -> None:
         self._container = container
-        self.time_base = stream.time_base or Fraction(1, av.time_base)
+        self.time_base = time_base_of(stream)
         self._origin = round((first_frame_s(container) + start_s) / self.time_base)
         rate = frame_rate_of(stream) if isinstance(stream, av.VideoStream) else None
         self._step = max(1, round(1 / (rate or _USUAL_RATE) / self.time_base))
@@ -246,7 +237,7 @@ class _Clock:
         self._previous: int | None = None
 
     def set(self, packet: Packet[Stream]) -> bool:
-        """Whether the packet is shown at 0 or later; then its stamps are such that a file can hold them."""
+        """Set the packet's stamps so that a file can hold them; False if it is shown before 0."""
         shown = stamp_of(self._container, packet)
         decoded = self._decoded(packet, shown)
         if self._previous is not None and decoded < self._previous - _RESTART_S / self.time_base:
@@ -268,21 +259,19 @@ class _Clock:
         return (shown or self._origin) - self._origin - self._delay
 
 
-class _Pictures:
-    """A picture stream to be decoded."""
-
+class _PictureReader:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         stream.thread_type = "AUTO"
         self.stream = stream
         self._container = container
-        self._time_base = stream.time_base or Fraction(1, av.time_base)
+        self._time_base = time_base_of(stream)
         self.rate = frame_rate_of(stream) or _USUAL_RATE
 
-    def shown(self, span: tuple[Fraction, Fraction | None]) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
-        """What is seen in the span, from when and until when, in seconds from its start.
+    def shown(self, span: _Interval) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+        """Start, end (in seconds from the span's start) and picture of each frame shown in the span.
 
-        The first is the frame that stands there then. A frame stands until the next one, the file's last as long as it
-        says or a frame takes on average; that may be before the span.
+        The first is the frame shown at the span's start. A frame is shown until the next one; the file's last one for
+        its own duration, at least an average frame's, which may end before the span.
         """
         start_s, end_s = span
         standing: tuple[Fraction, VideoFrame] | None = None
@@ -306,10 +295,10 @@ class _Pictures:
         landing = find_keyframe(self._container, self.stream, start_s)
         is_avi = self._container.format.name == "avi"
         origin, previous = first_frame_s(self._container) / self._time_base, None
-        for frame in self._decoded(read_from(self._container, self.stream, landing)):
+        for frame in decode_packets(self.stream, read_from(self._container, self.stream, landing)):
             stamp = frame.dts if is_avi else frame.pts
             if previous is None and is_avi and stamp is not None and landing is not None:
-                # AVI's stamps are those of decoding; the first frame out is the keyframe all the same.
+                # AVI's stamps are those of decoding; the first decoded frame is the keyframe.
                 origin += stamp - landing.stamp
             time_s = None if stamp is None else (stamp - origin) * self._time_base
             if time_s is not None and previous is not None and time_s < previous - _RESTART_S:
@@ -318,19 +307,9 @@ class _Pictures:
             previous = time_s if time_s is not None else (previous or Fraction(0)) + 1 / self.rate
             yield previous, frame
 
-    def _decoded(self, packets: Iterable[Packet[Stream]]) -> Iterator[VideoFrame]:
-        for packet in chain(packets, (None,)):
-            try:
-                frames = self.stream.decode(packet)
-            except av.FFmpegError:
-                continue
-            yield from frames
 
-
-def _encoded_pictures(
-    pictures: _Pictures, span: tuple[Fraction, Fraction | None], out: OutputContainer, encoding: Encoding
-) -> Track:
-    """H.264 with square pixels; turned for display as the source is."""
+def _encoded_pictures(pictures: _PictureReader, span: _Interval, out: OutputContainer, encoding: Encoding) -> _Track:
+    """H.264 with square pixels and the source's display rotation."""
     encoder, previous = None, -1
     lengths: dict[int | None, int] = {}
     scaler = VideoReformatter()
@@ -343,20 +322,20 @@ def _encoded_pictures(
         scaled.pts, scaled.time_base, scaled.pict_type = pts, Fraction(1, _TICKS_PER_S), PictureType.NONE
         lengths[pts] = max(0, round(until_s * _TICKS_PER_S) - pts)
         previous = pts
-        yield from _lasting(encoder.encode(scaled), lengths)
+        yield from _with_durations(encoder.encode(scaled), lengths)
     if encoder is not None:
-        yield from _lasting(encoder.encode(None), lengths)
+        yield from _with_durations(encoder.encode(None), lengths)
 
 
-def _lasting(packets: Iterable[Packet[Stream]], lengths: dict[int | None, int]) -> Track:
-    """The encoder's packets, which do not say themselves how long they are shown; takes them out of ``lengths``."""
+def _with_durations(packets: Iterable[Packet[Stream]], lengths: dict[int | None, int]) -> _Track:
+    """The encoder's packets with their durations, which are taken from ``lengths`` by time stamp."""
     for packet in packets:
         packet.duration = lengths.pop(packet.pts, 0)
         yield packet
 
 
 def _scaled(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    """In the pixels and the range of brightness that every player takes."""
+    """The frame in the pixel format and brightness range that every player takes."""
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return scaler.reformat(
         frame,
@@ -369,7 +348,9 @@ def _scaled(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int
     )
 
 
-def _picture_encoder(pictures: _Pictures, frame: VideoFrame, out: OutputContainer, encoding: Encoding) -> VideoStream:
+def _picture_encoder(
+    pictures: _PictureReader, frame: VideoFrame, out: OutputContainer, encoding: Encoding
+) -> VideoStream:
     orientation = orientation_of(frame, tagged_orientation_of(pictures.stream))
     options = {"preset": encoding.preset, "crf": str(encoding.crf)}
     encoder = out.add_stream("libx264", rate=pictures.rate, options=options)
@@ -379,7 +360,7 @@ def _picture_encoder(pictures: _Pictures, frame: VideoFrame, out: OutputContaine
     context.time_base = Fraction(1, _TICKS_PER_S)
     context.max_b_frames = 0
     context.color_range = ColorRange.MPEG
-    context.colorspace = _OF_RGB if frame.format.is_rgb else frame.colorspace
+    context.colorspace = _RGB_COLORSPACE if frame.format.is_rgb else frame.colorspace
     context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
     context.gop_size = max(1, min(round(_KEYFRAME_EVERY_S * pictures.rate), 250))
     if orientation.degrees:
@@ -403,32 +384,22 @@ def _even(pixels: float) -> int:
     return max(2, 2 * round(pixels / 2))
 
 
-def _encoded_sound(
-    path: Path, span: tuple[Fraction, Fraction | None], out: OutputContainer, encoding: Encoding
-) -> Track:
-    """AAC in stereo; silent where the source is, so that it keeps step with the pictures."""
+def _encoded_sound(path: Path, span: _Interval, out: OutputContainer, encoding: Encoding) -> _Track:
+    """AAC in stereo; silent where the source has no sound, so that it stays in step with the pictures."""
     encoder, written = None, 0
     length = None if span[1] is None else round((span[1] - span[0]) * _SOUND_RATE)
-    windows = iter_audio(path, _SOUND_RATE, window_s=_SOUND_WINDOW_S, mono=False, start_s=float(span[0]))
-    for window in _until_it_ends(windows):
-        samples = window if length is None else window[:, : length - written]
-        if not samples.shape[1]:
-            break
-        encoder = encoder or _sound_encoder(out, encoding)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = _SOUND_RATE, written, Fraction(1, _SOUND_RATE)
-        written += samples.shape[1]
-        yield from encoder.encode(frame)
+    with suppress(UnreadableMediaError):  # the pictures continue where the sound ends or cannot be decoded
+        for window in iter_audio(path, _SOUND_RATE, window_s=_SOUND_WINDOW_S, mono=False, start_s=float(span[0])):
+            samples = window if length is None else window[:, : length - written]
+            if not samples.shape[1]:
+                break
+            encoder = encoder or _sound_encoder(out, encoding)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = _SOUND_RATE, written, Fraction(1, _SOUND_RATE)
+            written += samples.shape[1]
+            yield from encoder.encode(frame)
     if encoder is not None:
         yield from encoder.encode(None)
-
-
-def _until_it_ends(windows: Iterator[Samples]) -> Iterator[Samples]:
-    """The pictures of a file go on where its sound has ended, or cannot be decoded."""
-    try:
-        yield from windows
-    except UnreadableMediaError:
-        return
 
 
 def _sound_encoder(out: OutputContainer, encoding: Encoding) -> AudioStream:

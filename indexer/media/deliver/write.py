@@ -1,9 +1,8 @@
-"""Writing a new clip: pictures, sound and subtitles into one file, the same bytes every time."""
+"""Writes pictures, sound and subtitles into a new file; equal input gives equal bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["FORMATS", "AudioTrack", "ClipOptions", "write_clip"]
-
 FORMATS: Mapping[str, str] = {
     ".avi": "avi",
     ".flac": "flac",
@@ -50,19 +47,19 @@ FORMATS: Mapping[str, str] = {
     ".wav": "wav",
     ".webm": "webm",
 }
-"""The kinds of files that clips are written as: by suffix, FFmpeg's name of the container."""
+"""FFmpeg's name of the container for each suffix that clips can have."""
 
 _SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 _CRF_CODECS = ("libx264", "libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")
-# x264's macroblock tree gives other bits now and then for the same pictures: it reads what an earlier encoder left
-# in memory. x265 has its own threads, and prints; AAC's usual coder makes bursts out of steady tones.
+# x264's macroblock tree sometimes gives other bits for equal pictures, because it reads uninitialised memory. x265 has
+# its own threads and prints. AAC's default coder turns steady tones into bursts.
 _ENCODER_OPTIONS = {
     "aac": {"aac_coder": "fast"},
     "libx264": {"x264-params": "mbtree=0"},
     "libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"},
 }
 _SAMPLES_AT_ONCE = 1024
-# Fine enough for any time, and within what MPEG-4 can store (65535).
+# A fine clock within MPEG-4's limit of 65535.
 _TICKS_PER_S = 60_000
 _ASS_HEADER = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
@@ -96,16 +93,16 @@ class ClipOptions:
         rate: Frames per second.
         codec: Name of a video encoder that the container can hold.
         pixel_format: As the encoder stores pictures.
-        gop: A codec keyframe every so many frames; the encoder's choice if None.
+        gop: Frames from one codec keyframe to the next; the encoder's choice if None.
         crf: Constant quality for the encoders that have it; lower is better.
         bitrate: Bits per second instead of ``crf``.
-        preset: How hard ``libx264`` and ``libx265`` try, from ``ultrafast`` to ``veryslow``; their own choice if None.
-        audio: Sound from the first frame's time on.
+        preset: Of ``libx264`` and ``libx265``, from ``ultrafast`` to ``veryslow``; the encoder's choice if None.
+        audio: Sound that begins with the first frame.
         subtitles: A text subtitle stream, in seconds from the first frame.
         times_s: Time stamp of each picture, instead of ``rate``; increasing, may be uneven, late or below zero.
-        rotation_deg: Clockwise turn for display to note in the file: 0, 90, 180 or 270.
-        pixel_aspect: Width over height of a stored pixel to note in the file.
-        title: For the container's metadata.
+        rotation_deg: Clockwise turn for display: 0, 90, 180 or 270.
+        pixel_aspect: Width over height of a stored pixel.
+        title: The container's title.
     """
 
     rate: Fraction = Fraction(25)
@@ -124,22 +121,22 @@ class ClipOptions:
 
 
 def write_clip(path: Path, pictures: Iterable[Image], *, options: ClipOptions = ClipOptions()) -> None:
-    """Encode a clip; the suffix of ``path`` decides the container. Equal input gives equal bytes.
-
-    The file appears under its name only once it is complete.
+    """Encode a clip into a file that appears under its name once it is complete.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The new file; its suffix selects the container. An existing file is replaced.
         pictures: uint8 ``(H, W, 3)`` RGB, all of one size; none for a file with sound only.
-        options: How.
+        options: The encoding.
 
     Raises:
         UsageError: the suffix, a codec or the pictures' sizes do not fit.
         MediaError: encoding or writing failed.
     """
     try:
-        with written_whole(path) as unfinished, _output(unfinished, _format_of(path)) as container:
-            _Clip(container, options).write(iter(pictures))
+        with written_whole(path) as unfinished:
+            target, bitexact = str(unfinished.absolute()), {"fflags": "+bitexact"}
+            with av.open(target, "w", format=_format_of(path), container_options=bitexact) as container:
+                _ClipWriter(container, options).write(iter(pictures))
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{path} cannot be written: {error}.") from error
 
@@ -151,24 +148,16 @@ def _format_of(path: Path) -> str:
         raise UsageError(f"Clips cannot be written as {path.suffix or path.name}.") from None
 
 
-@contextmanager
-def _output(path: Path, format_: str) -> Iterator[OutputContainer]:
-    with av.open(str(path.absolute()), "w", format=format_, container_options={"fflags": "+bitexact"}) as container:
-        yield container
-
-
-class _Clip:
-    """The streams of one file being written."""
-
+class _ClipWriter:
     def __init__(self, container: OutputContainer, options: ClipOptions) -> None:
         self._container = container
         self._options = options
 
     def write(self, pictures: Iterator[Image]) -> None:
-        """Create the streams, then fill them, sound keeping step with pictures."""
+        """Create the streams, then write them, pictures and sound interleaved."""
         first = next(pictures, None)
         video = None if first is None else self._add_video(first)
-        sound = None if self._options.audio is None else _Sound(self._container, self._options.audio)
+        sound = None if self._options.audio is None else _SoundWriter(self._container, self._options.audio)
         if self._options.title:
             self._container.metadata["title"] = self._options.title
         self._write_subtitles()
@@ -202,7 +191,7 @@ class _Clip:
     def _time_base(self) -> Fraction:
         return 1 / self._options.rate if self._options.times_s is None else Fraction(1, _TICKS_PER_S)
 
-    def _write_pictures(self, stream: VideoStream, pictures: Iterable[Image], sound: _Sound | None) -> None:
+    def _write_pictures(self, stream: VideoStream, pictures: Iterable[Image], sound: _SoundWriter | None) -> None:
         for index, picture in enumerate(pictures):
             frame = self._frame(stream, picture, self._pts(index))
             self._container.mux(stream.encode(frame))
@@ -262,8 +251,8 @@ def _subtitle_packet(stream: SubtitleStream, number: int, cue: Cue) -> Packet[Su
     return packet
 
 
-class _Sound:
-    """An audio track being encoded bit by bit, so that it lies beside the pictures it belongs to."""
+class _SoundWriter:
+    """Encodes an audio track in small pieces, so that it is stored beside the pictures of the same time."""
 
     def __init__(self, container: OutputContainer, track: AudioTrack) -> None:
         samples = np.atleast_2d(track.samples).astype(np.float32, copy=False)
@@ -278,7 +267,7 @@ class _Sound:
         self._written = 0
 
     def write_until(self, time_s: float) -> None:
-        """Encode what is heard before a time, in seconds from the start of the track."""
+        """Encode the sound before a time, in seconds from the start of the track."""
         end = min(round(time_s * self._rate), self._samples.shape[1])
         while self._written < end:
             stop = min(self._written + _SAMPLES_AT_ONCE, end)
@@ -289,6 +278,6 @@ class _Sound:
             self._written = stop
 
     def write_rest(self) -> None:
-        """Encode the remainder and finish."""
+        """Encode the rest and finish."""
         self.write_until(self._samples.shape[1] / self._rate)
         self._container.mux(self._stream.encode(None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from indexer.core.errors import UnreadableMediaError
 from indexer.core.types import Samples
-from indexer.media.read.container import best_sound_stream, first_frame_s, open_media, read_packets
+from indexer.media.read.container import best_sound_stream, decode_packets, first_frame_s, open_media, read_packets
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -23,14 +22,13 @@ if TYPE_CHECKING:
 
     from indexer.media.read.loudness import LoudnessMeter
 
-__all__ = ["iter_audio", "read_audio"]
-
-# Stamps are rounded and codecs pad: a smaller gap or overlap is no gap at all.
+# Stamps are rounded and codecs pad: smaller gaps and overlaps are ignored.
 _TOLERANCE_S = Fraction(1, 20)
-# A longer silence than this is a wrong time stamp, not a pause.
+# A longer silence comes from a wrong time stamp.
 _LONGEST_GAP_S = 3600
-# Stamps that fall back by more than this start a new recording: the sound goes on where it was.
+# Stamps that fall back by more than this start a new recording: the sound continues where it was.
 _RESTART_S = 1
+# Decoders need some frames before their output is right.
 _RUN_UP_S = Fraction(1, 5)
 
 
@@ -45,20 +43,20 @@ def iter_audio(
 ) -> Iterator[Samples]:
     """Decode the sound of a file in consecutive windows.
 
-    Sample ``n`` of all windows together is heard ``n / sample_rate`` seconds after ``start_s``: sound that begins
-    later is preceded by silence, sound that begins earlier is cut, and lost stretches are silent. Memory does not grow
-    with the file's length.
+    Sample ``n`` of all windows together is at ``n / sample_rate`` seconds after ``start_s``: sound that begins later is
+    preceded by silence, sound that begins earlier is cut, and lost parts are silent. Memory does not grow with the
+    file's length.
 
     Args:
         path: A video or audio file.
         sample_rate: In Hz.
         window_s: Length of all windows but the last, in seconds.
         mono: Mix down to one channel; two channels otherwise.
-        meter: Listens to the same sound as it was decoded, with all its channels.
-        start_s: Where to begin, in seconds from the first frame; the file is sought there, not read up to there.
+        meter: Measures the decoded sound with all its channels.
+        start_s: Where to begin, in seconds from the first frame; the file is sought there.
 
     Yields:
-        float32 ``(n,)``, or ``(2, n)`` unless ``mono``; nominally in [-1, 1]. Empty windows are left out.
+        float32 ``(n,)``, or ``(2, n)`` unless ``mono``; nominally in [-1, 1]; no empty windows.
 
     Raises:
         UnreadableMediaError: the file cannot be opened, or has no sound that can be decoded.
@@ -67,22 +65,21 @@ def iter_audio(
         stream = best_sound_stream(container)
         if stream is None:
             raise UnreadableMediaError(f"{path} has no sound that can be decoded here.")
-        sound = _Sound(container, stream, sample_rate, mono, meter)
+        sound = _SoundReader(container, stream, sample_rate, mono, meter)
         if start_s > 0:
-            sound.begin_at(Fraction(start_s))
+            sound.seek(Fraction(start_s))
         yield from _windows(sound.pieces(), max(1, round(window_s * sample_rate)))
         if not sound.frames:
             raise UnreadableMediaError(f"{path} is damaged: none of its sound can be decoded.")
 
 
-def read_audio(path: Path, sample_rate: int, mono: bool = True) -> Samples:
-    """All of ``iter_audio``'s windows as one array; for short files.
+def read_audio(path: Path, sample_rate: int) -> Samples:
+    """All of the sound in one channel, as by ``iter_audio``; for short files.
 
     Raises:
         UnreadableMediaError: the file cannot be opened, or has no sound that can be decoded.
     """
-    windows = list(iter_audio(path, sample_rate, mono=mono))
-    return np.concatenate(windows, axis=-1) if windows else np.zeros(0 if mono else (2, 0), dtype=np.float32)
+    return np.concatenate([np.zeros(0, np.float32), *iter_audio(path, sample_rate)])
 
 
 def _windows(pieces: Iterator[Samples], length: int) -> Iterator[Samples]:
@@ -100,8 +97,8 @@ def _windows(pieces: Iterator[Samples], length: int) -> Iterator[Samples]:
         yield np.concatenate(waiting, axis=-1)
 
 
-class _Sound:
-    """One stream's sound, resampled, and placed by its time stamps."""
+class _SoundReader:
+    """Resamples one stream's sound and places it by its time stamps."""
 
     def __init__(
         self,
@@ -121,15 +118,14 @@ class _Sound:
         self._position = 0
         self._surplus = 0
         self._expected_s: Fraction | None = None
-        self._heard: tuple[str, str, int] | None = None
+        self._format: tuple[str, str, int] | None = None
         self._resampler: av.AudioResampler | None = None
 
-    def begin_at(self, start_s: Fraction) -> None:
-        """Seek: the first sample is then that of the given second, counted from the first frame."""
+    def seek(self, start_s: Fraction) -> None:
+        """Let the first sample be that at ``start_s``, in seconds from the first frame."""
         self._origin_s += start_s
         if self._stream.time_base is None:
             return
-        # A little earlier: decoders need some frames before what comes out is right.
         target_s = max(self._origin_s - _RUN_UP_S, self._origin_s - start_s)
         try:
             self._container.seek(math.floor(target_s / self._stream.time_base), stream=self._stream)
@@ -137,35 +133,27 @@ class _Sound:
             return
 
     def pieces(self) -> Iterator[Samples]:
-        """The samples from the first frame on, silence included, in pieces of at most a second or a frame."""
-        for frame in self._decoded():
+        """The samples, silence included, in pieces of at most a second or a frame."""
+        for frame in decode_packets(self._stream, read_packets(self._container, self._stream)):
             self.frames += 1
             if self._meter is not None:
-                self._meter.hear_frame(frame)
+                self._meter.add(frame)
             start_s = self._start_s(frame)
             if self._is_a_break(frame, start_s):
                 yield from self._resample(None)
                 yield from self._move_to(start_s)
                 self._resampler = self._new_resampler(frame)
                 self._expected_s = self._start_s(frame)
-            # Added up and not taken from the stamps, so that many small gaps are noticed once they make a large one.
+            # Summed, not read from the stamps: many small gaps are noticed once they add up to a large one.
             self._expected_s = (self._expected_s or 0) + Fraction(frame.samples, frame.sample_rate)
             yield from self._resample(frame)
         yield from self._resample(None)
 
     def _new_resampler(self, frame: AudioFrame) -> av.AudioResampler:
-        # One and two channels are mixed here, by their mean: libswresample would keep the power and exceed 1.
+        # One and two channels are mixed in ``_placed``, by their mean: libswresample keeps the power and exceeds 1.
         layout = "stereo" if frame.layout.nb_channels > 2 and _can_be_mixed(frame) else frame.layout.name
-        # Packed, because PyAV crashes on more than eight planes.
+        # A packed format, because PyAV crashes on more than eight planes.
         return av.AudioResampler(format="flt", layout=layout, rate=self._rate)
-
-    def _decoded(self) -> Iterator[AudioFrame]:
-        for packet in chain(read_packets(self._container, self._stream, lambda: None), (None,)):
-            try:
-                frames = self._stream.decode(packet)
-            except av.FFmpegError:
-                continue
-            yield from frames
 
     def _start_s(self, frame: AudioFrame) -> Fraction:
         """When the frame begins, in seconds from the first frame of the file."""
@@ -174,11 +162,11 @@ class _Sound:
         return frame.pts * self._stream.time_base - self._origin_s
 
     def _is_a_break(self, frame: AudioFrame, start_s: Fraction) -> bool:
-        heard, self._heard = self._heard, (frame.format.name, frame.layout.name, frame.sample_rate)
-        return heard != self._heard or self._expected_s is None or abs(start_s - self._expected_s) > _TOLERANCE_S
+        before, self._format = self._format, (frame.format.name, frame.layout.name, frame.sample_rate)
+        return before != self._format or self._expected_s is None or abs(start_s - self._expected_s) > _TOLERANCE_S
 
     def _move_to(self, start_s: Fraction) -> Iterator[Samples]:
-        """Silence up to the given time; or, where that time is past, the order to drop what comes before now."""
+        """Silence up to the given time; if that time is past, drop the samples before the current one."""
         missing = round(start_s * self._rate) - self._position
         falls_back = self._position > 0 and missing <= -_RESTART_S * self._rate
         if falls_back or missing >= _LONGEST_GAP_S * self._rate:
@@ -191,7 +179,7 @@ class _Sound:
             missing -= length
 
     def _resample(self, frame: AudioFrame | None) -> Iterator[Samples]:
-        """What a frame makes audible; the resampler's remainder for None."""
+        """The resampled frame; the resampler's remainder for None."""
         if self._resampler is None:
             return
         if frame is not None:
@@ -202,7 +190,7 @@ class _Sound:
                 yield self._placed(packed.T.astype(np.float32, copy=False))
 
     def _placed(self, samples: Samples) -> Samples:
-        """What is left of ``(channels, n)`` samples once mixed and without the surplus; one-dimensional if mono."""
+        """``(channels, n)`` samples without the surplus, mixed to ``(n,)`` if mono, else to ``(2, n)``."""
         dropped = min(self._surplus, samples.shape[-1])
         self._surplus -= dropped
         kept = samples[:, dropped:]
@@ -213,7 +201,7 @@ class _Sound:
 
 
 def _can_be_mixed(frame: AudioFrame) -> bool:
-    """Whether libswresample knows where the channels belong: not those of a sphere, nor many without names."""
+    """Whether libswresample can mix the layout; it cannot mix ambisonics or many unnamed channels."""
     silence = av.AudioFrame(format="flt", layout=frame.layout.name, samples=64)
     silence.sample_rate = frame.sample_rate
     try:

@@ -1,17 +1,20 @@
-"""Opening media files safely, and reading their packets past damage.
+"""Opens media files safely, and reads and decodes their packets past damage.
 
-A file's name and first bytes are untrusted: only the ``file`` protocol is allowed, playlists and scripts that
-would open other files are refused before they are read, and so are formats that match almost anything.
+A file's name and content are untrusted. Only the ``file`` protocol is allowed. Playlists and scripts, which would open
+other files, are refused before they are read, and so are formats that match almost any file.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -22,18 +25,9 @@ from av.video.stream import VideoStream
 
 from indexer.core.errors import UnreadableMediaError
 
-__all__ = [
-    "CONTAINERS",
-    "best_picture_stream",
-    "best_sound_stream",
-    "every_format",
-    "first_frame_s",
-    "frame_rate_of",
-    "open_media",
-    "read_packets",
-]
+StreamT = TypeVar("StreamT", VideoStream, AudioStream)
 
-# Formats whose header is proof enough that a file with any name is a video or a recording.
+# Formats whose header proves that a file of any name is a video or a recording.
 _PROVEN = (
     "aiff asf au avi caf dv flac flv gif gxf ivf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mp3 mpeg mpegts mxf nut ogg rm "
     "swf tta w64 wav wtv wv yuv4mpegpipe"
@@ -44,7 +38,7 @@ _TEXTS = (
     "scc srt stl subviewer subviewer1 sup tedcaptions tty vobsub vplayer webvtt xbin"
 )
 _PLAYLISTS = "concat dash hls rtp rtsp sap sdp webm_dash_manifest"
-# Headerless samples: any file at all could be read as one of these.
+# Headerless samples: any file could be read as one of these.
 _HEADERLESS = (
     "alaw bitpacked cdg codec2raw data dfpwm f32be f32le f64be f64le g722 g726 g726le g728 gsm mulaw rawvideo s16be "
     "s16le s24be s24le s32be s32le s337m s8 sln u16be u16le u24be u24le u32be u32le u8 v210 v210x vidc"
@@ -52,19 +46,14 @@ _HEADERLESS = (
 CONTAINERS = frozenset(_PROVEN.split())
 _REFUSED = frozenset(" ".join((_STILL_PICTURES, _TEXTS, _PLAYLISTS, _HEADERLESS)).split())
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip")
-# A reader that meets this many errors in a row, with no packet between, is not going to recover.
-_HOPELESS = 100
+# Reading stops after this many errors in a row.
+_MOST_ERRORS = 100
 
 
 @cache
-def every_format() -> frozenset[str]:
-    """Names of all the formats that PyAV reads and that hold video or sound."""
-    inputs = (av.ContainerFormat(name) for name in av.formats_available if _is_input(name))
-    return frozenset(entry.name for entry in inputs if not entry.no_file and not _is_refused(entry.name))
-
-
-def _is_input(name: str) -> bool:
-    return av.ContainerFormat(name).is_input
+def _every_format() -> frozenset[str]:
+    formats = map(av.ContainerFormat, av.formats_available)
+    return frozenset(one.name for one in formats if one.is_input and not one.no_file and not _is_refused(one.name))
 
 
 def _is_refused(name: str) -> bool:
@@ -73,17 +62,17 @@ def _is_refused(name: str) -> bool:
 
 @contextmanager
 def open_media(path: Path, formats: frozenset[str] | None = None) -> Iterator[InputContainer]:
-    """Open a file for reading, and close it whatever happens.
+    """Open a file for reading.
 
     Args:
-        path: Any path; it is never taken for an address or a pattern.
-        formats: Names of the formats allowed; every one that holds video or sound if None.
+        path: Any path; it is never read as an address or a pattern.
+        formats: Names of the allowed formats; None allows every one that holds video or sound.
 
     Raises:
-        UnreadableMediaError: there is no such file, it cannot be read, is empty, or is no video or audio file.
+        UnreadableMediaError: the file is missing, unreadable, empty, or no video or audio file.
     """
     start = _first_bytes(path)
-    options = {"format_whitelist": ",".join(sorted(formats or every_format())), "protocol_whitelist": "file"}
+    options = {"format_whitelist": ",".join(sorted(formats or _every_format())), "protocol_whitelist": "file"}
     try:
         container = av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
     except av.FFmpegError as error:
@@ -122,32 +111,47 @@ def _not_media(path: Path, start: bytes) -> UnreadableMediaError:
 
 
 def best_picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream to look at, or None; cover art is no picture stream, nor is one that no decoder here reads."""
-    streams = [stream for stream in container.streams.video if _is_moving_picture(stream)]
-    best = container.streams.best("video")
-    return next((stream for stream in streams if stream is best), streams[0] if streams else None)
-
-
-def _is_moving_picture(stream: VideoStream) -> bool:
-    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    """The main video stream, or None. Cover art does not count, nor do streams without a decoder here."""
+    streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+    return _best(streams, container.streams.best("video"))
 
 
 def best_sound_stream(container: InputContainer) -> AudioStream | None:
-    """The stream to listen to, or None."""
-    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    best = container.streams.best("audio")
-    return next((stream for stream in streams if stream is best), streams[0] if streams else None)
+    """The main audio stream, or None; streams without a decoder here do not count."""
+    return _best(container.streams.audio, container.streams.best("audio"))
+
+
+def _best(streams: Iterable[StreamT], preferred: Stream | None) -> StreamT | None:
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    return next((stream for stream in decodable if stream is preferred), decodable[0] if decodable else None)
+
+
+def main_streams(path: Path, container: InputContainer) -> tuple[VideoStream | None, AudioStream | None]:
+    """The main video stream and the main audio stream; at least one of them.
+
+    Raises:
+        UnreadableMediaError: there is neither.
+    """
+    picture, sound = best_picture_stream(container), best_sound_stream(container)
+    if picture is None and sound is None:
+        raise UnreadableMediaError(f"{path} has neither picture nor sound that can be decoded here.")
+    return picture, sound
+
+
+def time_base_of(stream: Stream) -> Fraction:
+    """Seconds per tick of a stream's time stamps."""
+    return stream.time_base or Fraction(1, av.time_base)
 
 
 def frame_rate_of(stream: VideoStream) -> Fraction | None:
-    """Average frames per second, or the best guess at it, or None."""
+    """Average frames per second, else the best guess, else None."""
     return stream.average_rate or stream.guessed_rate or stream.base_rate
 
 
 def first_frame_s(container: InputContainer) -> Fraction:
-    """The first frame's (or else the first sample's) time on the container's own clock, in seconds.
+    """The first frame's (else the first sample's) time on the container's own clock, in seconds.
 
-    Subtract it from any time stamp of the file to get seconds from the first frame.
+    Subtract it from a time stamp of the file to get seconds from the first frame.
     """
     stream = best_picture_stream(container) or best_sound_stream(container)
     if stream is not None and stream.start_time is not None and stream.time_base is not None:
@@ -155,41 +159,64 @@ def first_frame_s(container: InputContainer) -> Fraction:
     return Fraction(container.start_time or 0, av.time_base)
 
 
-def read_packets(container: InputContainer, stream: Stream, on_damage: Callable[[], None]) -> Iterator[Packet[Stream]]:
+def _ignore() -> None:
+    """Damage is not counted."""
+
+
+def read_packets(
+    container: InputContainer, stream: Stream, on_damage: Callable[[], None] = _ignore
+) -> Iterator[Packet[Stream]]:
     """All non-empty packets of one stream, in file order; ``on_damage`` is called for each damaged place.
 
     Raises:
         UnreadableMediaError: the file itself can no longer be read (a failing disk, a lost connection).
     """
-    failures = 0
-    while failures < _HOPELESS:
+    errors = 0
+    while errors < _MOST_ERRORS:
         try:
             for packet in _without_cut_end(container.demux(stream), on_damage):
-                failures = 0
+                errors = 0
                 yield packet
         except av.FFmpegError:
-            # Damage to the contents and a failing disk look alike here: ask the disk.
+            # Damaged content and a failing disk look alike here: read from the disk to find out.
             _first_bytes(Path(container.name))
-            failures += 1
+            errors += 1
             on_damage()
         else:
             return
 
 
 def _without_cut_end(packets: Iterator[Packet[Stream]], on_damage: Callable[[], None]) -> Iterator[Packet[Stream]]:
-    """Packets with something in them, but for a damaged last one: a file cut short ends in the middle of a packet.
+    """Non-empty packets without a damaged last one: a file cut short ends in the middle of a packet.
 
-    Its error would come out of a threaded decoder in place of the good frames that are still in there.
+    A threaded decoder would raise its error instead of returning the good frames that it still holds.
     """
-    held: Packet[Stream] | None = None
+    damaged: Packet[Stream] | None = None
     for packet in packets:
         if not packet.size:
             continue
-        if held is not None:
-            yield held
-            held = None
+        if damaged is not None:
+            yield damaged
+            damaged = None
         if packet.is_corrupt:
             on_damage()
-            held = packet
+            damaged = packet
         else:
             yield packet
+
+
+def decode_packets(
+    stream: VideoStream | AudioStream, packets: Iterable[Packet[Stream]], on_damage: Callable[[], None] = _ignore
+) -> Iterator[Any]:
+    """The frames of the packets, then those still inside the decoder; keeps none of the frames it yields.
+
+    ``on_damage`` is called for each packet that cannot be decoded.
+    """
+    for packet in chain(packets, (None,)):
+        try:
+            frames = deque(stream.decode(packet))
+        except av.FFmpegError:
+            on_damage()
+            continue
+        while frames:
+            yield frames.popleft()

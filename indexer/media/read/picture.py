@@ -1,4 +1,4 @@
-"""From a decoded frame to pictures as they are meant to be seen: upright, square-pixelled, of bounded size."""
+"""Makes upright, square-pixelled pictures of bounded size from decoded frames."""
 
 from __future__ import annotations
 
@@ -19,24 +19,15 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = [
-    "Orientation",
-    "PictureConverter",
-    "displayed_size",
-    "orientation_of",
-    "pixel_aspect_of",
-    "tagged_orientation_of",
-]
-
 # No camera or disc has pixels longer than this; beyond it the header is wrong.
 _LONGEST_PIXEL = 8
-# Without ACCURATE_RND, which makes pictures that keep their size over ten times dearer for a level or two of grey.
+# Without ACCURATE_RND, which takes over ten times as long at the original size and changes a level or two of grey.
 _SMOOTH = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How stored rows become displayed ones: first swap the axes, then mirror along x, then along y."""
+    """How a stored picture becomes the displayed one: swap the axes, then mirror along x, then along y."""
 
     swap: bool = False
     mirror_x: bool = False
@@ -46,7 +37,7 @@ class Orientation:
     def of_matrix(cls, matrix: NDArray[np.int32]) -> Orientation:
         """From a display matrix ``(a b u, c d v, x y w)``, where ``x' = a x + c y`` and ``y' = b x + d y``.
 
-        Angles between quarter turns go to the nearest one.
+        Other angles are rounded to quarter turns.
         """
         a, b, _, c, d = (int(value) for value in matrix[:5])
         if abs(a) + abs(d) >= abs(b) + abs(c):
@@ -55,19 +46,19 @@ class Orientation:
 
     @classmethod
     def of_degrees(cls, clockwise: int) -> Orientation:
-        """From a number of degrees to turn clockwise for display."""
+        """From the clockwise turn for display, in degrees."""
         quarter_turns = round(clockwise / 90) % 4
         return (cls(), cls(True, True, False), cls(False, True, True), cls(True, False, True))[quarter_turns]
 
     @property
     def degrees(self) -> int:
-        """Clockwise turn for display: 0, 90, 180 or 270; a mirror image counts as the turn it is nearest to."""
+        """Clockwise turn for display: 0, 90, 180 or 270; mirror images are rounded to the nearest turn."""
         if self.swap:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
     def apply(self, image: NDArray[np.uint8]) -> Image:
-        """The ``(H, W, 3)`` or ``(H, W)`` image as displayed, in memory of its own."""
+        """A copy of the ``(H, W, 3)`` or ``(H, W)`` image as displayed."""
         if self.swap:
             image = image.swapaxes(0, 1)
         steps = (-1 if self.mirror_y else 1, -1 if self.mirror_x else 1)
@@ -75,9 +66,9 @@ class Orientation:
 
 
 def orientation_of(frame: VideoFrame, tagged: Orientation) -> Orientation:
-    """The frame's display matrix, or else what its stream is tagged with."""
-    # PyAV ties a frame and its side data into a reference cycle, which would keep the frame until the garbage collector
-    # comes round. A tiny copy carries the same side data, and may well wait.
+    """From the frame's display matrix, else its stream's tag."""
+    # PyAV links a frame and its side data in a reference cycle, which keeps the frame until the garbage collector runs.
+    # A tiny copy carries the same side data and may wait.
     tiny = VideoReformatter().reformat(frame, 2, 2, "gray", interpolation=Interpolation.POINT, threads=1)
     side_data = tiny.side_data.get("DISPLAYMATRIX")
     if side_data is None:
@@ -86,13 +77,13 @@ def orientation_of(frame: VideoFrame, tagged: Orientation) -> Orientation:
 
 
 def tagged_orientation_of(stream: VideoStream) -> Orientation:
-    """The ``rotate`` tag that older writers leave instead of a display matrix."""
+    """From the ``rotate`` tag that older writers use instead of a display matrix."""
     tag = stream.metadata.get("rotate", "")
     return Orientation.of_degrees(int(tag)) if re.fullmatch(r"-?\d{1,3}", tag, re.ASCII) else Orientation()
 
 
 def pixel_aspect_of(stream: VideoStream) -> Fraction:
-    """Width over height of a stored pixel; 1 where it is unknown or absurd."""
+    """Width over height of a stored pixel; 1 if unknown or implausible."""
     aspect = stream.sample_aspect_ratio
     if aspect is None or not Fraction(1, _LONGEST_PIXEL) <= aspect <= _LONGEST_PIXEL:
         return Fraction(1)
@@ -106,10 +97,7 @@ def displayed_size(width: int, height: int, aspect: Fraction, orientation: Orien
 
 
 class PictureConverter:
-    """Makes pictures of one stream's frames; holds scaling contexts, never a frame.
-
-    Not for use by two threads at once.
-    """
+    """Makes pictures of one stream's frames, in one thread at a time; holds scaling contexts, no frames."""
 
     def __init__(self, stream: VideoStream, *, thumbnail_width: int, max_side: int) -> None:
         self._tagged = tagged_orientation_of(stream)
@@ -135,16 +123,22 @@ class PictureConverter:
 
     def image(self, frame: VideoFrame) -> Image:
         """``(H, W, 3)`` uint8 RGB as displayed, the longer side at most ``max_side``."""
-        width, height = max(1, round(frame.width * self._aspect)), frame.height
+        width, height = self._square_size(frame)
         scale = min(1.0, self._max_side / max(width, height))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        scaled = self._images.reformat(frame, *size, "rgb24", interpolation=_SMOOTH, threads=1)
-        return orientation_of(frame, self._tagged).apply(np.asarray(scaled.to_ndarray(), dtype=np.uint8))
+        return self._displayed(self._images, frame, scale, "rgb24", _SMOOTH)
 
     def grey(self, frame: VideoFrame, pixels: int) -> NDArray[np.uint8]:
         """``(h, w)`` uint8 as displayed, of about so many pixels, never enlarged."""
-        width, height = max(1, round(frame.width * self._aspect)), frame.height
+        width, height = self._square_size(frame)
         scale = min(1.0, math.sqrt(pixels / (width * height)))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = self._greys.reformat(frame, *size, "gray", interpolation=Interpolation.AREA, threads=1)
-        return orientation_of(frame, self._tagged).apply(np.asarray(small.to_ndarray(), dtype=np.uint8))
+        return self._displayed(self._greys, frame, scale, "gray", Interpolation.AREA)
+
+    def _square_size(self, frame: VideoFrame) -> tuple[int, int]:
+        return displayed_size(frame.width, frame.height, self._aspect, Orientation())
+
+    def _displayed(
+        self, scaler: VideoReformatter, frame: VideoFrame, scale: float, pixel_format: str, interpolation: Interpolation
+    ) -> NDArray[np.uint8]:
+        width, height = (max(1, round(length * scale)) for length in self._square_size(frame))
+        scaled = scaler.reformat(frame, width, height, pixel_format, interpolation=interpolation, threads=1)
+        return orientation_of(frame, self._tagged).apply(np.asarray(scaled.to_ndarray(), dtype=np.uint8))

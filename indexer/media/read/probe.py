@@ -1,4 +1,4 @@
-"""What a media file is: its length, size, rate and streams, without decoding more than one frame."""
+"""What a media file is: its length, size, rate, streams and time code; decodes at most one frame."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from indexer.media.read.container import (
     CONTAINERS,
     best_picture_stream,
     best_sound_stream,
+    decode_packets,
     frame_rate_of,
     open_media,
     read_packets,
+    time_base_of,
 )
 from indexer.media.read.picture import (
     Orientation,
@@ -35,16 +37,14 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["MediaFacts", "looks_like_media", "probe"]
-
-# Fewer bytes than this for a second of film or sound: the header's length is not to be believed.
+# With fewer bytes per second of video or sound, the length in the header is wrong.
 _FEWEST_BYTES_PER_S = 50
-# Without an index, the length is that of the part between the time stamps that were found.
+# Formats without an index: the stated length is that of the part between the time stamps that were found.
 _UNINDEXED = "mpeg mpegts"
-# How far to look for a first frame that can be decoded.
+# How many packets to try for a first frame.
 _FIRST_PACKETS = 300
 _STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
-# Elementary streams carry no length; what PyAV reports for them is a guess from the bit rate.
+# Elementary streams carry no length; PyAV guesses one from the bit rate.
 _LENGTHLESS = "aac ac3 dts eac3 h261 h263 h264 hevc m4v mjpeg mpegvideo obu truehd vc1 vvc"
 
 
@@ -53,22 +53,18 @@ class MediaFacts:
     """One file's facts.
 
     Attributes:
-        container: The format's own name, as ``matroska,webm``.
-        duration_s: From the first frame to the end of the last, in seconds; of the sound where there is no picture.
-        frame_rate: The stream's average frames per second, None without a picture or where nothing says.
+        duration_s: From the first frame to the end of the last, in seconds; of the sound without a picture.
+        frame_rate: The stream's average frames per second, None if unknown.
         width: Pixels as displayed, rotation and pixel aspect applied; 0 without a picture.
         height: Likewise.
-        rotation_deg: Clockwise turn that display needs and ``width`` and ``height`` include: 0, 90, 180 or 270.
-        has_picture: Whether there is film to see; cover art is none.
-        has_audio: Whether there is sound to hear.
-        video_codec: The decoder's name, "" without a picture.
-        audio_codec: The decoder's name, "" without sound.
+        rotation_deg: Clockwise turn for display, included in ``width`` and ``height``: 0, 90, 180 or 270.
+        has_picture: Whether there is moving picture; cover art does not count.
+        has_audio: Whether there is sound.
         title: From the container's metadata, "" where it has none.
         text_subtitle_streams: Indices of the subtitle streams that hold text rather than pictures of text.
-        text_subtitle_languages: The language of each of these, an ISO 639-1 code, "" where nothing says.
+        text_subtitle_languages: The language of each of these, an ISO 639-1 code, "" if unknown.
     """
 
-    container: str
     duration_s: float
     frame_rate: Fraction | None
     width: int
@@ -76,15 +72,13 @@ class MediaFacts:
     rotation_deg: int
     has_picture: bool
     has_audio: bool
-    video_codec: str
-    audio_codec: str
     title: str
     text_subtitle_streams: tuple[int, ...]
     text_subtitle_languages: tuple[str, ...]
 
 
 def probe(path: Path) -> MediaFacts:
-    """Find out what ``path`` is. Reads its header and one frame; all its packets only if its length is in doubt.
+    """Read a file's header and one frame; all its packets only if its length is in doubt.
 
     Raises:
         UnreadableMediaError: it is empty, unreadable, damaged beyond use, or holds neither picture nor sound.
@@ -128,7 +122,6 @@ def _facts(
     width, height = _size(picture, frame, orientation) if picture else (0, 0)
     texts = [stream for stream in container.streams.subtitles if _is_text(stream)]
     return MediaFacts(
-        container=container.format.name,
         duration_s=duration_s,
         frame_rate=frame_rate_of(picture) if picture else None,
         width=width,
@@ -136,8 +129,6 @@ def _facts(
         rotation_deg=orientation.degrees,
         has_picture=picture is not None,
         has_audio=sound is not None,
-        video_codec=picture.codec_context.name if picture else "",
-        audio_codec=sound.codec_context.name if sound else "",
         title=_title(container),
         text_subtitle_streams=tuple(stream.index for stream in texts),
         text_subtitle_languages=tuple(language_code(stream.language or "") for stream in texts),
@@ -158,31 +149,13 @@ def _is_text(stream: Stream) -> bool:
     return stream.codec_context is not None and bool(stream.codec_context.codec.text_sub)
 
 
-def _ignore() -> None:
-    """Damage is for the decoder to count."""
-
-
 def _first_frame(container: InputContainer, picture: VideoStream) -> VideoFrame | None:
-    """The first frame that can be decoded, None if the beginning holds none."""
-    for packet in islice(read_packets(container, picture, _ignore), _FIRST_PACKETS):
-        try:
-            frames = picture.decode(packet)
-        except av.FFmpegError:
-            continue
-        if frames:
-            return frames[0]
-    return _flushed_frame(picture)
-
-
-def _flushed_frame(picture: VideoStream) -> VideoFrame | None:
-    try:
-        return next(iter(picture.decode(None)), None)
-    except av.FFmpegError:
-        return None
+    """The first frame that can be decoded, None if the first packets hold none."""
+    return next(decode_packets(picture, islice(read_packets(container, picture), _FIRST_PACKETS)), None)
 
 
 def _stated_duration_s(path: Path, container: InputContainer, stream: Stream) -> float:
-    """What the header says, in seconds; 0 where it says nothing or nothing credible."""
+    """The header's duration in seconds; 0 if it has none or an implausible one."""
     if container.format.name in _LENGTHLESS.split() or _is_cut_short(path, stream):
         return 0.0
     stated_s = Fraction(max(0, container.duration or 0), av.time_base)
@@ -191,21 +164,21 @@ def _stated_duration_s(path: Path, container: InputContainer, stream: Stream) ->
         if container.format.name in _UNINDEXED.split() or _is_uneven(stream):
             stated_s = max(stated_s, _tail_end_s(path, stream.index, stated_s))
     elif stated_s:
-        # The container's length is that of its longest stream, and some count it from the clock's zero.
+        # The container's length is that of its longest stream, and some files count it from the clock's zero.
         stated_s = _tail_end_s(path, stream.index, stated_s)
     return float(stated_s) if stated_s <= path.stat().st_size / Fraction(_FEWEST_BYTES_PER_S) else 0.0
 
 
 def _is_uneven(stream: Stream) -> bool:
-    """Whether frames last differently long. Headers then add up decoding times, which may end before the last frame."""
+    """Whether frame durations vary. Headers then add up decoding times, which may end before the last frame."""
     return isinstance(stream, av.VideoStream) and stream.average_rate != stream.base_rate
 
 
 def _tail_end_s(path: Path, index: int, length_s: Fraction) -> Fraction:
-    """When a stream's last packets end, in seconds from its start, read from its last keyframe; 0 if none is found."""
+    """When a stream's last packets end, in seconds from its start; reads from the last keyframe on; 0 if none."""
     with open_media(path) as container:
         stream = container.streams[index]
-        time_base = stream.time_base or Fraction(1, av.time_base)
+        time_base = time_base_of(stream)
         start_s = (stream.start_time or 0) * time_base
         try:
             container.seek(round((start_s + length_s) / time_base), stream=stream)
@@ -215,22 +188,21 @@ def _tail_end_s(path: Path, index: int, length_s: Fraction) -> Fraction:
 
 
 def _is_cut_short(path: Path, stream: Stream) -> bool:
-    """Whether the file ends before the last packet that its index promises."""
+    """Whether the file ends before the last packet of its index."""
     entries = stream.index_entries
     return len(entries) > 0 and entries[-1].pos + entries[-1].size > path.stat().st_size
 
 
 def _scanned_duration_s(path: Path, index: int) -> float:
-    """The span that the packets of a stream cover, in seconds, found by reading them all without decoding."""
+    """The span that a stream's packets cover, in seconds; reads all packets without decoding."""
     with open_media(path) as container:
         return float(_span(container, container.streams[index]).length_s)
 
 
 def _span(container: InputContainer, stream: Stream) -> PacketSpan:
-    """Of the packets from here on."""
     rate = frame_rate_of(stream) if isinstance(stream, av.VideoStream) else None
     span = PacketSpan(1 / rate if rate else Fraction(0))
-    for packet in read_packets(container, stream, _ignore):
+    for packet in read_packets(container, stream):
         span.add(packet.pts, packet.duration, packet.time_base)
     return span
 
@@ -246,7 +218,7 @@ class PacketSpan:
         self._untimed = 0
 
     def add(self, pts: int | None, duration: int | None, time_base: Fraction) -> None:
-        """A packet without a time stamp counts as one step, as does one without a duration."""
+        """Add a packet; one without a time stamp or a duration counts as one step."""
         if pts is None:
             self._untimed += 1
             return
@@ -259,14 +231,29 @@ class PacketSpan:
 
     @property
     def surely_shown_until_s(self) -> Fraction:
-        """The latest start and the shortest duration, on the packets' own clock; 0 for no packets.
+        """The latest start plus the shortest duration, on the packets' own clock; 0 without packets.
 
-        Where durations are those of decoding, as in MP4, the last frame's own need not be its display's.
+        In MP4, durations are those of decoding: the last frame may be displayed for another time.
         """
         return Fraction(0) if self._starts_s is None else self._starts_s[1] + (self._shortest_s or 0)
 
     @property
     def length_s(self) -> Fraction:
-        """In seconds; 0 for no packets."""
+        """In seconds; 0 without packets."""
         timed_s = Fraction(0) if self._starts_s is None else self._end_s - self._starts_s[0]
         return timed_s + self._untimed * self._step_s
+
+
+def start_timecode(path: Path) -> str | None:
+    """The camera's time code of the first frame, such as ``01:00:00:00`` (``;`` before the frames if it drops numbers).
+
+    "" if the file has none, None if it cannot be opened. Reads the header only.
+    """
+    try:
+        with open_media(path) as container:
+            picture = best_picture_stream(container)
+            streams = [picture, *container.streams.data] if picture else []
+            tags = [*(stream.metadata for stream in streams), container.metadata]
+    except UnreadableMediaError:
+        return None
+    return next((found["timecode"] for found in tags if found.get("timecode")), "")

@@ -1,7 +1,8 @@
-"""Timed text from beside a video or from inside it, as plain text on the clock of the video's frames."""
+"""Subtitles from beside or inside a video, as plain text on the clock of the video's frames."""
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 import warnings
@@ -23,20 +24,18 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.subtitles.stream import SubtitleStream
 
-__all__ = ["read_embedded", "read_sidecar"]
-
-# Shown this long where the end is missing or not after the start, unless the next cue comes first.
+# How long a cue is shown if its end is missing or not after its start, unless the next cue comes first.
 _READING_S = 2.0
 _SHORTEST_S = 0.1
 _LARGEST_BYTES = 64 * 2**20
 _FORMATS = {".srt": "srt", ".vtt": "vtt", ".ass": "ass", ".ssa": "ssa"}
-_BYTE_ORDER_MARKS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _COMMONEST = "cp1252"
 # A tag as in <i>, </font>, <v Ann>, <c.loud> or <00:01.500>; not the "<" of "a < b".
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
@@ -50,14 +49,14 @@ class _Line(NamedTuple):
 
 
 def read_sidecar(path: Path) -> list[Cue]:
-    """Read a subtitle file: SubRip, WebVTT, SubStation Alpha and whatever else pysubs2 recognises.
+    """Read a subtitle file: SubRip, WebVTT, SubStation Alpha and other formats that pysubs2 recognises.
 
-    Any encoding will do: UTF-8 and UTF-16 are recognised, others guessed. Markup is removed and every cue's text is one
-    line. Cues come in order of start and may overlap; those without text are left out, and those that end before they
-    have begun are given a reading time.
+    UTF-8 and UTF-16 are recognised, other encodings are guessed. Each cue's text is one line without markup. Cues come
+    in order of start and may overlap. Cues without text are left out; cues that end before they begin get a reading
+    time.
 
     Raises:
-        SubtitleError: it cannot be read, or holds no timed text.
+        SubtitleError: the file cannot be read, or holds no timed text.
     """
     text = _decoded(path, _contents(path))
     if not text.strip() or text.strip() == "WEBVTT":
@@ -75,7 +74,7 @@ def _contents(path: Path) -> bytes:
 
 
 def _decoded(path: Path, data: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
     try:
@@ -91,19 +90,19 @@ def _guessed(path: Path, data: bytes) -> str:
     best = matches.best()
     if best is None:
         raise SubtitleError(f"The subtitles {path} are not text in any known encoding.", hint="Save them as UTF-8.")
-    # Central European and Western text often look equally likely; charset_normalizer decides by the alphabet.
+    # Central European and Western text often get equal scores; charset_normalizer orders those by name.
     equals = [match for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
     return str(next((match for match in equals if match.encoding == _COMMONEST), best))
 
 
 def _parsed(path: Path, text: str) -> list[_Line]:
-    """The lines in the format that the name promises, or else in the one that the contents look like."""
+    """The lines in the format that the suffix names, else in the format that pysubs2 detects."""
     reason: Exception | None = None
     silent: list[_Line] = []
     for format_ in (_FORMATS.get(path.suffix.lower()), None):
         try:
             lines = _lines_of(text, format_)
-        except Exception as error:  # noqa: BLE001  the parsers raise whatever the text provokes
+        except Exception as error:  # noqa: BLE001 - the parsers raise errors of many kinds
             reason = error
             continue
         if any(line.text for line in lines):
@@ -118,15 +117,15 @@ def _lines_of(text: str, format_: str | None) -> list[_Line]:
     from pysubs2 import SSAFile
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # pysubs2 warns of each odd field
+        warnings.simplefilter("ignore", RuntimeWarning)  # pysubs2 warns about each malformed field
         events = SSAFile.from_string(text, format_=format_).events
     return [_Line(event.start / 1000, event.end / 1000, event.plaintext if event.is_text else "") for event in events]
 
 
 def read_embedded(path: Path, stream_index: int) -> list[Cue]:
-    """Read a text subtitle stream of a video, as listed by ``probe(path).text_subtitle_streams``.
+    """Read a text subtitle stream of a video, as listed in ``probe(path).text_subtitle_streams``.
 
-    Cues are as from ``read_sidecar``; what is shown before the first frame only is left out.
+    Cues are as from ``read_sidecar``; those that end before the first frame are left out.
 
     Raises:
         SubtitleError: there is no such stream, it holds no text, or the file cannot be read.
@@ -148,7 +147,7 @@ def _subtitle_stream(path: Path, streams: Iterable[SubtitleStream], index: int) 
 
 def _embedded_lines(container: InputContainer, stream: SubtitleStream) -> Iterator[_Line]:
     origin_s = first_frame_s(container)
-    for packet in read_packets(container, stream, lambda: None):
+    for packet in read_packets(container, stream):
         if packet.pts is None:
             continue
         start_s = float(packet.pts * packet.time_base - origin_s)
@@ -158,7 +157,7 @@ def _embedded_lines(container: InputContainer, stream: SubtitleStream) -> Iterat
 
 
 def _texts(stream: SubtitleStream, packet: Packet[Stream]) -> Iterator[str]:
-    """A packet's lines without markup; none if it is damaged."""
+    """A packet's lines without markup; none of a damaged packet."""
     from pysubs2 import SSAEvent
 
     try:
@@ -167,13 +166,13 @@ def _texts(stream: SubtitleStream, packet: Packet[Stream]) -> Iterator[str]:
         return
     for subtitle in shown:
         if isinstance(subtitle, AssSubtitle):
-            # ReadOrder, Layer, Style, Name, three margins and Effect come before the text.
+            # Eight fields come before the text: ReadOrder, Layer, Style, Name, three margins and Effect.
             event = SSAEvent(text=subtitle.ass.decode(errors="replace").split(",", 8)[-1])
             yield event.plaintext if event.is_text else ""
 
 
 def _cues(lines: Iterable[_Line]) -> list[Cue]:
-    """Cleaned, in order, each with a length above zero, none from before the first frame."""
+    """Cleaned lines in order, each longer than zero, none from before the first frame."""
     ordered = sorted(line._replace(text=_plain(line.text)) for line in lines)
     spoken = [line for line in ordered if line.text]
     following = [*(line.start_s for line in spoken[1:]), inf]

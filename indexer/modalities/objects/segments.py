@@ -1,4 +1,4 @@
-"""From the objects seen in keyframes to what is stored about a shot and said about a video."""
+"""Turns the objects detected in keyframes into segments of shots and vectors of a video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +13,17 @@ from numpy.typing import NDArray
 from indexer.core.types import Segment, Sighting
 from indexer.models.base import Detection
 
-__all__ = ["SeenFrame", "object_counts", "object_segments", "object_vectors", "objects_text"]
-
-_IRREGULAR: Mapping[str, str] = MappingProxyType(
-    {
-        "child": "children",
-        "deer": "deer",
-        "fish": "fish",
-        "foot": "feet",
-        "gas": "gases",
-        "goose": "geese",
-        "knife": "knives",
-        "leaf": "leaves",
-        "lens": "lenses",
-        "man": "men",
-        "mouse": "mice",
-        "ox": "oxen",
-        "potato": "potatoes",
-        "scarf": "scarves",
-        "sheep": "sheep",
-        "shelf": "shelves",
-        "skis": "skis",
-        "tomato": "tomatoes",
-        "tooth": "teeth",
-        "wolf": "wolves",
-        "woman": "women",
-    }
-)
+_IRREGULAR = """
+child:children deer:deer fish:fish foot:feet gas:gases goose:geese knife:knives leaf:leaves lens:lenses man:men
+mouse:mice ox:oxen potato:potatoes scarf:scarves sheep:sheep shelf:shelves skis:skis tomato:tomatoes tooth:teeth
+wolf:wolves woman:women
+"""
+_PLURALS: Mapping[str, str] = dict(pair.split(":", 1) for pair in _IRREGULAR.split())
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFrame:
-    """What a detector found in the keyframe at ``time_s``, which stands for ``[start_s, end_s)`` of a shot.
-
-    The fields are those of ``Keyframe``, without its picture: a video's frames can be kept until its end.
-    """
+    """The detections in the keyframe at ``time_s``, which stands for ``[start_s, end_s)`` of a shot."""
 
     shot: int
     start_s: float
@@ -64,14 +39,10 @@ class SeenFrame:
 
 
 def object_segments(video_id: str, seen: Iterable[SeenFrame]) -> list[Segment]:
-    """One segment for every shot in which something was seen, in time order.
+    """One segment for each shot with detections, in time order; ``seen`` are a video's keyframes, in any order.
 
-    It spans all of the shot's keyframes. Its text says of every class how many were seen at the same time, at most:
-    the same object in five keyframes is one object. Its sightings are all of the shot's, in time order.
-
-    Args:
-        video_id: The video that the frames are of.
-        seen: The video's keyframes, in any order.
+    It spans all of the shot's keyframes. Its text counts each class by the most objects in one keyframe: the same
+    object in five keyframes counts once. Its sightings are all of the shot's, in time order.
     """
     shots: dict[int, list[SeenFrame]] = defaultdict(list)
     for frame in seen:
@@ -94,10 +65,7 @@ def _segment(video_id: str, frames: Sequence[SeenFrame]) -> Segment:
 
 
 def objects_text(sightings: Iterable[Sighting]) -> str:
-    """What was seen, in words: "2 persons, 1 bus".
-
-    Most numerous first, of equals the one that the detector was surest of; empty for nothing.
-    """
+    """The objects in words, as "2 persons, 1 bus": by number, then by confidence; empty without objects."""
     sightings = list(sightings)
     surest: dict[str, float] = defaultdict(float)
     for sighting in sightings:
@@ -108,27 +76,23 @@ def objects_text(sightings: Iterable[Sighting]) -> str:
 
 
 def _plural(label: str) -> str:
-    """English for several of them; only the last word changes ("wine glasses")."""
+    """The English plural of a class; only the last word changes ("wine glasses")."""
     before, space, word = label.rpartition(" ")
     return f"{before}{space}{_plural_word(word)}"
 
 
 def _plural_word(word: str) -> str:
-    if word.lower() in _IRREGULAR:
-        return _IRREGULAR[word.lower()]
+    if word.lower() in _PLURALS:
+        return _PLURALS[word.lower()]
     if re.search(r"([^su]s|[^aeiou]es)$", word):
-        return word  # "scissors", "jeans": there is no other form. Not "bus" or "glass".
+        return word  # plural already: "scissors", "jeans"; not "bus" or "glass"
     if re.search(r"(s|x|z|ch|sh)$", word):
         return f"{word}es"
     return f"{word[:-1]}ies" if re.search(r"[^aeiou]y$", word) else f"{word}s"
 
 
 def object_counts(sightings: Iterable[Sighting]) -> dict[str, int]:
-    """For every class seen, the largest number of its objects in one keyframe.
-
-    Args:
-        sightings: Those of one segment, record or video, in any order.
-    """
+    """For each class, the largest number of its objects in one keyframe; sightings in any order."""
     largest: dict[str, int] = {}
     for (_, label), count in Counter((sighting.time_s, sighting.label) for sighting in sightings).items():
         largest[label] = max(largest.get(label, 0), count)
@@ -138,20 +102,17 @@ def object_counts(sightings: Iterable[Sighting]) -> dict[str, int]:
 def object_vectors(
     sightings: Iterable[Sighting], keyframes: int, classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A video as two vectors over the detector's classes: how probable each is at best, and on average.
+    """Two vectors ``(classes,)`` float32 in [0, 1] of a video: each class's maximum and mean confidence.
+
+    A keyframe's confidence in a class is that of its most confident sighting, 0 without one.
 
     Args:
         sightings: All of the video's, in any order.
-        keyframes: How many keyframes were looked at, those without any object included.
-        classes: How many classes the detector tells apart.
-
-    Returns:
-        maximum: ``(classes,)`` float32 in [0, 1]: the best confidence in any keyframe, 0 for a class never seen.
-        mean: ``(classes,)`` float32 in [0, 1]: the best confidence in each keyframe, 0 where the class was not seen,
-            averaged over all keyframes.
+        keyframes: How many keyframes were searched, including those without objects.
+        classes: How many classes the detector has.
 
     Raises:
-        ValueError: a sighting is of no such class, or they are of more keyframes than there are.
+        ValueError: a class number is out of range, or the sightings are of more keyframes than there are.
     """
     best: dict[tuple[float, int], float] = {}
     for sighting in sightings:

@@ -1,7 +1,7 @@
-"""Where a small grey picture may hold text: quick, and more easily wrong by finding too much than by missing some.
+"""Finds places in a small grey picture that may hold text; fast, with more false hits than misses.
 
-Letters are many strong strokes beside each other in a flat box with less around it. Foliage and fences often look so,
-too: whoever needs to know reads the picture.
+Letters are many strong strokes beside each other in a flat box with fewer strokes around it. Foliage and fences often
+look the same, so the text reader decides.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from indexer.core.types import Image
 
-__all__ = ["Grey", "Strokes", "find_strokes", "is_smooth"]
-
 Grey: TypeAlias = NDArray[np.uint8]
 _Counts: TypeAlias = NDArray[np.int32]
 
-# Of each size of the picture letters a quarter to three quarters as high as the next size's are found.
+# Sizes of the picture: in each one, letters twice as high as in the previous one are found.
 _LEVELS = 3
 _SMALLEST_PX = 24
 _MIN_CONTRAST = 40
@@ -31,18 +29,19 @@ _MAX_HEIGHT_SHARE = 0.6
 _MIN_FILL = 0.5
 _MARGIN_PX = 3
 _MAX_MARGIN_DENSITY = 0.45
-# Edges crossed along a row of the box, in all and per square as high as the box. A letter has two strokes of two edges.
+# Edges crossed along a row of the box, in all and per box height. A letter has about two strokes of two edges.
 _MIN_CROSSINGS = 3.6
 _MIN_CROSSINGS_PER_SQUARE = 1.2
 
-# An edge counts as still there when it is this share as strong.
+# An edge persists if it keeps this share of its strength.
 _WEAK = 0.75
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _BETWEEN_LETTERS = np.ones((1, 7), np.uint8)
 _SPECK = np.ones((3, 5), np.uint8)
 
-# Brightness within three pixels of a row that can be the palest of letters, and pixels enough for a short word of them.
+# The smallest change of brightness within three pixels of a row that can be a letter, and the fewest such pixels of a
+# short word.
 _PALEST = 8
 _FEWEST_PIXELS = 40
 _ALONG_A_ROW = np.ones((1, 3), np.uint8)
@@ -54,10 +53,10 @@ _MISSING_SHARE = 0.45
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strokes:
-    """The edges of what may be letters.
+    """The edges of possible letters.
 
-    ``mask`` is ``(h, w)`` uint8, 1 on such an edge, 0 elsewhere. ``edges`` has all edges of the picture, weaker ones
-    too: where a stroke of another picture lies if it is here, too.
+    ``mask`` is ``(h, w)`` uint8, 1 on an edge of a possible letter, 0 elsewhere. ``edges`` also has all other, also
+    weaker edges: a stroke of another picture persists here if it lies on them.
     """
 
     mask: Grey
@@ -65,32 +64,24 @@ class Strokes:
 
     @property
     def amount(self) -> int:
-        """How many pixels are edges of letters."""
+        """The number of pixels in the mask."""
         return int(cv2.countNonZero(self.mask))
 
     def also_in(self, other: Strokes) -> Strokes:
-        """Those of these strokes that the other picture has in the same place."""
+        """The strokes that the other picture has in the same place."""
         return Strokes(self._shared(other), self.edges)
 
     def cells_missing_in(self, other: Strokes) -> int:
-        """How many cells of 16 by 16 pixels hold strokes that the other picture lacks to a good part."""
-        own = _per_cell(self.mask)
-        return int(
-            np.count_nonzero(
-                (own >= _MIN_CELL_STROKES) & (_per_cell(self._shared(other)) <= (1 - _MISSING_SHARE) * own)
-            )
-        )
+        """How many cells of 16 by 16 pixels hold strokes of which the other picture lacks a large part."""
+        own, shared = _per_cell(self.mask), _per_cell(self._shared(other))
+        return int(np.count_nonzero((own >= _MIN_CELL_STROKES) & (shared <= (1 - _MISSING_SHARE) * own)))
 
     def _shared(self, other: Strokes) -> Grey:
         return np.asarray(cv2.bitwise_and(self.mask, other.edges), np.uint8)
 
 
 def find_strokes(grey: Grey) -> Strokes:
-    """The strokes of what may be letters.
-
-    Args:
-        grey: ``(h, w)`` uint8, about 320 pixels wide; letters need to be 6 pixels high.
-    """
+    """The strokes of possible letters in ``(h, w)`` uint8, about 320 pixels wide; letters need to be 6 pixels high."""
     gradient = _gradient(grey)
     edges, contrast = _edges(gradient)
     boxes = np.zeros_like(grey)
@@ -102,11 +93,7 @@ def find_strokes(grey: Grey) -> Strokes:
 
 
 def is_smooth(image: Image) -> bool:
-    """Whether there cannot be any letters, however small or pale: nowhere does the brightness change quickly.
-
-    Args:
-        image: ``(H, W, 3)`` uint8 RGB.
-    """
+    """Whether ``(H, W, 3)`` uint8 RGB holds no letters, however small or pale: its brightness changes slowly."""
     gradient = cv2.morphologyEx(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.MORPH_GRADIENT, _ALONG_A_ROW)
     return int(np.count_nonzero(gradient >= _PALEST)) < _FEWEST_PIXELS
 
@@ -125,14 +112,14 @@ def _gradient(grey: Grey) -> Grey:
 
 
 def _edges(gradient: Grey) -> tuple[Grey, float]:
-    """A mask of the strong edges, and how strong they are at least."""
+    """A mask of the strong edges, and the smallest gradient of an edge."""
     natural, _ = cv2.threshold(gradient, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     contrast = max(float(_MIN_CONTRAST), natural)
     return np.asarray(cv2.threshold(gradient, contrast, 1, cv2.THRESH_BINARY)[1], np.uint8), contrast
 
 
 def _boxes(grey: Grey, edges: Grey, contrast: float) -> _Counts:
-    """``(n, 4)``: left, top, right, bottom in pixels of boxes that look like a line of text."""
+    """``(n, 4)``: left, top, right, bottom in pixels of boxes that may be lines of text."""
     lines = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, _BETWEEN_LETTERS)
     lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, _SPECK)
     boxes = _flat_boxes(_components(np.asarray(lines, np.uint8)), grey.shape[0])
@@ -147,7 +134,7 @@ def _boxes(grey: Grey, edges: Grey, contrast: float) -> _Counts:
 
 def _components(mask: Grey) -> _Counts:
     """``(n, 5)``: left, top, width, height and area of each connected patch."""
-    # Named algorithm and small labels: three times as quick as the defaults.
+    # Three times as fast as the default algorithm and label size.
     found = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_16U, cv2.CCL_SPAGHETTI)
     return np.asarray(found[2][1:], np.int32)
 
@@ -169,7 +156,7 @@ def _margin_density(edges: Grey, boxes: _Counts) -> NDArray[np.float64]:
 
 
 def _crossings(grey: Grey, boxes: _Counts, slope: float) -> NDArray[np.float64]:
-    """How often a row of each box goes up or down by more than ``slope`` from one pixel to the next, on average."""
+    """How often a row of each box rises or falls by more than ``slope`` from one pixel to the next, on average."""
     slopes = cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=1)
     begins = np.zeros(grey.shape, np.uint8)
     for steep in (slopes > slope, slopes < -slope):

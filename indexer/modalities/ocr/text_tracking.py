@@ -1,30 +1,25 @@
-"""What the lines of text read in a video's frames say over time: each text once, from when it came to when it went."""
+"""Combines the lines of text read in a video's frames: each text once, with its start and end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from indexer.core.text import squeezed
 from indexer.core.types import Image, Segment
 from indexer.models.base import Line
 from indexer.models.rapidocr import in_reading_order
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    _Box: TypeAlias = tuple[float, float, float, float]
-
-__all__ = ["TextFrame", "TextTracker", "is_text"]
+_Box: TypeAlias = tuple[float, float, float, float]
 
 BRIDGE_S = 2.0
-"""A text that is not seen for no longer than this, in seconds, was there all the time."""
+"""A text that is missing for at most this many seconds was visible all the time."""
 
-# Short junk is read with confidence now and then, long junk hardly ever.
+# Readers are sometimes confident about short junk, hardly ever about long junk.
 _MIN_CONFIDENCE, _MIN_SHORT_CONFIDENCE = 0.75, 0.8
 _SHORT = 3
-# Two readings with this confidence that differ are two texts; below it, one of them may be a misreading of the other.
+# Two different readings with this confidence are two texts; with less, one may be a misreading of the other.
 _SURE = 0.95
 _LETTERS_PER_MISREADING = 5
 _MIN_PART = 3
@@ -36,10 +31,10 @@ _MAX_HEIGHT_RATIO = 4.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextFrame:
-    """A picture to be read, taken at ``time_s``; what is written in it looked the same over ``[start_s, end_s)``.
+    """A picture to read, taken at ``time_s``; its text looked the same over ``[start_s, end_s)``.
 
-    ``image`` is ``(H, W, 3)`` uint8 RGB. ``since_s`` says that no picture was read from then to ``start_s``, so that
-    nobody knows what was written meanwhile; None if that is not so.
+    ``image`` is ``(H, W, 3)`` uint8 RGB. No picture was read from ``since_s`` to ``start_s``, so the text of that time
+    is unknown; None if there is no such time.
     """
 
     video_id: str
@@ -55,7 +50,7 @@ class TextFrame:
 
 
 def is_text(line: Line) -> bool:
-    """Whether somebody wrote it: two or more different letters or digits, read with confidence."""
+    """Whether a line is text and not junk: two or more different letters or digits, read with confidence."""
     folded = squeezed(line.text)
     if len(set(folded)) < 2 or len(folded) < len(line.text.replace(" ", "")) / 2:
         return False
@@ -63,7 +58,7 @@ def is_text(line: Line) -> bool:
 
 
 @dataclass(eq=False, slots=True)
-class _Track:
+class _LineTrack:
     """One line over time: all its readings, the newest last."""
 
     readings: list[Line]
@@ -74,47 +69,47 @@ class _Track:
 
     @property
     def best(self) -> Line:
-        """Of the readings that are as good as complete, the most confident."""
+        """The most confident of the readings that are almost complete."""
         longest = max(len(squeezed(reading.text)) for reading in self.readings)
         misreadings = longest // _LETTERS_PER_MISREADING
         complete = [reading for reading in self.readings if len(squeezed(reading.text)) >= longest - misreadings]
         return max(complete, key=lambda reading: reading.confidence)
 
-    def is_covered_by(self, tracks: Iterable[_Track]) -> bool:
-        """Whether a line that has grown now stands where this one was read, rather than one that has come by."""
-        return any(track.stands and _overlap(self.newest.box, track.newest.box) > _IN_PLACE for track in tracks)
+    def is_covered_by(self, tracks: Iterable[_LineTrack]) -> bool:
+        """Whether a still line, which has grown, now covers the place of this one."""
+        return any(track.is_still and _overlap(self.newest.box, track.newest.box) > _IN_PLACE for track in tracks)
 
     @property
-    def stands(self) -> bool:
-        """Whether it is where it was read before."""
+    def is_still(self) -> bool:
+        """Whether it is in the place of its previous reading."""
         return len(self.readings) < 2 or _overlap(self.readings[-2].box, self.newest.box) > _IN_PLACE
 
     def likeness(self, line: Line) -> float:
-        """How sure it is that the line is this one again: 1 for the same letters, 0 for another line."""
+        """How likely the line is this one again: 1 for the same letters, 0 for another line."""
         return max(_likeness(reading, line) for reading in (self.newest, self.best))
 
 
 @dataclass(eq=False, slots=True)
 class _Block:
-    """Lines that were seen together, from when to when."""
+    """Lines that are visible together, with their start and end."""
 
     start_s: float
     end_s: float
-    tracks: list[_Track]
+    tracks: list[_LineTrack]
 
-    def holds(self, tracks: Iterable[_Track]) -> int:
+    def count_of(self, tracks: Iterable[_LineTrack]) -> int:
         """How many of these lines it has."""
         return sum(track in self.tracks for track in tracks)
 
-    def continues_in(self, tracks: Sequence[_Track]) -> bool:
-        """Whether these lines are the block again: some added, or some not read, but none replaced by another."""
+    def continues_in(self, tracks: Sequence[_LineTrack]) -> bool:
+        """Whether these lines are the block again: some added or not read, but none replaced."""
         missing = [track for track in self.tracks if track not in tracks]
         added = [track for track in tracks if track not in self.tracks]
         is_replaced = any(_overlap(old.newest.box, new.newest.box) > 0 for old in missing for new in added)
-        return 0 < self.holds(tracks) >= len(missing) and not is_replaced
+        return 0 < self.count_of(tracks) >= len(missing) and not is_replaced
 
-    def take_over(self, tracks: Sequence[_Track], end_s: float) -> None:
-        """Go on until ``end_s`` with these lines; what was read where one of them stands now was a part of it."""
+    def take_over(self, tracks: Sequence[_LineTrack], end_s: float) -> None:
+        """Continue until ``end_s`` with these lines; older lines that one of them covers were parts of it."""
         kept = [track for track in self.tracks if track in tracks or not track.is_covered_by(tracks)]
         self.tracks = kept + [track for track in tracks if track not in self.tracks]
         self.end_s = max(self.end_s, end_s)
@@ -127,8 +122,8 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sight:
-    """The lines read in one frame, without its picture; ``aspect`` is its width over its height."""
+class _Reading:
+    """The lines read in one frame; ``aspect`` is its picture's width over height."""
 
     start_s: float
     end_s: float
@@ -141,60 +136,59 @@ class _Sight:
 class TextTracker:
     """Turns the lines read in a video's frames into segments of kind ``ocr``.
 
-    The same line in neighbouring frames is one, however it was misread; the best reading stays. Lines that stand
-    together are one text, and so is a text that builds up word by word. A text that is not seen for ``BRIDGE_S`` is
-    taken to have been there; memory grows with the number of lines alone.
+    Readings of the same line in neighbouring frames are one line with the best reading, even if some are misread. Lines
+    that stand together are one text, and so is a text that builds up word by word. Gaps of up to ``BRIDGE_S`` are
+    filled. Memory grows with the number of lines alone.
     """
 
     video_id: str
-    _sights: list[_Sight] = field(default_factory=list)
+    _readings: list[_Reading] = field(default_factory=list)
 
     def see(self, frame: TextFrame, lines: Sequence[Line]) -> None:
-        """Take note of the lines read in a frame; frames come in any order."""
+        """Add the lines read in a frame; frames come in any order."""
         texts = tuple(line for line in lines if is_text(line))
         if texts:
             since_s = frame.start_s if frame.since_s is None else frame.since_s
             aspect = frame.image.shape[1] / frame.image.shape[0]
-            self._sights.append(_Sight(frame.start_s, frame.end_s, since_s, aspect, texts))
+            self._readings.append(_Reading(frame.start_s, frame.end_s, since_s, aspect, texts))
 
     def segments(self) -> list[Segment]:
-        """What was written, in order of time. Texts that are part of another one over the same time are left out."""
-        blocks = sorted(_blocks(self._sights), key=lambda block: (block.start_s, block.end_s))
+        """The texts in order of time, without those that are part of another one over the same time."""
+        blocks = sorted(_blocks(self._readings), key=lambda block: (block.start_s, block.end_s))
         found = [Segment(self.video_id, block.start_s, block.end_s, block.text, "ocr") for block in blocks]
         return _without_parts(_merged(found))
 
 
-def _blocks(sights: Iterable[_Sight]) -> list[_Block]:
-    """The texts that the lines are, one after the other."""
+def _blocks(readings: Iterable[_Reading]) -> list[_Block]:
     closed: list[_Block] = []
     current: list[_Block] = []
-    for sight in sorted(sights, key=lambda sight: sight.start_s):
-        closed += [block for block in current if block.end_s < sight.since_s - BRIDGE_S]
-        current = [block for block in current if block.end_s >= sight.since_s - BRIDGE_S]
+    for reading in sorted(readings, key=lambda reading: reading.start_s):
+        closed += [block for block in current if block.end_s < reading.since_s - BRIDGE_S]
+        current = [block for block in current if block.end_s >= reading.since_s - BRIDGE_S]
         known = dict.fromkeys(track for block in current for track in block.tracks)
-        for group in _groups(_assign(sight.lines, list(known)), sight.aspect):
-            _see_together(current, sight, group)
+        for group in _groups(_assign(reading.lines, list(known)), reading.aspect):
+            _add_group(current, reading, group)
     return closed + current
 
 
-def _see_together(current: list[_Block], sight: _Sight, tracks: list[_Track]) -> None:
+def _add_group(current: list[_Block], reading: _Reading, tracks: list[_LineTrack]) -> None:
     same = [block for block in current if block.continues_in(tracks)]
     if same:
-        max(same, key=lambda block: (block.holds(tracks), block.end_s)).take_over(tracks, sight.end_s)
+        max(same, key=lambda block: (block.count_of(tracks), block.end_s)).take_over(tracks, reading.end_s)
     else:
-        current.append(_Block(sight.start_s, sight.end_s, tracks))
+        current.append(_Block(reading.start_s, reading.end_s, tracks))
 
 
-def _assign(lines: Sequence[Line], known: Sequence[_Track]) -> list[_Track]:
-    """The track that each line belongs to, a known one or a new one; the surest pairs come first."""
+def _assign(lines: Sequence[Line], known: Sequence[_LineTrack]) -> list[_LineTrack]:
+    """The track of each line, a known or a new one; the most likely pairs come first."""
     pairs = [(track.likeness(line), number, track) for number, line in enumerate(lines) for track in known]
-    owners: dict[int, _Track] = {}
+    owners: dict[int, _LineTrack] = {}
     for likeness, number, track in sorted(pairs, key=lambda pair: -pair[0]):
         if likeness and number not in owners and track not in owners.values():
             owners[number] = track
     for number, track in owners.items():
         track.readings.append(lines[number])
-    return [owners.get(number) or _Track([line]) for number, line in enumerate(lines)]
+    return [owners.get(number) or _LineTrack([line]) for number, line in enumerate(lines)]
 
 
 def _likeness(before: Line, line: Line) -> float:
@@ -214,7 +208,7 @@ def _likeness(before: Line, line: Line) -> float:
 
 
 def _edits(one: str, other: str) -> int:
-    """How many letters have to be added, left out or changed to get from one to the other (Levenshtein, 1966)."""
+    """The edit distance of two texts (Levenshtein, 1966)."""
     row = list(range(len(other) + 1))
     for index, letter in enumerate(one, start=1):
         previous, row = row, [index]
@@ -235,8 +229,8 @@ def _area(box: _Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _groups(tracks: Sequence[_Track], aspect: float) -> Iterator[list[_Track]]:
-    """The lines by the text they are part of; ``aspect`` is the picture's width over its height."""
+def _groups(tracks: Sequence[_LineTrack], aspect: float) -> Iterator[list[_LineTrack]]:
+    """The lines grouped by text; ``aspect`` is the picture's width over its height."""
     left = list(tracks)
     while left:
         group = [left.pop(0)]
@@ -258,7 +252,7 @@ def _stand_together(one: Line, other: Line, aspect: float) -> bool:
 
 
 def _merged(segments: Iterable[Segment]) -> list[Segment]:
-    """Segments in order of their start; those of one text that overlap or nearly touch are one."""
+    """Segments in order of their start, merged if they have one text and overlap or nearly touch."""
     merged: dict[str, list[Segment]] = {}
     for segment in segments:
         same = merged.setdefault(squeezed(segment.text), [])

@@ -1,7 +1,7 @@
-"""From the sound of a video to segments of kind ``sounds``: what is heard, from when to when, and its vector.
+"""Turns a video's sound into segments of kind ``sounds``, with tags and vectors.
 
-The sound is cut into windows of the length that the encoder knows. Silent ones are left out; neighbours that sound
-alike become one segment on the borders of windows, with the mean of their vectors and the tags that they share.
+The sound is cut into windows of the encoder's length. Silent windows are left out; similar neighbours become one
+segment with the mean of their vectors and their common tags.
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ from itertools import islice
 import numpy as np
 
 from indexer.core.types import Embedding, Samples, Segment
-from indexer.models.base import SoundEncoder, Tag
+from indexer.models.base import SoundEncoder
 from indexer.models.long_texts import normalised
 
-__all__ = ["ALIKE", "LONGEST_S", "SILENCE_RMS", "HeardSegment", "sound_segments"]
-
-SILENCE_RMS = 10 ** (-60 / 20)
-"""Root mean square up to which a window is silent: 60 dB below full scale, what is left of a quiet room."""
-
-ALIKE = 0.95
-"""Cosine to the mean of the segment so far from which a window continues it."""
-
 LONGEST_S = 10.0
-"""No window is added to a segment that would become longer than this."""
+"""The longest segment of several windows, in seconds."""
+
+# The largest root mean square of a silent window: 60 dB below full scale, the noise of a quiet room.
+_SILENCE_RMS = 10 ** (-60 / 20)
+# The smallest cosine between a window and the mean of the segment that it continues.
+_MIN_SIMILARITY = 0.95
 
 _SILENCE = "Silence"  # a class of AudioSet
 _LEAST_TAG_SCORE, _MOST_TAGS = 0.1, 5
@@ -34,9 +31,10 @@ _WINDOWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeardSegment:
-    """A stretch of one kind of sound. ``segment.text`` names what is heard, the surest first, or is empty for an
-    encoder without classes; ``vector`` is ``(dim,)`` float32, L2-normalised, in the encoder's space.
+class SoundSegment:
+    """A segment whose text has the tags, most confident first (empty if the encoder has no classes), and its vector.
+
+    ``vector`` is ``(dim,)`` float32, L2-normalised, in the encoder's space.
     """
 
     segment: Segment
@@ -45,7 +43,7 @@ class HeardSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    """Samples ``start`` up to ``end`` of the sound; ``samples`` are what the encoder is given for them."""
+    """Samples ``start`` up to ``end`` of the sound; ``samples`` is the encoder's input for them."""
 
     start: int
     end: int
@@ -54,12 +52,12 @@ class _Window:
     @property
     def is_silent(self) -> bool:
         own = self.samples[-(self.end - self.start) :].astype(np.float64)
-        return float(np.sqrt(np.mean(own**2))) <= SILENCE_RMS
+        return float(np.sqrt(np.mean(own**2))) <= _SILENCE_RMS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Stretch:
-    """One window or more that sound alike: the sums of their vectors and of their tags' scores."""
+class _SoundSpan:
+    """Similar consecutive windows: the sums of their vectors and of their tags' scores."""
 
     start: int
     end: int
@@ -67,51 +65,42 @@ class _Stretch:
     vector: Embedding
     scores: Counter[str]
 
-    def continued_by(self, other: _Stretch, longest: float) -> bool:
-        """Whether the other follows at once, sounds alike, and both together last no more than ``longest`` samples."""
-        alike = float(_unit(self.vector) @ _unit(other.vector)) >= ALIKE
-        return other.start == self.end and alike and other.end - self.start <= longest
+    def continued_by(self, other: _SoundSpan, longest: float) -> bool:
+        """Whether the other follows directly, is similar, and both together have at most ``longest`` samples."""
+        is_similar = float(_unit(self.vector) @ _unit(other.vector)) >= _MIN_SIMILARITY
+        return other.start == self.end and is_similar and other.end - self.start <= longest
 
-    def joined(self, other: _Stretch) -> _Stretch:
-        return _Stretch(
-            start=self.start,
-            end=other.end,
-            windows=self.windows + other.windows,
-            vector=self.vector + other.vector,
-            scores=self.scores + other.scores,
-        )
+    def joined(self, other: _SoundSpan) -> _SoundSpan:
+        windows, vector, scores = self.windows + other.windows, self.vector + other.vector, self.scores + other.scores
+        return _SoundSpan(self.start, other.end, windows, vector, scores)
 
     @property
     def text(self) -> str:
-        """The surest tag, and further ones that are heard through most of the stretch or clearly in a part of it."""
+        """The most confident tag, and others that score well on average over the windows."""
         best = self.scores.most_common(_MOST_TAGS)
         least = _LEAST_TAG_SCORE * self.windows
         return ", ".join(label for place, (label, score) in enumerate(best) if place == 0 or score >= least)
 
 
-def sound_segments(video_id: str, windows: Iterable[Samples], encoder: SoundEncoder) -> Iterator[HeardSegment]:
-    """What is heard in a video, in time order, each segment as soon as it has ended. Segments do not overlap.
+def sound_segments(video_id: str, windows: Iterable[Samples], encoder: SoundEncoder) -> Iterator[SoundSegment]:
+    """The sounds of a video in time order, without overlap; memory does not grow with the length.
 
-    Args:
-        video_id: Of the video.
-        windows: Its sound as consecutive pieces ``(n,)`` of any length, one channel at ``encoder.sample_rate``. They
-            are pulled as they are needed, and memory does not grow with their number.
-        encoder: Makes vectors and tags of windows of ``encoder.window_s``.
+    ``windows`` are consecutive pieces ``(n,)`` of any length, one channel at ``encoder.sample_rate``.
 
     Raises:
         ModelError: the encoder's weights are missing or cannot be loaded.
     """
     rate = encoder.sample_rate
     loud = (window for window in _cut(windows, round(encoder.window_s * rate)) if not window.is_silent)
-    for stretch in _joined(_heard(loud, encoder), LONGEST_S * rate):
-        segment = Segment(video_id, stretch.start / rate, stretch.end / rate, stretch.text, "sounds")
-        yield HeardSegment(segment, _unit(stretch.vector))
+    for span in _joined(_encoded(loud, encoder), LONGEST_S * rate):
+        segment = Segment(video_id, span.start / rate, span.end / rate, span.text, "sounds")
+        yield SoundSegment(segment, _unit(span.vector))
 
 
 def _cut(pieces: Iterable[Samples], size: int) -> Iterator[_Window]:
-    """Consecutive windows of ``size`` samples, the last one of what is left.
+    """Consecutive windows of ``size`` samples, the last one of the rest.
 
-    Less than half a window tells an encoder little, so it is then given what comes before as well.
+    If the rest is less than half a window, the encoder also gets the samples before it.
     """
     start, waiting, before = 0, np.zeros(0, np.float32), np.zeros(0, np.float32)
     for piece in pieces:
@@ -127,28 +116,25 @@ def _cut(pieces: Iterable[Samples], size: int) -> Iterator[_Window]:
         yield _Window(start, start + len(waiting), np.concatenate(led_in)[-size:])
 
 
-def _heard(windows: Iterator[_Window], encoder: SoundEncoder) -> Iterator[_Stretch]:
-    """Each window as a stretch of its own, but for those that the encoder itself takes for silence."""
+def _encoded(windows: Iterator[_Window], encoder: SoundEncoder) -> Iterator[_SoundSpan]:
+    """Each window as a span, without those that the encoder tags as silence."""
     while batch := list(islice(windows, _WINDOWS_AT_ONCE)):
         heard = encoder.encode_audio([window.samples for window in batch])
         for window, vector, tags in zip(batch, heard.vectors, heard.tags, strict=True):
             if not (tags and tags[0].label == _SILENCE):
-                yield _Stretch(window.start, window.end, 1, vector, _scores(tags))
+                scores = Counter({tag.label: tag.score for tag in tags})
+                yield _SoundSpan(window.start, window.end, 1, vector, scores)
 
 
-def _scores(tags: Iterable[Tag]) -> Counter[str]:
-    return Counter({tag.label: tag.score for tag in tags})
-
-
-def _joined(stretches: Iterator[_Stretch], longest: float) -> Iterator[_Stretch]:
-    current: _Stretch | None = None
-    for stretch in stretches:
-        if current is not None and current.continued_by(stretch, longest):
-            current = current.joined(stretch)
+def _joined(spans: Iterator[_SoundSpan], longest: float) -> Iterator[_SoundSpan]:
+    current: _SoundSpan | None = None
+    for span in spans:
+        if current is not None and current.continued_by(span, longest):
+            current = current.joined(span)
             continue
         if current is not None:
             yield current
-        current = stretch
+        current = span
     if current is not None:
         yield current
 

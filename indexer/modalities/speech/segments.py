@@ -1,7 +1,7 @@
-"""From what a recogniser hears to pieces of text that can be embedded: sentences of 5 to 20 seconds.
+"""Turns recognised speech into segments of 5 to 20 seconds that can be embedded.
 
-Segments end where a sentence ends or the speaker pauses. Both can be missing (a small recogniser knows no full stops,
-a hurried speaker no pauses): then a segment is cut at its longest pause before it grows too long.
+Segments end where a sentence ends or the speaker pauses. If neither happens (small recognisers write no full stops), a
+segment is cut at its longest pause before it grows too long.
 """
 
 from __future__ import annotations
@@ -14,48 +14,47 @@ from indexer.core.text import clean
 from indexer.core.types import Cue, Segment
 from indexer.models.base import Utterance
 
-__all__ = ["LONGEST_S", "PAUSE_S", "SHORTEST_S", "SILENCE_S", "SpeechTally", "speech_segments"]
-
 SHORTEST_S, LONGEST_S = 5.0, 20.0
-"""How long a segment is, in seconds; what stands alone may be shorter."""
-PAUSE_S = 0.5
-"""A pause at which a segment may end, in seconds."""
+"""The length of a segment, in seconds; speech between two silences may be shorter."""
 SILENCE_S = 2.0
-"""No segment reaches over a longer pause than this, in seconds."""
+"""The longest pause within a segment, in seconds."""
+
+# The shortest pause at which a segment may end.
+_PAUSE_S = 0.5
 
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
 _CLAUSE_ENDS = (",", ";", ":", "–", "—", "、", "，", "；", "：", "،")
 _CLOSING = "\"'”’»)]）」』"
-# A comma draws a cut like a pause that is longer by this.
+# A comma counts as this much more pause.
 _COMMA_S = 0.2
 
 
 def speech_segments(video_id: str, utterances: Iterable[Utterance]) -> Iterator[Segment]:
-    """Merge and split utterances into segments of kind ``speech``, in time order, each as soon as it is known.
+    """Merge and split utterances in time order into segments of kind ``speech`` in time order.
 
-    Every word comes once and in order. An utterance without words of its own is cut as if it were spoken evenly, and
-    its text has no part in a segment's ``words``.
-
-    Args:
-        video_id: The video's.
-        utterances: In time order; pulled as they are needed, and memory does not grow with their number.
+    Every word comes once and in order. An utterance without timed words is cut as if it were spoken evenly, and its
+    words are not in ``Segment.words``. Memory does not grow with the number of utterances.
 
     Yields:
         Segments of at most ``LONGEST_S`` seconds, each from the start of its first word to the end of its last.
     """
-    gathering = _Gathering()
+    builder = _SegmentBuilder()
     for utterance in utterances:
         for unit in _units(utterance):
-            yield from (_segment(video_id, units) for units in gathering.add(unit))
-    yield from (_segment(video_id, units) for units in gathering.close())
+            yield from (_segment(video_id, units) for units in builder.add(unit))
+    yield from (_segment(video_id, units) for units in builder.close())
 
 
 class SpeechTally:
-    """What a stream of utterances says about the whole: for how long somebody speaks, and in which language."""
+    """Sums up a stream of utterances.
+
+    Attributes:
+        spoken_s: Seconds of speech; simultaneous speech counts once.
+    """
 
     def __init__(self) -> None:
-        self._spoken_s = 0.0
-        self._heard_until_s = 0.0
+        self.spoken_s = 0.0
+        self._counted_until_s = 0.0
         self._spoken_in: dict[str, float] = {}
 
     def counting(self, utterances: Iterable[Utterance]) -> Iterator[Utterance]:
@@ -65,26 +64,21 @@ class SpeechTally:
             yield utterance
 
     def _count(self, utterance: Utterance) -> None:
-        new_s = max(0.0, utterance.end_s - max(utterance.start_s, self._heard_until_s))
-        self._heard_until_s = max(self._heard_until_s, utterance.end_s)
-        self._spoken_s += new_s
+        new_s = max(0.0, utterance.end_s - max(utterance.start_s, self._counted_until_s))
+        self._counted_until_s = max(self._counted_until_s, utterance.end_s)
+        self.spoken_s += new_s
         if utterance.language:
             self._spoken_in[utterance.language] = self._spoken_in.get(utterance.language, 0.0) + new_s
 
     @property
-    def spoken_s(self) -> float:
-        """In seconds; what is said at the same time counts once."""
-        return self._spoken_s
-
-    @property
     def language(self) -> str:
-        """The language spoken for the longest time, an ISO 639-1 code; empty where none is known."""
+        """The language spoken for the longest time, an ISO 639-1 code; empty if unknown."""
         return max(self._spoken_in, key=lambda language: self._spoken_in[language], default="")
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A word with what stands between it and the next one; ``cue`` is None where its times are a guess."""
+    """A word with the text up to the next one; ``cue`` is None if its times are estimated."""
 
     start_s: float
     end_s: float
@@ -100,10 +94,10 @@ class _Unit:
         return self.text.rstrip(_CLOSING + " ").endswith(_CLAUSE_ENDS)
 
 
-class _Gathering:
-    """The words not yet given out: a piece that is long enough, and what has come since.
+class _SegmentBuilder:
+    """Gathers words: a piece that is long enough, and the words since.
 
-    The piece waits, because what has come since may be too short to stand alone and joins it then.
+    The piece is held back because the words since may be too short for a segment and then join it.
     """
 
     def __init__(self) -> None:
@@ -111,7 +105,7 @@ class _Gathering:
         self._since: list[_Unit] = []
 
     def add(self, unit: _Unit) -> Iterator[list[_Unit]]:
-        """The pieces that one more word completes."""
+        """The pieces that the next word completes."""
         if self._since and _pause_s(self._since[-1], unit) > SILENCE_S:
             yield from self.close()
         if self._may_end_before(unit):
@@ -127,7 +121,7 @@ class _Gathering:
             del self._since[:cut]
 
     def close(self) -> Iterator[list[_Unit]]:
-        """What is left, before a silence or the end."""
+        """The remaining pieces, before a silence or the end."""
         whole = [*self._piece, *self._since]
         if _span_s(self._since) < SHORTEST_S and _span_s(whole) <= LONGEST_S:
             yield from _some(whole)
@@ -139,7 +133,7 @@ class _Gathering:
     def _may_end_before(self, unit: _Unit) -> bool:
         if not self._since or _span_s(self._since) < SHORTEST_S:
             return False
-        return self._since[-1].ends_sentence or _pause_s(self._since[-1], unit) >= PAUSE_S
+        return self._since[-1].ends_sentence or _pause_s(self._since[-1], unit) >= _PAUSE_S
 
 
 def _some(units: list[_Unit]) -> Iterator[list[_Unit]]:
@@ -148,10 +142,7 @@ def _some(units: list[_Unit]) -> Iterator[list[_Unit]]:
 
 
 def _best_cut(units: Sequence[_Unit]) -> int:
-    """Before which unit to cut: at the longest pause of those that leave neither side's rules broken, late if equal.
-
-    The units without the last one are short enough, so there is always such a place.
-    """
+    """The unit to cut before: at the longest pause, if possible with a long enough first part; the last of equals."""
 
     def worth(index: int) -> tuple[bool, float, int]:
         before, after = units[index - 1], units[index]
@@ -180,7 +171,7 @@ def _segment(video_id: str, units: Sequence[_Unit]) -> Segment:
 
 
 def _units(utterance: Utterance) -> list[_Unit]:
-    """The words of an utterance; each takes along the text up to the next one, so that all text has its place."""
+    """The words of an utterance, each with the text up to the next one, so that no text is lost."""
     text = clean(utterance.text)
     cues = [_short(Cue(cue.start_s, cue.end_s, cleaned)) for cue in utterance.words if (cleaned := clean(cue.text))]
     if not cues:
@@ -190,7 +181,7 @@ def _units(utterance: Utterance) -> list[_Unit]:
 
 
 def _pieces(text: str, words: Sequence[str]) -> list[str]:
-    """The text cut before every word but the first; the words alone where they are not those of the text."""
+    """The text cut before each word but the first; the words alone if the text does not contain them."""
     starts, position = [], 0
     for word in words:
         found = text.find(word, position)
@@ -214,5 +205,5 @@ def _spoken_evenly(utterance: Utterance, text: str) -> Iterator[Cue]:
 
 
 def _short(cue: Cue) -> Cue:
-    """A single word that lasts longer than a segment may is a recogniser's mistake."""
+    """Shorten a word that lasts longer than a segment may: a recogniser's mistake."""
     return cue if cue.end_s - cue.start_s <= LONGEST_S else Cue(cue.start_s, cue.start_s + LONGEST_S, cue.text)

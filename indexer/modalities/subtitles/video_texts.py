@@ -1,10 +1,11 @@
-"""What is written about a video before anyone watches it: subtitles, its description, its title and facts."""
+"""Reads the texts about a video: subtitles, description, title, label and facts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from indexer.core.errors import MediaError
 from indexer.core.text import clean
@@ -14,14 +15,14 @@ from indexer.corpus.sidecars import Facts, Sidecars, read_facts, read_text, subt
 from indexer.media.read.probe import MediaFacts
 from indexer.media.read.subtitles import read_embedded, read_sidecar
 
-__all__ = ["VideoTexts", "read_video_texts"]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class VideoTexts:
-    """A video's title, description, label, facets and cues, and what could not be read.
+    """A video's texts; ``warnings`` name files that could not be read.
 
-    ``language`` is that of the cues, as far as their file's name or their stream says it: an ISO 639-1 code or empty.
+    ``language`` is that of the cues, an ISO 639-1 code, empty if unknown.
     """
 
     title: str = ""
@@ -43,11 +44,12 @@ class VideoTexts:
 
 
 def read_video_texts(path: Path, sidecars: Sidecars, annotation: Annotation, media: MediaFacts) -> VideoTexts:
-    """Read the files beside a video and the subtitles inside it. What is broken becomes a warning, never an error."""
+    """Read the files beside a video and the subtitles inside it. A broken file becomes a warning."""
     texts = VideoTexts(label=annotation.label, facets=annotation.facets)
-    facts = _facts(sidecars, texts)
+    facts = _read(sidecars.facts, read_facts, Facts(), texts.warnings)
+    description = _read(sidecars.description, read_text, "", texts.warnings)
     texts.title = clean(facts.title or media.title)
-    texts.description = clean(f"{_description(sidecars, texts)} {facts.description}")
+    texts.description = clean(f"{description} {facts.description}")
     texts.label = clean(facts.label or texts.label)
     texts.facets = {clean(name): _clean_facet(value) for name, value in {**texts.facets, **facts.facets}.items()}
     cues = _cues(path, sidecars, media, texts)
@@ -59,28 +61,19 @@ def _clean_facet(value: Facet) -> Facet:
     return clean(value) if isinstance(value, str) else value
 
 
-def _facts(sidecars: Sidecars, texts: VideoTexts) -> Facts:
-    if sidecars.facts is None:
-        return Facts()
+def _read(path: Path | None, read: Callable[[Path], T], default: T, warnings: list[str]) -> T:
+    """A sidecar's content; the default if there is no file or it cannot be read."""
+    if path is None:
+        return default
     try:
-        return read_facts(sidecars.facts)
+        return read(path)
     except MediaError as error:
-        texts.warnings.append(str(error))
-        return Facts()
-
-
-def _description(sidecars: Sidecars, texts: VideoTexts) -> str:
-    if sidecars.description is None:
-        return ""
-    try:
-        return read_text(sidecars.description)
-    except MediaError as error:
-        texts.warnings.append(str(error))
-        return ""
+        warnings.append(str(error))
+        return default
 
 
 def _cues(video: Path, sidecars: Sidecars, media: MediaFacts, texts: VideoTexts) -> list[Cue]:
-    """The first subtitles that can be read: files beside the video come before streams inside it."""
+    """The first readable subtitles; files beside the video come before streams inside it."""
     for path in sidecars.subtitles:
         texts.language = subtitle_language(path, video)
         try:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from indexer.core.coalescing import Together
+from indexer.core.coalescing import Coalescer
 
 
 class Panic(BaseException):
@@ -52,7 +52,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def meet(squares: Squares, first: int, others: Sequence[int], most: int = 10) -> tuple[Future[int], list[Future[int]]]:
     """The ended calls of one thread and of those that came while it was asking."""
-    together = Together(squares, most)
+    together = Coalescer(squares, most)
     with ThreadPoolExecutor(1 + len(others)) as people:
         asked = people.submit(together, first)
         until(lambda: squares.calls == [[first]])
@@ -65,7 +65,7 @@ def meet(squares: Squares, first: int, others: Sequence[int], most: int = 10) ->
 def test_whoever_comes_alone_is_asked_alone() -> None:
     squares = Squares()
     squares.go.set()
-    together = Together(squares, most=10)
+    together = Coalescer(squares, most=10)
     assert [together(3), together(4)] == [9, 16]
     assert squares.calls == [[3], [4]]
 
@@ -89,7 +89,7 @@ def test_no_call_takes_more_than_it_may_and_all_are_answered() -> None:
 def test_many_threads_get_their_own_answers_from_one_call_at_a_time() -> None:
     squares = Squares()
     squares.go.set()
-    together = Together(squares, most=7)
+    together = Coalescer(squares, most=7)
     numbers = list(range(500))
     with ThreadPoolExecutor(20) as people:
         assert list(people.map(together, numbers)) == [number * number for number in numbers]
@@ -122,7 +122,7 @@ def test_an_error_lets_go_of_what_was_in_use() -> None:
     gc.disable()
     try:
         with contextlib.suppress(ValueError):
-            Together(fail, most=1)(1)
+            Coalescer(fail, most=1)(1)
         assert openings[0]() is None
     finally:
         gc.enable()

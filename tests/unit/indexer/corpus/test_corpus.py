@@ -208,4 +208,4 @@ def test_a_labels_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> Non
         read_labels(str(tmp_path / "none.csv"), [tmp_path])
     (tmp_path / "annotations.json").write_text("{")
     with pytest.raises(ConfigError, match=r"annotations\.json"):
-        read_annotations([tmp_path / "annotations.json"])
+        read_annotations(tmp_path / "annotations.json")

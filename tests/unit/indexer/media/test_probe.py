@@ -17,12 +17,10 @@ from indexer.media.read.probe import PacketSpan, looks_like_media, probe
 
 def test_facts_of_an_ordinary_clip(clip):
     facts = probe(clip)
-    assert facts.container == "mov,mp4,m4a,3gp,3g2,mj2"
     assert facts.duration_s == 50 / 25
     assert facts.frame_rate == Fraction(25)
     assert (facts.width, facts.height, facts.rotation_deg) == (64, 48, 0)
     assert (facts.has_picture, facts.has_audio) == (True, True)
-    assert (facts.video_codec, facts.audio_codec) == ("h264", "aac")
     assert facts.title == "A clip"
     assert facts.text_subtitle_streams == ()
 
@@ -73,7 +71,8 @@ def test_raw_stream_is_measured_by_its_packets(tmp_path, make_clip, greys):
     source = make_clip("a.ts", greys(40), gop=10)
     raw = tmp_path / "raw.h264"
     _copy_picture_stream(source, raw, "h264")
-    assert probe(raw).container == "h264"
+    with av.open(str(raw)) as container:
+        assert container.format.name == "h264"
     assert probe(raw).duration_s == pytest.approx(40 / 25, abs=0.05)
 
 
@@ -113,7 +112,7 @@ def test_sound_only(make_clip, tone, name, codec):
     path = make_clip(name, [], audio=AudioTrack(tone(1.0), 48_000, codec))
     facts = probe(path)
     assert (facts.has_picture, facts.has_audio, facts.frame_rate) == (False, True, None)
-    assert (facts.width, facts.height, facts.video_codec) == (0, 0, "")
+    assert (facts.width, facts.height) == (0, 0)
     assert facts.duration_s == pytest.approx(1.0, abs=0.06)
     assert looks_like_media(path)
 
@@ -189,7 +188,7 @@ def test_a_queue_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize("name", ["film.txt", "film", "film.mp3", "film.jpg"])
 def test_contents_count_and_not_the_name(clip, name):
     renamed = clip.rename(clip.with_name(name))
-    assert probe(renamed).video_codec == "h264"
+    assert (probe(renamed).width, probe(renamed).height) == (64, 48)
     assert looks_like_media(renamed)
 
 

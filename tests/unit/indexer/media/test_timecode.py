@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from indexer.media.deliver.timecode import start_timecode
+from indexer.media.read.probe import start_timecode
 
 
 def clip_with(path: Path, timecode: str, rate: int = 25) -> Path:

@@ -17,9 +17,11 @@ from indexer.core.text import squeezed
 from indexer.core.types import Image, Segment
 from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.media.read.decode import Frame, FrameReader
-from indexer.modalities.ocr.frame_selection import TextFrame, TextTracker, TextWatch
+from indexer.modalities.ocr.frame_selection import TextWatch
+from indexer.modalities.ocr.text_tracking import TextFrame, TextTracker
 from indexer.models.rapidocr import RapidOcrReader
-from indexer.shots.select import Sampling, make_sampler
+from indexer.shots.sampling import Sampling
+from indexer.shots.select import make_sampler
 from tests.unit.written import page, picture
 
 ROOT = Path(__file__).resolve().parents[4]

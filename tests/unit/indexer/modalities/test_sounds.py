@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.types import Embedding, Samples
-from indexer.modalities.sounds.segments import LONGEST_S, HeardSegment, sound_segments
+from indexer.modalities.sounds.segments import LONGEST_S, SoundSegment, sound_segments
 from indexer.models.base import SoundBatch, Tag
 from tests.encoders import PitchEncoder
 
@@ -57,11 +57,11 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-def hear(*pieces: Samples) -> list[HeardSegment]:
+def hear(*pieces: Samples) -> list[SoundSegment]:
     return list(sound_segments("v", pieces, PitchEncoder()))
 
 
-def spans(heard: list[HeardSegment]) -> list[tuple[float, float, str]]:
+def spans(heard: list[SoundSegment]) -> list[tuple[float, float, str]]:
     return [(one.segment.start_s, one.segment.end_s, one.segment.text) for one in heard]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.core.types import Keyframe
-from indexer.modalities.ocr.text_keyframes import Allowance, TextKeyframes
+from indexer.modalities.ocr.text_keyframes import ReadBudget, TextKeyframes
 from indexer.modalities.ocr.text_tracking import TextFrame
 from tests.unit.written import picture
 
@@ -24,7 +24,7 @@ def text(start_s: float, time_s: float, end_s: float) -> TextFrame:
 
 
 def to_read(*offered: Keyframe, noted: tuple[TextFrame, ...] = (), savings: float = 9) -> list[TextFrame]:
-    keyframes = TextKeyframes("v", Allowance(6, savings))
+    keyframes = TextKeyframes("v", ReadBudget(6, savings))
     for frame in noted:
         keyframes.note(frame)
     for one in offered:
@@ -83,7 +83,7 @@ def test_flat_pictures_are_not_read_and_cost_nothing() -> None:
 
 
 def test_a_keyframe_waits_until_it_is_known_whether_a_text_frame_stands_for_it() -> None:
-    keyframes = TextKeyframes("v", Allowance(6, 9))
+    keyframes = TextKeyframes("v", ReadBudget(6, 9))
     keyframes.offer(keyframe(0, 2, 5))
     keyframes.offer(keyframe(5, 7, 10))
     assert [frame.time_s for frame in keyframes.settle(6)] == [2]

@@ -16,7 +16,7 @@ from indexer.core.errors import WeightsDamagedError, WeightsMissingError
 from indexer.core.types import Samples
 from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
 from indexer.media.read.audio import read_audio
-from indexer.modalities.sounds.segments import HeardSegment, sound_segments
+from indexer.modalities.sounds.segments import SoundSegment, sound_segments
 from indexer.models.long_texts import normalised
 from indexer.models.sentence import SentenceEncoder
 from indexer.models.yamnet import (
@@ -262,7 +262,7 @@ def test_noise_and_a_tone_and_silence_are_told_apart(real: YamnetEncoder) -> Non
 
 
 @pytest.fixture(scope="module")
-def heard(real: YamnetEncoder) -> list[HeardSegment]:
+def heard(real: YamnetEncoder) -> list[SoundSegment]:
     clips = [gradio_sound("sax.wav"), gradio_sound("cantina.wav")]
     clips += [DATA / "media" / name for name in ("jfk.flac", "big-buck-bunny.mp4", "cockatoo.mp4", "typography.webm")]
     return [segment for clip in clips for segment in sound_segments(clip.stem, [read_audio(clip, SAMPLE_RATE)], real)]
@@ -278,7 +278,7 @@ def heard(real: YamnetEncoder) -> list[HeardSegment]:
         ("drums", "typography"),
     ],
 )
-def test_a_query_finds_its_sound_first(real: YamnetEncoder, heard: list[HeardSegment], query: str, clip: str) -> None:
+def test_a_query_finds_its_sound_first(real: YamnetEncoder, heard: list[SoundSegment], query: str, clip: str) -> None:
     scores = np.stack([segment.vector for segment in heard]) @ real.encode_texts([query])[0]
     assert heard[int(scores.argmax())].segment.video_id == clip
     assert scores.max() > SIMILARITY_FLOOR
@@ -287,12 +287,12 @@ def test_a_query_finds_its_sound_first(real: YamnetEncoder, heard: list[HeardSeg
 @pytest.mark.data
 @pytest.mark.parametrize("query", ["quarterly tax report", "chocolate cake recipe", "how to install a printer"])
 def test_a_query_that_names_no_sound_stays_below_the_floor(
-    real: YamnetEncoder, heard: list[HeardSegment], query: str
+    real: YamnetEncoder, heard: list[SoundSegment], query: str
 ) -> None:
     scores = np.stack([segment.vector for segment in heard]) @ real.encode_texts([query])[0]
     assert scores.max() < SIMILARITY_FLOOR
 
 
 @pytest.mark.data
-def test_a_silent_film_has_no_sounds(heard: list[HeardSegment]) -> None:
+def test_a_silent_film_has_no_sounds(heard: list[SoundSegment]) -> None:
     assert "cockatoo" not in {segment.segment.video_id for segment in heard}

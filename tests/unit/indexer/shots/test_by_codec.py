@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from indexer.core.types import Keyframe
 from indexer.media.read.decode import FrameReader
-from indexer.shots import Sampling, make_sampler
 from indexer.shots.by_codec import CodecSampler
-from indexer.shots.frame_protocol import Frame
+from indexer.shots.sampling import FrameLike, Sampling
+from indexer.shots.select import make_sampler
 from tests.unit.indexer.shots.pictures import StillFrame, encode, filmed, scenery, stills, thumbnail
 
 BLACK = np.full((72, 128, 3), 4, np.uint8)
 
 
-def sample(frames: Sequence[Frame], duration_s: float = 0.0) -> list[Keyframe]:
+def sample(frames: Sequence[FrameLike], duration_s: float = 0.0) -> list[Keyframe]:
     return list(CodecSampler("video", duration_s, 5.0).keyframes(frames))
 
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from indexer.core.types import Image, Keyframe, Shot
 from indexer.shots.by_shot import ShotSampler
 from indexer.shots.detect import CutDetector
-from indexer.shots.frame_protocol import Frame
+from indexer.shots.sampling import FrameLike
 from tests.unit.indexer.shots.pictures import Ledger, StillFrame, stills, thumbnail
 
 BLACK = np.full((72, 128, 3), 4, np.uint8)
 
 
 def sample(
-    frames: Sequence[Frame], duration_s: float = 0.0, max_span_s: float = 5.0
+    frames: Sequence[FrameLike], duration_s: float = 0.0, max_span_s: float = 5.0
 ) -> tuple[list[Keyframe], tuple[Shot, ...]]:
     sampler = ShotSampler("video", duration_s, CutDetector(), max_span_s)
     return list(sampler.keyframes(frames)), sampler.shots

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.core.types import Keyframe
-from indexer.shots import Sampling, make_sampler
-from indexer.shots.frame_protocol import Frame
+from indexer.shots.sampling import FrameLike, Sampling
+from indexer.shots.select import make_sampler
 from tests.unit.indexer.shots.pictures import Ledger, StillFrame, stills, thumbnail
 
 
-def sample(sampling: Sampling, frames: Sequence[Frame], duration_s: float = 0.0) -> list[Keyframe]:
+def sample(sampling: Sampling, frames: Sequence[FrameLike], duration_s: float = 0.0) -> list[Keyframe]:
     sampler = make_sampler(sampling, "video", duration_s)
     keyframes = list(sampler.keyframes(frames))
     end_s = max(keyframes[-1].end_s, 0) if keyframes else 0.0

@@ -9,7 +9,8 @@ import pytest
 
 from indexer.core.errors import ConfigError
 from indexer.media.read.decode import FrameReader
-from indexer.shots import STRATEGIES, Sampling, Strategy, make_sampler
+from indexer.shots.sampling import STRATEGIES, Sampling, Strategy
+from indexer.shots.select import make_sampler
 from tests.unit.indexer.shots.pictures import encode, filmed, scenery
 
 
@@ -58,6 +59,6 @@ def test_every_strategy_tiles_a_real_file(tmp_path: Path, strategy: Strategy) ->
 
 
 def test_options_are_known_without_loading_what_is_heavy() -> None:
-    code = "import sys, indexer.shots; print(sorted({'cv2', 'scenedetect', 'sklearn', 'av'} & set(sys.modules)))"
+    code = "import sys, indexer.shots.select; print(sorted({'cv2', 'scenedetect', 'sklearn', 'av'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

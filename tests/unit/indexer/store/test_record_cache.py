@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from indexer.core.types import Record
-from indexer.store.record_cache import KeptReads
+from indexer.store.record_cache import RecordCache
 
 VECTOR = np.ones(1, np.float32)
 
@@ -28,28 +27,28 @@ class Database:
 
 
 def test_only_records_that_are_not_known_are_read_and_all_come_in_order() -> None:
-    kept, database = KeptReads(), Database()
+    kept, database = RecordCache(), Database()
     assert [one.id for one in kept.records("frames", ["b", "a"], database)] == ["b", "a"]
     assert [one.id for one in kept.records("frames", ["c", "a", "d", "b"], database)] == ["c", "a", "d", "b"]
     assert database.read == [["b", "a"], ["c", "d"]]
 
 
 def test_equal_ids_of_two_spaces_are_two_records() -> None:
-    kept, database = KeptReads(), Database()
+    kept, database = RecordCache(), Database()
     kept.records("frames", ["a"], database)
     kept.records("text", ["a"], database)
     assert database.read == [["a"], ["a"]]
 
 
 def test_records_that_are_no_more_are_passed_over_and_asked_for_again() -> None:
-    kept, database = KeptReads(), Database(gone="b")
+    kept, database = RecordCache(), Database(gone="b")
     for _ in range(2):
         assert [one.id for one in kept.records("frames", ["a", "b"], database)] == ["a"]
     assert database.read == [["a", "b"], ["b"]]
 
 
 def test_a_question_is_looked_up_once_also_where_nothing_is_found() -> None:
-    kept = KeptReads()
+    kept = RecordCache()
     asked: list[str] = []
 
     def find(word: str) -> list[str]:
@@ -63,7 +62,7 @@ def test_a_question_is_looked_up_once_also_where_nothing_is_found() -> None:
 
 
 def test_everything_is_read_anew_after_forgetting() -> None:
-    kept, database = KeptReads(), Database()
+    kept, database = RecordCache(), Database()
     kept.records("frames", ["a"], database)
     kept.lookup("sea", lambda: ["a"])
     kept.forget()
@@ -73,7 +72,7 @@ def test_everything_is_read_anew_after_forgetting() -> None:
 
 
 def test_what_is_under_way_while_everything_is_forgotten_is_not_kept() -> None:
-    kept = KeptReads()
+    kept = RecordCache()
 
     def overtaken(ids: list[str]) -> list[Record]:
         kept.forget()
@@ -85,9 +84,8 @@ def test_what_is_under_way_while_everything_is_forgotten_is_not_kept() -> None:
     assert database.read == [["a"]]
 
 
-def test_what_was_not_used_for_the_longest_time_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.store.record_cache._MOST_RECORDS", 2)
-    kept, database = KeptReads(), Database()
+def test_what_was_not_used_for_the_longest_time_is_forgotten() -> None:
+    kept, database = RecordCache(most_records=2), Database()
     for key in ("a", "b", "a", "c", "a", "b"):
         kept.records("frames", [key], database)
     assert database.read == [["a"], ["b"], ["c"], ["b"]]
