@@ -25,8 +25,7 @@ from indexer.core.types import Cue, ModalityName, Record
 from indexer.store.base import VectorStore
 from search.match.candidates import MAX_IDS_PASSED, hit_of
 from search.match.lexical import FUNCTION_WORDS, match_phrase, worth
-from search.moments import Hit
-from search.rank.merging import JITTER_S
+from search.moments import JITTER_S, Hit
 
 __all__ = ["LONGEST_GAPS_S", "SEAMED", "Joined", "SeamFinder"]
 

@@ -1,4 +1,4 @@
-"""The moment that similar ones are sought to, as the index knows it."""
+"""The moment to find similar ones to, as the index knows it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from indexer.core.types import Embedding, Record, Space, Video
 from indexer.store.base import VectorStore
 from search.match.candidates import Excerpt
 
-__all__ = ["Likeness", "find_likeness"]
+__all__ = ["ReferenceMoment", "find_reference"]
 
 _NEARLY_THE_SAME = 0.95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Likeness:
-    """What to compare with, and the shot it comes from, which is no answer.
+class ReferenceMoment:
+    """The vectors to compare with, and the shot they come from, which is not an answer.
 
-    ``frame`` is the vector ``(dim,)`` of the frame that stands for the second asked for, ``text`` the mean direction
-    of the segments said or shown at it, ``sound`` that of the sounds heard; None where there is none.
+    ``frame`` is the vector ``(dim,)`` of the frame at the second asked for, ``text`` the mean direction of the segments
+    said or shown then, ``sound`` that of the sounds heard; None where there is none.
     """
 
     excerpt: Excerpt
@@ -33,10 +33,10 @@ class Likeness:
     sound: Embedding | None
 
 
-def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
-    """Look up the frame whose span has the second in it, or else the nearest, and the segments around it.
+def find_reference(store: VectorStore, video: Video, second: float) -> ReferenceMoment:
+    """Look up the frame at that second, or else the nearest frame, and the segments at it.
 
-    Segments about the whole video are left out: they do not tell one of its moments from another.
+    Segments about the whole video are left out: they do not distinguish its moments.
 
     Raises:
         QueryError: the video ends before that second, or the index holds nothing at it.
@@ -50,7 +50,7 @@ def find_likeness(store: VectorStore, video: Video, second: float) -> Likeness:
         raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
     shown = frame is not None and _distance_s(frame, second) == 0
     same = _of_shot(frames, frame) if shown else around or heard or [record for record in (frame,) if record]
-    return Likeness(
+    return ReferenceMoment(
         excerpt=_excerpt(video, same),
         frame=None if frame is None else frame.vector,
         text=_mean_direction([segment.vector for segment in around]),
@@ -91,7 +91,7 @@ def _of_shot(frames: Sequence[Record], frame: Record | None) -> list[Record]:
 
 
 def _alike_around(frames: Sequence[Record], frame: Record) -> list[Record]:
-    """The frames on either side as long as they look nearly the same: the shot, as far as it is known without cuts."""
+    """The frames on either side as long as they look nearly the same; this stands for the shot if cuts are unknown."""
     place = next(number for number, other in enumerate(frames) if other is frame)
     alike = [float(other.vector @ frame.vector) >= _NEARLY_THE_SAME for other in frames]
     before = takewhile(lambda number: alike[number], range(place - 1, -1, -1))

@@ -14,9 +14,9 @@ from indexer.core.errors import QueryError
 from indexer.core.text import squeezed
 from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName, Sighting
 from search.modalities import modality_named
-from search.query.filters import FacetCondition, Filters, parse_condition
+from search.query.filters import Filters
 
-__all__ = ["FacetCondition", "Filters", "ObjectCondition", "Query", "is_visible", "parse_condition"]
+__all__ = ["ObjectCondition", "Query", "is_visible"]
 
 _LONGEST, _MOST_PHRASES = 5000, 100
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are drawn as nothing

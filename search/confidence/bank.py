@@ -1,4 +1,4 @@
-"""Asking an index the queries of ``unrelated_queries.txt``: what scores mean nothing here."""
+"""The bank of unrelated queries, and the best score that each of them has in an index."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ from numpy.typing import NDArray
 from indexer.core.types import Embedding, ModalityName, Record, Space
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
-from search.confidence.false_alarms import LEAST_SPREAD, Background, Channel, Null, local_scale
+from search.confidence.background import LEAST_SPREAD, Background, Channel, NullDistribution, local_scale
+from search.match.calibration import Calibration, shortness
 from search.match.candidates import exact_cosines
 from search.match.lexical import Wording, WordScorer
-from search.rank.fusion import Calibration, shortness
 
-__all__ = ["Asked", "BankScorer", "bank_queries"]
+__all__ = ["BankScorer", "EncodedBank", "bank_queries"]
 
-MOST_READ = 10_000
-"""Up to so many records of a space are all compared with the bank; of a larger one, the nearest to each query."""
-
-MOST_TEXTS = 20_000
-"""How many texts the bank's words are looked for in; of more, some stand for all."""
-
+_MOST_READ = 10_000
+_MOST_TEXTS = 20_000  # of more texts, only so many are searched for the bank's words
 _CHUNK = 2000
 _NEAREST = 30
 _MOST_HOLDERS = 200  # as many as a search looks up of a word
@@ -43,30 +39,21 @@ def bank_queries() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class EncodedBank:
     """The bank as one space's model encodes it.
 
     Args:
         vectors: ``(queries, dim)``, L2-normalised.
         vocabulary: The classes that the model's vectors are mixtures of, ``(classes, dim)``; None for other models.
-        calibration: How the space's cosines are read.
-        judged_by: What hits are judged by, ``(queries, dim)``, if not by the vectors (``word_by_word``).
+        calibration: How to read the space's cosines.
+        rated_by: The vectors that hits are rated by, ``(queries, dim)``; often ``vectors``
+            (``search.match.word_by_word``).
     """
 
     vectors: Embedding
     vocabulary: Embedding | None
     calibration: Calibration
-    judged_by: Embedding | None = None
-
-    @property
-    def judging(self) -> Embedding:
-        """What hits are judged by, ``(queries, dim)``."""
-        return self.vectors if self.judged_by is None else self.judged_by
-
-    @property
-    def least_spread(self) -> float:
-        """The least spread of scores by meaning."""
-        return LEAST_SPREAD * (self.calibration.ceiling - self.calibration.floor)
+    rated_by: Embedding
 
 
 @dataclass(frozen=True)
@@ -77,82 +64,86 @@ class BankScorer:
         store: The index.
         catalogue: What is in it.
         queries: The bank.
+        most_read: Up to so many records of a space are all compared; of a larger one, the nearest to each query.
     """
 
     store: VectorStore
     catalogue: Catalogue
     queries: tuple[str, ...] = field(default_factory=bank_queries)
+    most_read: int = _MOST_READ
 
-    def background(self, asked: Mapping[Space, Asked]) -> Background:
+    def background(self, banks: Mapping[Space, EncodedBank]) -> Background:
         """What the bank scores in the spaces that it was encoded for.
 
         Raises:
-            IndexDamagedError: the index cannot be read, or a stored vector is no direction.
+            IndexDamagedError: the index cannot be read, or a stored vector is NaN or infinite.
         """
-        nulls = [null for space, of_space in asked.items() for null in self._nulls(space, of_space)]
-        return Background({null.channel: null for null in nulls})
+        nulls = [null for space, bank in banks.items() for null in self._distributions(space, bank)]
+        vocabularies = {space: bank.vocabulary for space, bank in banks.items() if bank.vocabulary is not None}
+        return Background({null.channel: null for null in nulls}, vocabularies)
 
-    def _nulls(self, space: Space, asked: Asked) -> Iterator[Null]:
-        best = self._read_all(space, asked) if self._is_small(space) else self._nearest(space, asked)
+    def _distributions(self, space: Space, bank: EncodedBank) -> Iterator[NullDistribution]:
+        is_small = self.store.count(space) <= self.most_read
+        best = self._best_of_all(space, bank) if is_small else self._best_of_nearest(space, bank)
+        least_spread = LEAST_SPREAD * (bank.calibration.ceiling - bank.calibration.floor)
         for modality, scores in best.items():
-            scaled = scores - local_scale(asked.judging, asked.vocabulary)
-            yield Null(Channel(modality, "meaning"), scaled, asked.least_spread)
-        if space == "text":  # the names of sounds are few and common, and their meaning says it better
+            scaled = scores - local_scale(bank.rated_by, bank.vocabulary)
+            yield NullDistribution(Channel(modality, "meaning"), scaled, least_spread)
+        if space == "text":  # the names of sounds are few and common, and their meaning says more
             for modality, scores in self._best_by_words(space).items():
-                yield Null(Channel(modality, "words"), scores)
+                yield NullDistribution(Channel(modality, "words"), scores)
 
-    def _is_small(self, space: Space) -> bool:
-        return self.store.count(space) <= MOST_READ
-
-    def _read_all(self, space: Space, asked: Asked) -> dict[ModalityName, NDArray[np.float64]]:
+    def _best_of_all(self, space: Space, bank: EncodedBank) -> dict[ModalityName, NDArray[np.float64]]:
         best: dict[ModalityName, NDArray[np.float64]] = {}
         records = self._searchable(space, vectors=True)
         while chunk := list(islice(records, _CHUNK)):
             for modality, own in _by_modality(chunk).items():
-                scores = self._scores(own, asked).max(axis=1)
+                scores = self._scores(own, bank).max(axis=1)
                 best[modality] = np.maximum(best.get(modality, scores), scores)
         return best
 
-    def _scores(self, records: Sequence[Record], asked: Asked) -> NDArray[np.float64]:
+    def _scores(self, records: Sequence[Record], bank: EncodedBank) -> NDArray[np.float64]:
         """``(queries, records)`` cosines less what brevity raises the floor by."""
-        cosines: NDArray[np.float64] = (asked.judging @ np.stack([one.vector for one in records]).T).astype(np.float64)
-        brevity = asked.calibration.brevity
+        stored = np.stack([one.vector for one in records])
+        cosines: NDArray[np.float64] = (bank.rated_by @ stored.T).astype(np.float64)
+        brevity = bank.calibration.brevity
         if not brevity:
             return cosines
         rises = [shortness(one.text) if one.text else 0.0 for one in records]
         return cosines - brevity * np.outer([shortness(query) for query in self.queries], rises)
 
-    def _nearest(self, space: Space, asked: Asked) -> dict[ModalityName, NDArray[np.float64]]:
-        """The best of each query's nearest records; a modality that is not among them is asked by itself."""
+    def _best_of_nearest(self, space: Space, bank: EncodedBank) -> dict[ModalityName, NDArray[np.float64]]:
+        """The best of each query's nearest records; a modality that is not among them is searched separately."""
         modalities = self.catalogue.modalities(space)
         best = {name: np.zeros(len(self.queries)) for name in modalities}
-        for place, vector in enumerate(asked.vectors):
-            among_all = self._best_of(self.store.nearest(space, vector, _NEAREST), place, asked)
+        for place, vector in enumerate(bank.vectors):
+            among_all = self._best_of(self.store.nearest(space, vector, _NEAREST), place, bank)
             for name in modalities:
                 own = among_all.get(name)
                 if own is None:
                     nearest = self.store.nearest(space, vector, _NEAREST, modalities=frozenset({name}))
-                    own = self._best_of(nearest, place, asked).get(name, 0.0)
+                    own = self._best_of(nearest, place, bank).get(name, 0.0)
                 best[name][place] = own
         return best
 
-    def _best_of(self, records: Sequence[Record], place: int, asked: Asked) -> dict[ModalityName, float]:
+    def _best_of(self, records: Sequence[Record], place: int, bank: EncodedBank) -> dict[ModalityName, float]:
         """The best score of one query among the searchable ones of these records, for each of their modalities."""
         best: dict[ModalityName, float] = {}
-        for one, cosine in zip(records, exact_cosines(records, asked.judging[place]), strict=True):
+        for one, cosine in zip(records, exact_cosines(records, bank.rated_by[place]), strict=True):
             if one.video_id in self.catalogue.ids:
-                score = float(cosine) - asked.calibration.rise(self.queries[place], one.text)
+                score = float(cosine) - bank.calibration.rise(self.queries[place], one.text)
                 best[one.modality] = max(best.get(one.modality, score), score)
         return best
 
     def _best_by_words(self, space: Space) -> dict[ModalityName, NDArray[np.float64]]:
-        texts = [(one.modality, one.text) for one in islice(self._searchable(space), MOST_TEXTS)]
+        texts = [(one.modality, one.text) for one in islice(self._searchable(space), _MOST_TEXTS)]
         wordings = [Wording.of(query) for query in self.queries]
-        sought = {word for wording in wordings for word in wording.telling[:_MOST_WORDS]}
-        holders = _Holders([text for _, text in texts], sought)
+        holders = _holders(
+            [text for _, text in texts], {word for wording in wordings for word in wording.telling[:_MOST_WORDS]}
+        )
         best = {name: np.zeros(len(self.queries)) for name in self.catalogue.modalities(space)}
         for place, wording in enumerate(wordings):
-            found = {word: holders.of(word) for word in wording.telling[:_MOST_WORDS]}
+            found = {word: holders.get(word, []) for word in wording.telling[:_MOST_WORDS]}
             scorer = WordScorer(wording, {word: len(places) for word, places in found.items()}, len(texts))
             for holder in {holder for places in found.values() for holder in places[:_MOST_HOLDERS]}:
                 modality, text = texts[holder]
@@ -166,17 +157,13 @@ class BankScorer:
         return (one for one in self.store.records(space, vectors=vectors) if one.video_id in ids)
 
 
-class _Holders:
-    """Which texts hold a word, by itself or within a longer one."""
-
-    def __init__(self, texts: Sequence[str], words: Collection[str]) -> None:
-        self._by_word: dict[str, list[int]] = defaultdict(list)
-        for place, text in enumerate(texts):
-            for word in {piece for whole in set(Wording.of(text).words) for piece in _pieces(whole) if piece in words}:
-                self._by_word[word].append(place)
-
-    def of(self, word: str) -> list[int]:
-        return self._by_word.get(word, [])
+def _holders(texts: Sequence[str], words: Collection[str]) -> Mapping[str, list[int]]:
+    """The places of the texts that hold each word, by itself or within a longer one."""
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        for word in {piece for whole in set(Wording.of(text).words) for piece in _pieces(whole) if piece in words}:
+            holders[word].append(place)
+    return holders
 
 
 def _pieces(word: str) -> Iterator[str]:
