@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,6 @@ from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Manifest, VectorStore
 from search.modalities import how_to_add
 from search.query.filters import BUILT_IN_FACETS, DESCRIPTORS, Filters
-
-__all__ = ["Catalogue", "content_signatures", "index_signature", "models_signature"]
 
 
 @dataclass(frozen=True)
@@ -99,23 +97,20 @@ class Catalogue:
         """
         if named in self.videos:
             return self.videos[named]
-        found = self._at(_expanded(named)) or self._ending_in(PurePath(named))
+        path, parts = _expanded(named), PurePath(named).parts
+        paths = {
+            key: {video.path, *(place.path for place in self.commits[key].locations)}
+            for key, video in self.videos.items()
+        }
+        found = [key for key, own in paths.items() if path in own] or [
+            key for key, own in paths.items() if any(one.parts[-len(parts) :] == parts for one in own)
+        ]
         if not found:
             raise QueryError(f"There is no video '{named}' in this index.", hint="Give its path as indexed, or its id.")
         if len(found) > 1:
             places = " and ".join(sorted(str(self.videos[key].path) for key in found)[:2])
             raise QueryError(f"'{named}' could be {places}.", hint="Give more of the path.")
         return self.videos[found[0]]
-
-    def _at(self, path: Path) -> list[str]:
-        return [key for key in self.videos if path in self._paths(key)]
-
-    def _ending_in(self, path: PurePath) -> list[str]:
-        parts = path.parts
-        return [key for key in self.videos if any(known.parts[-len(parts) :] == parts for known in self._paths(key))]
-
-    def _paths(self, video_id: str) -> Collection[Path]:
-        return {self.videos[video_id].path, *(place.path for place in self.commits[video_id].locations)}
 
     def facet_named(self, name: str) -> str:
         """The folded name of a facet that some video has.

@@ -233,12 +233,7 @@ class SearchEngine:
         rater = Rater(background, vectors, query.wording)
         listing = Listing(catalogue.videos, Fusion.of(query, vectors), rater.moment, query.min_confidence)
         candidates = CandidateSearch(
-            self._store,
-            catalogue,
-            vectors,
-            wording=query.wording,
-            conditions=conditions,
-            depth=self._options.depth,
+            self._store, catalogue, vectors, wording=query.wording, conditions=conditions, depth=self._options.depth
         )
         is_narrowed = len(video_ids) < len(catalogue.videos)
         scope = Scope(video_ids, is_narrowed, without=None if reference is None else reference.excerpt)

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Video
 
-__all__ = ["Hit", "Moment", "Spanned", "covers_video", "end_of", "fused_score", "overlap_s"]
-
 JITTER_S = 0.001  # spans that tile a shot may miss or cover each other by a rounding error
 FLASH_S = 0.01  # a span shorter than this counts as this long, so that an instant can lie within something
 _WHOLE_SHARE = 0.95

@@ -30,8 +30,6 @@ from numpy.typing import NDArray
 
 from indexer.core.types import Embedding, ModalityName, Space
 
-__all__ = ["Background", "Channel", "NullDistribution", "Rating", "confidence_of", "local_scale"]
-
 Way: TypeAlias = Literal["meaning", "words"]
 
 NEAREST_SHARE = 0.1

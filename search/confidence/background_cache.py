@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
@@ -32,8 +32,6 @@ from search.confidence.bank import BankScorer, EncodedBank, bank_queries
 from search.match.calibration import Calibration, Comparison, calibration_of
 from search.match.query_vectors import QueryModels
 from search.match.word_by_word import EncodeTexts, drawn_to_words
-
-__all__ = ["BackgroundCache", "HasVocabulary", "Learning"]
 
 Learning: TypeAlias = Callable[[], AbstractContextManager[object]]
 
@@ -150,47 +148,28 @@ class BackgroundCache:
         return is_young or _changed(latest.state.contents, self._state(catalogue).contents) < _MOST_CHANGED
 
     def _encode_bank(self, catalogue: Catalogue, models: QueryModels) -> Mapping[Space, EncodedBank]:
-        encoders = {space: one for space, one in _encoders(models).items() if catalogue.modalities(space)}
-        vectors = self._bank_vectors(encoders)
-        return {space: self._encoded_bank(catalogue, space, one, vectors[space]) for space, one in encoders.items()}
-
-    def _encoded_bank(self, catalogue: Catalogue, space: Space, encoder: _Encoder, vectors: Embedding) -> EncodedBank:
-        comparison = _COMPARISONS[space]
-        calibration = self._calibrations.get(comparison) or calibration_of(catalogue.fingerprint(space), comparison)
-        if not isinstance(encoder.model, HasVocabulary):
-            return EncodedBank(vectors, None, calibration, vectors)
-        rated_by = self._drawn_to_words(encoder, vectors) if space == "frames" else vectors
-        return EncodedBank(vectors, encoder.model.vocabulary, calibration, rated_by)
-
-    def _bank_vectors(self, encoders: Mapping[Space, _Encoder]) -> dict[Space, Embedding]:
         """The bank by space; kept vectors are used if the model is the same."""
-        kept = {space: self._kept_vectors(encoder, encoder.name) for space, encoder in encoders.items()}
-        found = {space: vectors for space, vectors in kept.items() if vectors is not None}
-        if len(found) < len(encoders):
-            for space, encoder in encoders.items():
-                if space not in found:
-                    found[space] = _encoded_once(encoder.encode, found)
-            self._keep_vectors({encoders[space].name: vectors for space, vectors in found.items()})
-        return found
+        kept = _kept_banks(self._path("vectors"))
+        used: dict[str, Embedding] = {}
+        banks: dict[Space, EncodedBank] = {}
+        for space, encoder in _encoders(models, catalogue).items():
+            name = f"{encoder.model.fingerprint.digest} {_bank_digest()}"
+            vectors = kept[name] if name in kept else _encoded_once(encoder.encode, used.values())
+            used[name] = rated_by = vectors
+            vocabulary = encoder.model.vocabulary if isinstance(encoder.model, HasVocabulary) else None
+            if space == "frames" and vocabulary is not None:
+                drawn = f"{name} word by word"
+                rated_by = kept[drawn] if drawn in kept else drawn_to_words(bank_queries(), vectors, encoder.encode)
+                used[drawn] = rated_by
+            banks[space] = EncodedBank(vectors, vocabulary, self._calibration(catalogue, space), rated_by)
+        if used.keys() - kept.keys():
+            packed = {name: background_file.packed(vectors) for name, vectors in used.items()}
+            background_file.write(self._path("vectors"), packed)
+        return banks
 
-    def _drawn_to_words(self, encoder: _Encoder, vectors: Embedding) -> Embedding:
-        name = f"{encoder.name} word by word"
-        drawn = self._kept_vectors(encoder, name)
-        if drawn is None:
-            drawn = drawn_to_words(bank_queries(), vectors, encoder.encode)
-            self._keep_vectors({name: drawn}, background_file.read(self._path("vectors")))
-        return drawn
-
-    def _kept_vectors(self, encoder: _Encoder, name: str) -> Embedding | None:
-        vectors = background_file.unpacked(background_file.read(self._path("vectors")).get(name))
-        is_bank = vectors is not None and vectors.shape == (len(bank_queries()), encoder.model.fingerprint.dim)
-        return vectors if is_bank else None
-
-    def _keep_vectors(
-        self, named: Mapping[str, Embedding], others: Mapping[str, object] = MappingProxyType({})
-    ) -> None:
-        packed = {name: background_file.packed(vectors) for name, vectors in named.items()}
-        background_file.write(self._path("vectors"), {**others, **packed})
+    def _calibration(self, catalogue: Catalogue, space: Space) -> Calibration:
+        comparison = _COMPARISONS[space]
+        return self._calibrations.get(comparison) or calibration_of(catalogue.fingerprint(space), comparison)
 
     def _state(self, catalogue: Catalogue) -> IndexState:
         latest = self._latest_state
@@ -215,29 +194,33 @@ class _Encoder(NamedTuple):
     model: Model
     encode: EncodeTexts
 
-    @property
-    def name(self) -> str:
-        """The name of its bank in the file."""
-        return f"{self.model.fingerprint.digest} {_bank_digest()}"
+
+def _kept_banks(path: Path | None) -> dict[str, Embedding]:
+    found = {name: background_file.unpacked(vectors) for name, vectors in background_file.read(path).items()}
+    return {
+        name: vectors
+        for name, vectors in found.items()
+        if vectors is not None and vectors.shape[:1] == (len(bank_queries()),)
+    }
 
 
-def _encoders(models: QueryModels) -> dict[Space, _Encoder]:
+def _encoders(models: QueryModels, catalogue: Catalogue) -> dict[Space, _Encoder]:
     frames, text, sounds = models.frames, models.text, models.sounds
     encoders: dict[Space, _Encoder] = {}
-    if frames is not None:
+    if frames is not None and catalogue.modalities("frames"):
         encoders["frames"] = _Encoder(frames, frames.encode_texts)
-    if text is not None:
+    if text is not None and catalogue.modalities("text"):
         encoders["text"] = _Encoder(text, text.encode_queries)
-    if sounds is not None:
+    if sounds is not None and catalogue.modalities("audio"):
         encoders["audio"] = _Encoder(sounds, sounds.encode_texts)
     return encoders
 
 
-def _encoded_once(encode: EncodeTexts, known: Mapping[Space, Embedding]) -> Embedding:
-    """The bank as encoded, or as known if another space's encoder encodes its first queries alike: one model then."""
+def _encoded_once(encode: EncodeTexts, known: Iterable[Embedding]) -> Embedding:
+    """The bank as encoded; or as known, if an encoder that gave it encodes its first queries alike: one model then."""
     bank = bank_queries()
     first = encode(bank[:_TRIED])
-    for vectors in known.values():
+    for vectors in known:
         if vectors.shape[1:] == first.shape[1:] and np.allclose(vectors[:_TRIED], first, atol=1e-3):
             return vectors
     return np.nan_to_num(encode(bank))

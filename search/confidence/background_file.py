@@ -17,8 +17,6 @@ from indexer.core.atomic_file import written_whole
 from indexer.core.types import Embedding
 from search.confidence.background import Background, Channel, NullDistribution
 
-__all__ = ["IndexState", "Measurement", "document_of", "measurement_in", "packed", "read", "unpacked", "write"]
-
 
 @dataclass(frozen=True, slots=True)
 class IndexState:

@@ -20,8 +20,6 @@ from search.match.calibration import Calibration, shortness
 from search.match.candidates import exact_cosines
 from search.match.lexical import Wording, WordScorer
 
-__all__ = ["BankScorer", "EncodedBank", "bank_queries"]
-
 _MOST_READ = 10_000
 _MOST_TEXTS = 20_000  # of more texts, only so many are searched for the bank's words
 _CHUNK = 2000
@@ -73,11 +71,7 @@ class BankScorer:
     most_read: int = _MOST_READ
 
     def background(self, banks: Mapping[Space, EncodedBank]) -> Background:
-        """What the bank scores in the spaces that it was encoded for.
-
-        Raises:
-            IndexDamagedError: the index cannot be read, or a stored vector is NaN or infinite.
-        """
+        """What the bank scores in the spaces that it was encoded for."""
         nulls = [null for space, bank in banks.items() for null in self._distributions(space, bank)]
         vocabularies = {space: bank.vocabulary for space, bank in banks.items() if bank.vocabulary is not None}
         return Background({null.channel: null for null in nulls}, vocabularies)

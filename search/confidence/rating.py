@@ -10,8 +10,6 @@ from search.confidence.background import Background, Channel, Rating, confidence
 from search.match.candidates import QueryVector
 from search.moments import Hit, Moment
 
-__all__ = ["Rater"]
-
 
 class Rater:
     """Gives hits their z-scores and false-alarm rates, and moments their confidence.

@@ -19,8 +19,6 @@ from typing import Literal, TypeAlias
 
 from indexer.models.base import Fingerprint
 
-__all__ = ["DEFAULTS", "Calibration", "Comparison", "calibration_of", "shortness", "shown_from"]
-
 Comparison: TypeAlias = Literal["text-frames", "image-frames", "text-text", "text-audio", "audio-audio"]
 
 

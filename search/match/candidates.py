@@ -15,8 +15,6 @@ from search.match.calibration import Calibration
 from search.match.lexical import LexicalMatch, spoken_span
 from search.moments import Hit, overlap_s
 
-__all__ = ["MAX_IDS_PASSED", "Candidate", "Excerpt", "QueryVector", "Scope", "exact_cosines", "hit_of"]
-
 # Chroma's filter takes time in proportion to the ids named: 90 ms for 400 of them over 20,000 records.
 MAX_IDS_PASSED = 100
 _LEAST_SAID_TOGETHER = 0.5
@@ -31,7 +29,7 @@ class QueryVector:
         vector: What to look for, ``(dim,)``.
         modalities: Which of the space's modalities to look in.
         calibration: How to read the cosines.
-        rated_by: The vector ``(dim,)`` that hits are rated by, if not ``vector`` (``search.match.word_by_word``).
+        rated_by: The vector ``(dim,)`` to rate hits by, if not ``vector`` (``search.match.word_by_word``).
     """
 
     space: Space
@@ -94,7 +92,7 @@ def exact_cosines(records: Sequence[Record], vector: Embedding) -> NDArray[np.fl
     Equal vectors get equal cosines wherever they stand, which a matrix product does not promise.
 
     Raises:
-        IndexDamagedError: a stored vector is NaN or infinite.
+        IndexDamagedError: a stored vector is NaN or infinite; so may all that compares vectors.
     """
     if not records:
         return np.empty(0)

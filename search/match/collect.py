@@ -14,8 +14,6 @@ from search.match.lexical import Wording
 from search.match.word_search import WordSearch
 from search.moments import Hit
 
-__all__ = ["CandidateSearch", "MeaningSearch"]
-
 
 class MeaningSearch:
     """Finds the records of one space that are nearest to a vector, level by level.
@@ -24,11 +22,7 @@ class MeaningSearch:
     places, a place being one shot or one text, so that one long static shot does not make up a level. The levels depend
     only on the index and the vector, so that a ranking built from them can be continued later.
 
-    Args:
-        store: The index.
-        vector: What to look for.
-        depth: How many candidates the first level has at least.
-        filters_modalities: Whether the space has modalities that are not to be looked in.
+    ``filters_modalities`` says whether the space has modalities that are not to be looked in.
     """
 
     def __init__(self, store: VectorStore, vector: QueryVector, depth: int, *, filters_modalities: bool) -> None:
@@ -41,11 +35,7 @@ class MeaningSearch:
         self.exhausted = False
 
     def next_level(self, scope: Scope) -> list[Candidate]:
-        """The next candidates above the floor, best first; none once ``exhausted``.
-
-        Raises:
-            IndexDamagedError: a stored vector is NaN or infinite.
-        """
+        """The next candidates above the floor, best first; none once ``exhausted``."""
         fresh: list[Candidate] = []
         while not self.exhausted and not self._is_level(fresh):
             fresh = self._fetch(scope)
@@ -66,11 +56,7 @@ class MeaningSearch:
     def _fetch(self, scope: Scope) -> list[Candidate]:
         sought = self._vector
         records = self._store.nearest(
-            sought.space,
-            sought.vector,
-            self._limit,
-            video_ids=scope.passed_ids,
-            modalities=self._passed_modalities,
+            sought.space, sought.vector, self._limit, video_ids=scope.passed_ids, modalities=self._passed_modalities
         )
         cosines = exact_cosines(records, sought.vector)
         self.exhausted = len(records) < self._limit or bool(cosines.min() <= sought.calibration.floor)
@@ -95,8 +81,8 @@ class CandidateSearch:
     Args:
         store: The index.
         catalogue: What is in it.
-        vectors: What to look for, one for each space.
-        wording: The text to look for; empty for none.
+        vectors: What to look for by meaning, one for each space.
+        wording: What to look for by words; empty for nothing.
         conditions: What every hit must meet.
         depth: How many candidates of each space the first level has at least.
     """
@@ -134,11 +120,7 @@ class CandidateSearch:
         return frozenset(space for space, search in self._by_meaning.items() if not search.exhausted)
 
     def next_level(self, scope: Scope) -> list[Hit]:
-        """The next hits of all spaces.
-
-        Raises:
-            IndexDamagedError: a stored vector is NaN or infinite.
-        """
+        """The next hits of all spaces."""
         found = {space: search.next_level(scope) for space, search in self._by_meaning.items()}
         hits = [
             hit

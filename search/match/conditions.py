@@ -27,8 +27,6 @@ from search.modalities import TEXT_MODALITIES, how_to_add, in_words
 from search.moments import JITTER_S, Hit, Spanned, covers_video, overlap_s
 from search.query.query import ObjectCondition, Query
 
-__all__ = ["ConditionFinder", "Conditions", "UnwantedRecords"]
-
 _TEXT_SPACES: tuple[Space, ...] = ("text", "audio")
 
 T = TypeVar("T", Hit, Record)
@@ -37,8 +35,7 @@ T = TypeVar("T", Hit, Record)
 class UnwantedRecords:
     """Records that no hit may share time with; each video is looked up once, when it is first asked for.
 
-    Args:
-        look_up: Finds the records in some videos.
+    ``look_up`` finds the records in some videos.
     """
 
     def __init__(self, look_up: Callable[[Sequence[str]], Iterable[Record]]) -> None:
@@ -46,11 +43,7 @@ class UnwantedRecords:
         self._known: dict[str, list[Record]] = {}
 
     def of(self, video_ids: Collection[str]) -> Mapping[str, Sequence[Record]]:
-        """The records by video, of these videos and perhaps of others.
-
-        Raises:
-            IndexDamagedError: a stored vector is NaN or infinite.
-        """
+        """The records by video, of these videos and perhaps of others."""
         unknown = sorted(set(video_ids).difference(self._known))
         self._known.update({video_id: [] for video_id in unknown})
         for record in self._look_up(unknown) if unknown else ():

@@ -27,10 +27,8 @@ from search.match.candidates import MAX_IDS_PASSED, hit_of
 from search.match.lexical import FUNCTION_WORDS, match_phrase, worth
 from search.moments import JITTER_S, Hit
 
-__all__ = ["LONGEST_GAPS_S", "SEAMED", "Joined", "SeamFinder"]
-
 LONGEST_GAPS_S: Mapping[ModalityName, float] = MappingProxyType({"speech": 2.0, "subtitle": 1.0})
-"""The modalities that are one running text, cut; in seconds, the gap from which on two records are not neighbours."""
+"""The modalities that are one running text, cut; the longest gap between two neighbours, in seconds."""
 
 SEAMED: frozenset[ModalityName] = frozenset(LONGEST_GAPS_S)
 

@@ -26,8 +26,6 @@ from itertools import islice, pairwise
 from indexer.core.text import SqueezedText, is_spaceless, squeeze, squeezed
 from indexer.core.types import Cue, ModalityName
 
-__all__ = ["FUNCTION_WORDS", "LexicalMatch", "WordScorer", "Wording", "match_phrase", "spoken_span", "worth"]
-
 FUNCTION_WORDS = frozenset(
     """
     a about after all also am an and any are as at be because been but by can could did do does for from had has

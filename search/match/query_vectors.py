@@ -20,8 +20,6 @@ from search.match.word_by_word import drawn_to_words, words_apart
 from search.modalities import how_to_add, in_words
 from search.query.query import Query
 
-__all__ = ["QueryEncoder", "QueryModels"]
-
 _MODEL_OF: Mapping[Space, str] = MappingProxyType({"frames": "frames", "text": "text", "audio": "sounds"})
 
 M = TypeVar("M", bound=Model)
@@ -31,16 +29,11 @@ class QueryModels(Protocol):
     """The models that queries are encoded with; None where the index was made without."""
 
     @property
-    def frames(self) -> FrameEncoder | None:
-        """Puts texts and pictures into the space of the frames."""
-
+    def frames(self) -> FrameEncoder | None: ...
     @property
-    def text(self) -> TextEncoder | None:
-        """Puts queries into the space of the segments."""
-
+    def text(self) -> TextEncoder | None: ...
     @property
-    def sounds(self) -> SoundEncoder | None:
-        """Puts texts into the space of the sounds."""
+    def sounds(self) -> SoundEncoder | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,7 @@ class QueryEncoder:
     """Encodes a query; a model is asked for only when it is needed.
 
     Args:
-        models: Gives the models; called only for a query that has to be encoded.
+        models: Gives the models.
         catalogue: What there is to find, and with which models it was encoded.
         calibrations: What to use instead of the constants in ``search.match.calibration``.
         words_too: Whether ``rated_by_words`` will be called: the words of a text are then encoded along with it, which

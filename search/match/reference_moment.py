@@ -14,9 +14,8 @@ from indexer.core.types import Embedding, Record, Space, Video
 from indexer.store.base import VectorStore
 from search.match.candidates import Excerpt
 
-__all__ = ["ReferenceMoment", "find_reference"]
-
 _NEARLY_THE_SAME = 0.95
+_SEGMENT_SPACES: tuple[Space, ...] = ("text", "audio")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,36 +40,32 @@ def find_reference(store: VectorStore, video: Video, second: float) -> Reference
     Raises:
         QueryError: the video ends before that second, or the index holds nothing at it.
     """
-    _check_within(video, second)
-    frames = list(store.records("frames", video_id=video.id, vectors=True))
-    frame = min(frames, key=lambda record: (_distance_s(record, second), record.start_s, record.id), default=None)
-    around = _segments_at(store, "text", video, second)
-    heard = _segments_at(store, "audio", video, second)
-    if frame is None and not around and not heard:
-        raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
-    shown = frame is not None and _distance_s(frame, second) == 0
-    same = _of_shot(frames, frame) if shown else around or heard or [record for record in (frame,) if record]
-    return ReferenceMoment(
-        excerpt=_excerpt(video, same),
-        frame=None if frame is None else frame.vector,
-        text=_mean_direction([segment.vector for segment in around]),
-        sound=_mean_direction([sound.vector for sound in heard]),
-    )
-
-
-def _check_within(video: Video, second: float) -> None:
     if second > video.duration_s:
         raise QueryError(
             f"{video.path.name} ends at {video.duration_s:.1f} s, before {second:.1f} s.",
             hint="Give a second within the video.",
         )
+    frames = list(store.records("frames", video_id=video.id, vectors=True))
+    frame = min(frames, key=lambda record: (_distance_s(record, second), record.start_s, record.id), default=None)
+    around, heard = (_segments_at(store, space, video, second) for space in _SEGMENT_SPACES)
+    if frame is None and not around and not heard:
+        raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
+    if frame is not None and _distance_s(frame, second) == 0:
+        same = _shot_of(frame, frames)
+    else:
+        same = around or heard or [record for record in (frame,) if record]
+    return ReferenceMoment(
+        excerpt=Excerpt(video.id, min(one.start_s for one in same), max(one.end_s for one in same)),
+        frame=None if frame is None else frame.vector,
+        text=_mean_direction(around),
+        sound=_mean_direction(heard),
+    )
 
 
 def _segments_at(store: VectorStore, space: Space, video: Video, second: float) -> list[Record]:
-    segments = store.records(space, video_id=video.id, vectors=True)
     return [
         segment
-        for segment in segments
+        for segment in store.records(space, video_id=video.id, vectors=True)
         if _distance_s(segment, second) == 0 and segment.end_s - segment.start_s < video.duration_s
     ]
 
@@ -82,32 +77,25 @@ def _distance_s(record: Record, second: float) -> float:
     return max(record.start_s - second, second - record.end_s, 1e-9)
 
 
-def _of_shot(frames: Sequence[Record], frame: Record | None) -> list[Record]:
-    if frame is None:
-        return []
+def _shot_of(frame: Record, frames: Sequence[Record]) -> list[Record]:
     if frame.shot >= 0 and len({other.shot for other in frames}) > 1:
         return [other for other in frames if other.shot == frame.shot]
-    return _alike_around(sorted(frames, key=lambda other: (other.start_s, other.id)), frame)
+
+    def looks_alike(other: Record) -> bool:
+        return float(other.vector @ frame.vector) >= _NEARLY_THE_SAME
+
+    # Without cuts, the frames on either side count as long as they look nearly the same.
+    in_order = sorted(frames, key=lambda other: (other.start_s, other.id))
+    place = next(number for number, other in enumerate(in_order) if other is frame)
+    before, after = reversed(in_order[:place]), in_order[place + 1 :]
+    return [frame, *takewhile(looks_alike, before), *takewhile(looks_alike, after)]
 
 
-def _alike_around(frames: Sequence[Record], frame: Record) -> list[Record]:
-    """The frames on either side as long as they look nearly the same; this stands for the shot if cuts are unknown."""
-    place = next(number for number, other in enumerate(frames) if other is frame)
-    alike = [float(other.vector @ frame.vector) >= _NEARLY_THE_SAME for other in frames]
-    before = takewhile(lambda number: alike[number], range(place - 1, -1, -1))
-    after = takewhile(lambda number: alike[number], range(place + 1, len(frames)))
-    return [frames[number] for number in (place, *before, *after)]
-
-
-def _excerpt(video: Video, records: Sequence[Record]) -> Excerpt:
-    return Excerpt(video.id, min(record.start_s for record in records), max(record.end_s for record in records))
-
-
-def _mean_direction(vectors: Sequence[Embedding]) -> Embedding | None:
-    """The normalised mean, None if there is none or they cancel out."""
-    if not vectors:
+def _mean_direction(records: Sequence[Record]) -> Embedding | None:
+    """The normalised mean of the vectors, None if there are none or they cancel out."""
+    if not records:
         return None
-    mean: NDArray[np.float64] = np.stack(vectors).astype(np.float64).mean(axis=0)
+    mean: NDArray[np.float64] = np.stack([one.vector for one in records]).astype(np.float64).mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-9:
         return None

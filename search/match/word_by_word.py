@@ -25,8 +25,6 @@ import numpy as np
 from indexer.core.types import Embedding
 from search.match.lexical import Wording
 
-__all__ = ["EncodeTexts", "drawn_to_words", "words_apart"]
-
 EncodeTexts: TypeAlias = Callable[[Sequence[str]], Embedding]
 
 _MOST_WORDS = 8

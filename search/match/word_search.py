@@ -14,8 +14,6 @@ from search.match.cross_segment import Joined
 from search.match.lexical import Wording, WordScorer, match_phrase
 from search.moments import Hit
 
-__all__ = ["WordSearch"]
-
 _MOST_HITS = 200
 # Each takes the database some 25 ms over 50,000 records; the words looked up are those with the most letters.
 _MOST_LOOKUPS = 4
@@ -54,9 +52,6 @@ class WordSearch:
             vector: Where to look, and what to take the cosines with.
             scope: Which videos may be found.
             also: What was found by meaning; it is scored by words like the others.
-
-        Raises:
-            IndexDamagedError: a stored vector is NaN or infinite.
         """
         looked_up = self._looked_up(vector, scope)
         size = sum(self.catalogue.counts[name] for name in vector.modalities)

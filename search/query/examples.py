@@ -10,8 +10,6 @@ from indexer.core.text import clean, fold
 from indexer.core.types import Video
 from indexer.store.base import VectorStore
 
-__all__ = ["example_queries"]
-
 _VIDEOS_READ = 12
 _WORDS = range(2, 8)
 _QUOTED_KINDS = ("speech", "subtitle", "ocr")

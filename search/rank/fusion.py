@@ -13,8 +13,6 @@ from search.match.lexical import Wording
 from search.moments import Hit
 from search.query.query import Query
 
-__all__ = ["RRF_K", "Fusion", "mean_ranks"]
-
 RRF_K = 60.0  # how slowly the worth of a rank falls; the value of the paper
 
 

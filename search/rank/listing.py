@@ -13,8 +13,6 @@ from search.moments import Hit, Moment
 from search.rank.fusion import Fusion
 from search.rank.merging import GroupKey, HitGroup, form_groups, group_key, merge_groups, rank_groups, supports
 
-__all__ = ["Listing", "browse"]
-
 _BROWSED: tuple[Space, ...] = ("frames", "text", "audio")
 
 

@@ -35,8 +35,6 @@ from indexer.core.types import ModalityName, Video
 from search.moments import FLASH_S, JITTER_S, Hit, Moment, Spanned, covers_video, end_of, fused_score, overlap_s
 from search.rank.fusion import Fusion, mean_ranks
 
-__all__ = ["TOLERANCE", "HitGroup", "form_groups", "group_key", "merge_groups", "rank_groups", "supports"]
-
 TOLERANCE = 0.02  # how far below its group's best a hit's similarity may lie and still widen the group
 _MIN_OVERLAP = 0.5  # how much of the shorter of two groups they must share to be one moment
 
