@@ -25,7 +25,7 @@ from search.match.candidates import QueryVector, Scope
 from search.match.collect import CandidateSearch
 from search.match.conditions import ConditionFinder, Conditions
 from search.match.query_vectors import QueryEncoder, QueryModels
-from search.match.reference_moment import find_reference
+from search.match.reference_moment import ReferenceMoment, find_reference
 from search.moments import Moment
 from search.query.examples import example_queries
 from search.query.query import Query
@@ -42,9 +42,8 @@ _OPTIONAL_ROLES: Sequence[OptionalRole] = ("sounds",)
 class SearchOptions:
     """How to search.
 
-    Args:
-        depth: How many candidates of each space are looked at first; a search goes deeper for more moments.
-        calibrations: What to use instead of the constants in ``search.match.calibration``.
+    ``depth`` candidates of each space are looked at first; a search goes deeper for more moments. ``calibrations`` are
+    used instead of the constants in ``search.match.calibration``.
     """
 
     depth: int = 50
@@ -56,7 +55,6 @@ class Ranking:
     """The answer to a query.
 
     Args:
-        query: The query.
         moments: One page of the ranking, best first: ``query.top_k`` moments from ``query.offset`` on. With
             ``query.group_by_video`` the best moment of each video.
         total: How many moments (with grouping: videos) were found before paging. The search stops one beyond the page,
@@ -90,10 +88,8 @@ class SearchEngine:
     """Searches one index; any number of threads may search at a time.
 
     Args:
-        store: The index.
         models: Gives the models of the index; called (perhaps more than once) when a query has to be encoded.
         thumbnails: Finds the picture of a video at a second, None where there is none.
-        options: How to search.
         kept_in: The folder for what unrelated queries score in this index (``search.confidence``); None keeps it in
             memory only.
         learning: Entered while that is measured, which takes seconds the first time.
@@ -131,9 +127,7 @@ class SearchEngine:
         """Open the index in a folder, or the one on a Chroma server at ``url``; models load at the first query.
 
         Args:
-            path: The folder of the index.
             name: The name of the index in the database.
-            url: A Chroma server instead of the folder.
             device: Where the models run: ``auto``, ``cpu``, ``cuda`` or ``mps``.
             learning: Entered while it is measured what unrelated queries score in this index.
 
@@ -171,19 +165,11 @@ class SearchEngine:
         return replace(ranking, took_s=time.perf_counter() - began)
 
     def parse(self, text: str) -> ParsedQuery:
-        """Read what a person typed; the facts that videos can be filtered by are those known in this index.
-
-        Raises:
-            QueryError: a part of it reads as a condition and is none.
-        """
+        """Read what a person typed (``parse_query``), with the facts that are known in this index."""
         return parse_query(text, self.catalogue().facet_names)
 
     def examples(self, count: int = 6) -> tuple[str, ...]:
-        """At most ``count`` queries that this index has an answer to, as suggestions.
-
-        Raises:
-            StoreError: the database does not answer.
-        """
+        """At most ``count`` queries that this index has an answer to, as suggestions."""
         return example_queries(self._store, self.catalogue().videos.values(), count)
 
     def catalogue(self) -> Catalogue:
@@ -222,10 +208,7 @@ class SearchEngine:
         video_ids = conditions.narrow(catalogue.accepted(query.filters))
         if query.is_browsing:
             return self._browse(query, catalogue, video_ids, conditions)
-        reference = None
-        if query.like is not None:
-            named, second = query.like
-            reference = find_reference(self._store, catalogue.find(named), second)
+        reference = self._reference(query, catalogue)
         vectors, unsearched = encoder.encode(query, reference)
         background = self._background(query, catalogue, can_measure=not unsearched)
         if _rates_by_words(background):
@@ -248,6 +231,12 @@ class SearchEngine:
         found = list(islice(moments, query.offset + query.top_k + 1))
         page = self._pictured(found[query.offset : query.offset + query.top_k])
         return Ranking(query, page, len(found), (), _missing(query, (), catalogue))
+
+    def _reference(self, query: Query, catalogue: Catalogue) -> ReferenceMoment | None:
+        if query.like is None:
+            return None
+        named, second = query.like
+        return find_reference(self._store, catalogue.find(named), second)
 
     def _background(self, query: Query, catalogue: Catalogue, *, can_measure: bool) -> Background | None:
         """What unrelated queries score, if known, or needed and all models are here.

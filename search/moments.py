@@ -15,7 +15,7 @@ _WHOLE_SHARE = 0.95
 
 
 class Spanned(Protocol):
-    """Anything that lasts from ``start_s`` to ``end_s``."""
+    """Anything that lasts from ``start_s`` to ``end_s``, in seconds."""
 
     @property
     def start_s(self) -> float: ...
@@ -60,7 +60,7 @@ class Hit:
 
     @property
     def similarity(self) -> float:
-        """How well the hit matches by meaning and by words, to compare hits of one modality."""
+        """How well the hit matches, by meaning and by words, to compare hits of one modality."""
         return self.score + self.lexical
 
     @property

@@ -23,14 +23,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.core.types import Embedding, ModalityName, Space
-
-Way: TypeAlias = Literal["meaning", "words"]
 
 NEAREST_SHARE = 0.1
 """The share of a vocabulary that is near a query. Measured on 200 photographs with half of their classes left out, and
@@ -50,7 +48,7 @@ class Channel(NamedTuple):
     """One way to search for a query: in one modality, by meaning or by words."""
 
     modality: ModalityName
-    way: Way
+    way: Literal["meaning", "words"]
 
 
 _CREDENCE: Mapping[Channel, float] = MappingProxyType(
@@ -70,13 +68,7 @@ class Rating(NamedTuple):
 
 @dataclass(frozen=True)
 class NullDistribution:
-    """How high unrelated queries score in one channel.
-
-    Args:
-        channel: The channel.
-        scores: The best score of each bank query, ``(queries,)``.
-        least_spread: The least value of ``spread``, more than 0.
-    """
+    """How high unrelated queries score in one channel: the best score of each bank query, ``(queries,)``."""
 
     channel: Channel
     scores: NDArray[np.float64]
@@ -130,11 +122,9 @@ class NullDistribution:
 
 @dataclass(frozen=True)
 class Background:
-    """How an index with its models answers unrelated queries.
+    """How an index with its models answers unrelated queries, all channels over the same queries in the same order.
 
-    Args:
-        distributions: One for each channel; all over the same queries in the same order.
-        vocabularies: The classes, ``(classes, dim)``, that a space's vectors are mixtures of; none for other spaces.
+    ``vocabularies`` are the classes, ``(classes, dim)``, that a space's vectors are mixtures of; none for other spaces.
     """
 
     distributions: Mapping[Channel, NullDistribution]
@@ -147,16 +137,15 @@ class Background:
 
     def effective_tests(self, modalities: Collection[ModalityName]) -> float:
         """How many independent tests the channels of these modalities count as, 1 or more."""
-        weighted = [_weighted(null) for channel, null in self.distributions.items() if channel.modality in modalities]
+        weighted = [
+            np.minimum(1.0, null.rates / _CREDENCE.get(channel, 1.0))
+            for channel, null in self.distributions.items()
+            if channel.modality in modalities
+        ]
         if not weighted:
             return 1.0
         middle = float(np.median(np.min(np.stack(weighted), axis=0)))
         return max(1.0, math.log(0.5) / math.log1p(-min(middle, 0.5)))
-
-
-def _weighted(null: NullDistribution) -> NDArray[np.float64]:
-    weighted: NDArray[np.float64] = np.minimum(1.0, null.rates / _CREDENCE.get(null.channel, 1.0))
-    return weighted
 
 
 def local_scale(vectors: Embedding, vocabulary: Embedding | None) -> NDArray[np.float64]:

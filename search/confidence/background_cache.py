@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -56,11 +56,8 @@ class HasVocabulary(Protocol):
 class BackgroundCache:
     """Measures the background of an index when it is first needed, and again after index or models have changed.
 
-    Args:
-        folder: Where its files are kept; None, or a folder that cannot be written, keeps it in memory only.
-        calibrations: What to use instead of the constants in ``search.match.calibration``.
-        learning: Entered while the background is measured, which takes seconds.
-        now: Gives the time in seconds since 1970.
+    Without a folder, or with one that cannot be written, it is kept in memory only. ``learning`` is entered while the
+    background is measured, which takes seconds. ``now`` gives the time in seconds since 1970.
     """
 
     def __init__(
@@ -149,17 +146,17 @@ class BackgroundCache:
 
     def _encode_bank(self, catalogue: Catalogue, models: QueryModels) -> Mapping[Space, EncodedBank]:
         """The bank by space; kept vectors are used if the model is the same."""
-        kept = _kept_banks(self._path("vectors"))
+        kept = background_file.vectors_in(background_file.read(self._path("vectors")), len(bank_queries()))
         used: dict[str, Embedding] = {}
         banks: dict[Space, EncodedBank] = {}
-        for space, encoder in _encoders(models, catalogue).items():
-            name = f"{encoder.model.fingerprint.digest} {_bank_digest()}"
-            vectors = kept[name] if name in kept else _encoded_once(encoder.encode, used.values())
+        for space, model, encode in _encoders(models, catalogue):
+            name = f"{model.fingerprint.digest} {_bank_digest()}"
+            vectors = kept[name] if name in kept else _encoded_once(encode, used.values())
             used[name] = rated_by = vectors
-            vocabulary = encoder.model.vocabulary if isinstance(encoder.model, HasVocabulary) else None
+            vocabulary = model.vocabulary if isinstance(model, HasVocabulary) else None
             if space == "frames" and vocabulary is not None:
                 drawn = f"{name} word by word"
-                rated_by = kept[drawn] if drawn in kept else drawn_to_words(bank_queries(), vectors, encoder.encode)
+                rated_by = kept[drawn] if drawn in kept else drawn_to_words(bank_queries(), vectors, encode)
                 used[drawn] = rated_by
             banks[space] = EncodedBank(vectors, vocabulary, self._calibration(catalogue, space), rated_by)
         if used.keys() - kept.keys():
@@ -190,30 +187,14 @@ class BackgroundCache:
         return None if self._folder is None else self._folder / f"{name}.json"
 
 
-class _Encoder(NamedTuple):
-    model: Model
-    encode: EncodeTexts
-
-
-def _kept_banks(path: Path | None) -> dict[str, Embedding]:
-    found = {name: background_file.unpacked(vectors) for name, vectors in background_file.read(path).items()}
-    return {
-        name: vectors
-        for name, vectors in found.items()
-        if vectors is not None and vectors.shape[:1] == (len(bank_queries()),)
-    }
-
-
-def _encoders(models: QueryModels, catalogue: Catalogue) -> dict[Space, _Encoder]:
+def _encoders(models: QueryModels, catalogue: Catalogue) -> Iterator[tuple[Space, Model, EncodeTexts]]:
     frames, text, sounds = models.frames, models.text, models.sounds
-    encoders: dict[Space, _Encoder] = {}
     if frames is not None and catalogue.modalities("frames"):
-        encoders["frames"] = _Encoder(frames, frames.encode_texts)
+        yield "frames", frames, frames.encode_texts
     if text is not None and catalogue.modalities("text"):
-        encoders["text"] = _Encoder(text, text.encode_queries)
+        yield "text", text, text.encode_queries
     if sounds is not None and catalogue.modalities("audio"):
-        encoders["audio"] = _Encoder(sounds, sounds.encode_texts)
-    return encoders
+        yield "audio", sounds, sounds.encode_texts
 
 
 def _encoded_once(encode: EncodeTexts, known: Iterable[Embedding]) -> Embedding:

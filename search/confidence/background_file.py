@@ -17,15 +17,16 @@ from indexer.core.atomic_file import written_whole
 from indexer.core.types import Embedding
 from search.confidence.background import Background, Channel, NullDistribution
 
+_DAMAGES = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
     """The state of an index that was measured.
 
-    Args:
-        signature: A digest of all that the measurement depends on; empty if the index changed meanwhile.
-        models: A digest of that without the videos.
-        contents: For each video the digest of what the index held of it, and how many records that was.
+    ``signature`` is a digest of all that the measurement depends on, empty if the index changed meanwhile, and
+    ``models`` a digest of that without the videos. ``contents`` are, for each video, the digest of what the index held
+    of it, and how many records that was.
     """
 
     signature: str
@@ -62,14 +63,14 @@ def measurement_in(document: Mapping[str, Any], queries: int) -> Measurement | N
     """The measurement that a document holds, over so many queries; None if it holds none."""
     try:
         nulls = [_distribution(*channel, queries=queries) for channel in document["channels"]]
-        vocabularies = {space: _vocabulary(vectors) for space, vectors in document["vocabularies"].items()}
+        vocabularies = {space: _unpacked(vectors) for space, vectors in document["vocabularies"].items()}
         contents = {key: (str(digest), int(count)) for key, (digest, count) in document["contents"].items()}
         return Measurement(
             Background({null.channel: null for null in nulls}, vocabularies),
             IndexState(str(document["signature"]), str(document["models"]), contents),
             float(document["measured_at"]),
         )
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+    except _DAMAGES:
         return None
 
 
@@ -101,13 +102,20 @@ def packed(vectors: Embedding) -> dict[str, Any]:
     return {"shape": list(halves.shape), "float16": base64.b64encode(halves.tobytes()).decode("ascii")}
 
 
-def unpacked(vectors: Any) -> Embedding | None:
-    """The vectors that ``packed`` was given; None for anything that it did not make."""
+def vectors_in(document: Mapping[str, Any], rows: int) -> dict[str, Embedding]:
+    """The vectors ``(rows, dim)`` that a document holds by name; empty if it holds anything else."""
     try:
-        halves = np.frombuffer(base64.b64decode(vectors["float16"]), "<f2").reshape(vectors["shape"])
-    except (LookupError, TypeError, ValueError):
-        return None
-    return halves.astype(np.float32) if np.isfinite(halves).all() else None
+        found = {name: _unpacked(vectors) for name, vectors in document.items()}
+    except _DAMAGES:
+        return {}
+    return {name: vectors for name, vectors in found.items() if len(vectors) == rows}
+
+
+def _unpacked(vectors: Any) -> Embedding:
+    halves = np.frombuffer(base64.b64decode(vectors["float16"]), "<f2").reshape(vectors["shape"])
+    if halves.ndim != 2 or not np.isfinite(halves).all():
+        raise ValueError("no vectors")
+    return halves.astype(np.float32)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -122,10 +130,3 @@ def _distribution(name: Any, way: Any, least: Any, scores: Any, *, queries: int)
     if not (np.isfinite(found).all() and 0 < float(least) < np.inf):
         raise ValueError(f"no finite scores: {name!r} {way!r}")
     return NullDistribution(channel, found, float(least))
-
-
-def _vocabulary(vectors: Any) -> Embedding:
-    found = unpacked(vectors)
-    if found is None or found.ndim != 2:
-        raise ValueError("no vocabulary")
-    return found

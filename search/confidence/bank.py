@@ -38,14 +38,10 @@ def bank_queries() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedBank:
-    """The bank as one space's model encodes it.
+    """The bank as one space's model encodes it, ``(queries, dim)``, L2-normalised.
 
-    Args:
-        vectors: ``(queries, dim)``, L2-normalised.
-        vocabulary: The classes that the model's vectors are mixtures of, ``(classes, dim)``; None for other models.
-        calibration: How to read the space's cosines.
-        rated_by: The vectors that hits are rated by, ``(queries, dim)``; often ``vectors``
-            (``search.match.word_by_word``).
+    ``vocabulary`` are the classes that the model's vectors are mixtures of, ``(classes, dim)``; None for other models.
+    ``rated_by`` are the vectors ``(queries, dim)`` to rate hits by, often the same (``search.match.word_by_word``).
     """
 
     vectors: Embedding
@@ -58,11 +54,7 @@ class EncodedBank:
 class BankScorer:
     """Finds the best score of every bank query in every channel of an index.
 
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        queries: The bank.
-        most_read: Up to so many records of a space are all compared; of a larger one, the nearest to each query.
+    Up to ``most_read`` records of a space are all compared; of a larger one, the nearest to each query.
     """
 
     store: VectorStore

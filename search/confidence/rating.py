@@ -12,13 +12,7 @@ from search.moments import Hit, Moment
 
 
 class Rater:
-    """Gives hits their z-scores and false-alarm rates, and moments their confidence.
-
-    Args:
-        background: What unrelated queries score in the index; None rates nothing.
-        vectors: What is looked for.
-        wording: The text that the vectors stand for.
-    """
+    """Gives hits their z-scores and false-alarm rates, and moments their confidence; without a background nothing."""
 
     def __init__(self, background: Background | None, vectors: Sequence[QueryVector], wording: str) -> None:
         background = background or Background({})
@@ -47,13 +41,9 @@ class Rater:
     def excludes_deeper(self, level: Sequence[Hit], least: float, unexhausted: Collection[Space]) -> bool:
         """Whether no deeper hit can be expected to have this confidence.
 
-        That is so if no hit found by meaning has it, and one with the lowest cosine of them would not have it in any
-        modality.
-
-        Args:
-            level: All hits of the level just collected.
-            least: The confidence asked for; at 0, and where nothing can be rated, deeper hits are never excluded.
-            unexhausted: The spaces that have more hits.
+        That is so if no hit of the level that was found by meaning has it, and one with the lowest cosine of them would
+        not have it in any modality of the spaces that have more hits. At 0, and if nothing can be rated, deeper hits
+        are never excluded.
         """
         if not (self._nulls and least > 0):
             return False

@@ -22,14 +22,9 @@ _LEAST_SAID_TOGETHER = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryVector:
-    """What to look for in one space.
+    """What to look for in some modalities of one space, and how to read the cosines.
 
-    Args:
-        space: The embedding space.
-        vector: What to look for, ``(dim,)``.
-        modalities: Which of the space's modalities to look in.
-        calibration: How to read the cosines.
-        rated_by: The vector ``(dim,)`` to rate hits by, if not ``vector`` (``search.match.word_by_word``).
+    ``rated_by`` is the vector ``(dim,)`` to rate hits by, if not ``vector`` (``search.match.word_by_word``).
     """
 
     space: Space
@@ -57,12 +52,9 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to look.
+    """The videos to look in, and whether these are fewer than the index holds.
 
-    Args:
-        video_ids: The videos that may be found.
-        narrowed: Whether these are fewer than the index holds.
-        without: A span whose records are not wanted: the moment to find similar ones to.
+    ``without`` is a span whose records are not wanted: the moment to find similar ones to.
     """
 
     video_ids: frozenset[str]

@@ -74,17 +74,9 @@ class MeaningSearch:
 
 
 class CandidateSearch:
-    """Collects the hits of one query.
+    """Collects the hits of one query that meet its conditions, by meaning (``vectors``) and by words (``wording``).
 
     Everything found by words comes with the first level, so that the levels stay the same however deep the search goes.
-
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        vectors: What to look for by meaning, one for each space.
-        wording: What to look for by words; empty for nothing.
-        conditions: What every hit must meet.
-        depth: How many candidates of each space the first level has at least.
     """
 
     def __init__(

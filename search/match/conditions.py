@@ -56,7 +56,6 @@ class Conditions:
     """What the hits of one query must meet.
 
     Args:
-        videos: Every searchable video by id.
         wanted: For each condition, the hits that meet it by themselves; a hit must share time with one of each.
         without: What no hit may share time with.
         unwanted: Further records that no hit may share time with, by video.
@@ -95,11 +94,8 @@ class Conditions:
 class ConditionFinder:
     """Finds where the conditions of a query are met.
 
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        encode_shown: Gives the vectors ``(n, dim)`` of frames that show some texts, and the cosine from which on a
-            frame shows one of them; called only for words that must not be seen.
+    ``encode_shown`` gives the vectors ``(n, dim)`` of frames that show some texts, and the cosine from which on a frame
+    shows one of them; it is called only for words that must not be seen.
     """
 
     store: VectorStore
@@ -113,9 +109,11 @@ class ConditionFinder:
             QueryError: the index has nothing that a condition could be met by.
             ModelError: a model cannot encode what must not be seen.
         """
-        joined = [self._joined(phrase, query) for phrase in query.phrases]
+        texts = _texts_that_count(query)
+        found = (self._seams(texts).find(phrase) for phrase in query.phrases)
+        joined = [[one for one in together if one.record.video_id in self.catalogue.ids] for together in found]
         said = [
-            [*self._holding(phrase, _texts_that_count(query)), *(one.hit() for one in together)]
+            [*self._holding(phrase, texts), *(one.hit() for one in together)]
             for phrase, together in zip(query.phrases, joined, strict=True)
         ]
         shown = ([hit_of(record, 0.0) for record in self._showing(one)] for one in query.objects if not one.negated)
@@ -151,10 +149,6 @@ class ConditionFinder:
         records = (one for space in self._text_spaces() for one in self._looked_up(space, [phrase], modalities))
         matches = ((one, match_phrase(one.text, phrase, one.modality)) for one in records)
         return [hit_of(record, 0.0, match) for record, match in matches if match is not None]
-
-    def _joined(self, phrase: str, query: Query) -> list[Joined]:
-        found = self._seams(_texts_that_count(query)).find(phrase)
-        return [one for one in found if one.record.video_id in self.catalogue.ids]
 
     def _seams(self, modalities: frozenset[ModalityName] | None) -> SeamFinder:
         held = SEAMED.intersection(self.catalogue.counts)

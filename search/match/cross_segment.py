@@ -43,13 +43,10 @@ _MOST_RECORDS = 4000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joined:
-    """Neighbouring records of one video and modality that hold a phrase together.
+    """Neighbouring records of one video and modality, in order, that hold a phrase together.
 
-    Args:
-        parts: The records in order; the phrase begins in the first and ends in the last.
-        phrase: The phrase as it was typed.
-        start_s: When its first word begins, or, if the words' times are unknown, the first record.
-        end_s: When its last word ends, or the last record.
+    ``start_s`` is when the first word of the phrase begins and ``end_s`` when its last word ends; if the words' times
+    are unknown, when the first record begins and the last one ends.
     """
 
     parts: tuple[Record, ...]
@@ -72,12 +69,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class SeamFinder:
-    """Finds phrases over seams.
-
-    Args:
-        store: The index.
-        modalities: Where to look; others than ``SEAMED`` are ignored.
-    """
+    """Finds phrases over seams, in those of the modalities that are ``SEAMED``."""
 
     store: VectorStore
     modalities: frozenset[ModalityName] = SEAMED
@@ -87,18 +79,14 @@ class SeamFinder:
 
         A phrase of one word takes no look-up; others take one or two, and one more for each seam of those found. A
         short phrase of nothing but function words ("of the") is not looked for, and if no videos are named, only some
-        of the records with a very common word are read.
-
-        Args:
-            phrase: The phrase as it was typed.
-            video_ids: The only videos to look in, at most ``MAX_IDS_PASSED``; None for all.
+        of the records with a very common word are read. ``video_ids`` are at most ``MAX_IDS_PASSED``.
         """
-        sought = _Phrase(phrase)
         if not self.modalities & SEAMED:
             return []
+        sought = _Phrase(squeezed(phrase), sorted(squeeze(phrase).breaks))
         most = _MOST_RECORDS if video_ids is None else None
         pieces = self._with_neighbours(sought, self._first_pieces(sought, video_ids, most), most)
-        return [_joined(chain, sought) for chain in _chains(pieces, sought)]
+        return [_joined(chain, phrase) for chain in _chains(pieces, sought)]
 
     def _first_pieces(self, sought: _Phrase, video_ids: Collection[str] | None, most: int | None) -> set[_Piece]:
         """One or more of every chain of pieces: those with the longest word or, if it is common, with some part."""
@@ -149,7 +137,6 @@ class _Piece:
 
     @property
     def place(self) -> tuple[str, ModalityName]:
-        """What neighbours have in common."""
         return self.record.video_id, self.record.modality
 
     def continues(self, other: _Piece) -> bool:
@@ -161,18 +148,10 @@ class _Piece:
 
 @dataclass(frozen=True)
 class _Phrase:
-    """A phrase, and where it may be cut."""
+    """The letters of a phrase, and the ``breaks`` between words where it may be cut, from 0 to the last letter."""
 
-    text: str
-
-    @cached_property
-    def letters(self) -> str:
-        return squeezed(self.text)
-
-    @cached_property
-    def breaks(self) -> Sequence[int]:
-        """Where words begin and end, from 0 to the last letter."""
-        return sorted(squeeze(self.text).breaks)
+    letters: str
+    breaks: Sequence[int]
 
     def lookups(self, most: int | None) -> Iterator[tuple[Sequence[str], int | None]]:
         """What to look up, and how many records of it to read at most; the first that has no more is enough."""
@@ -289,13 +268,13 @@ def _chains(pieces: Collection[_Piece], sought: _Phrase) -> Iterator[tuple[_Piec
             yield chains[one]
 
 
-def _joined(chain: Sequence[_Piece], sought: _Phrase) -> Joined:
+def _joined(chain: Sequence[_Piece], phrase: str) -> Joined:
     first, last = chain[0], chain[-1]
     opening = _spoken(first.record)[-first.end :]
     closing = _spoken(last.record)[: last.end - last.start]
     start_s = opening[0].start_s if opening else first.record.start_s
     end_s = max(closing[-1].end_s if closing else last.record.end_s, start_s)
-    return Joined(tuple(one.record for one in chain), sought.text, start_s, end_s)
+    return Joined(tuple(one.record for one in chain), phrase, start_s, end_s)
 
 
 def _spoken(record: Record) -> Sequence[Cue]:

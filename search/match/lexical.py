@@ -49,12 +49,7 @@ _BAG, _ORDER = 0.9, 0.09  # their sum lies below the 1 of a whole phrase
 
 @dataclass(frozen=True)
 class Wording:
-    """A query as words to be found in texts.
-
-    Args:
-        phrase: All its letters, squeezed.
-        words: Its first 32 words in order, squeezed.
-    """
+    """A query as words to find: all its letters as one ``phrase``, and its first 32 ``words``, squeezed."""
 
     phrase: str
     words: tuple[str, ...]
@@ -81,11 +76,9 @@ class Wording:
 class LexicalMatch:
     """The words of a query that a text holds.
 
-    Args:
-        score: In (0, 1], 1 for the whole phrase.
-        matched: The words found, or the phrase, as they stand in the text.
-        sequence: The query's words that stand together in the text, at best all, squeezed into one.
-        sequence_share: How much of the query these are, in [0, 1].
+    ``score`` is in (0, 1], 1 for the whole phrase. ``matched`` are the words found, or the phrase, as they stand in the
+    text. ``sequence`` are those that stand together there, squeezed, and ``sequence_share`` in [0, 1] their share of
+    the query.
     """
 
     score: float
@@ -96,13 +89,7 @@ class LexicalMatch:
 
 @dataclass(frozen=True)
 class WordScorer:
-    """Scores texts for one wording.
-
-    Args:
-        wording: What to find.
-        found: In how many records each telling word was found.
-        records: How many records there are.
-    """
+    """Scores texts for one wording; ``found`` says how many of so many ``records`` hold each telling word."""
 
     wording: Wording
     found: Mapping[str, int]

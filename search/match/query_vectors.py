@@ -20,6 +20,9 @@ from search.match.word_by_word import drawn_to_words, words_apart
 from search.modalities import how_to_add, in_words
 from search.query.query import Query
 
+_COMPARED_WITH_MOMENT: Mapping[Space, Comparison] = MappingProxyType(
+    {"frames": "image-frames", "text": "text-text", "audio": "audio-audio"}
+)
 _MODEL_OF: Mapping[Space, str] = MappingProxyType({"frames": "frames", "text": "text", "audio": "sounds"})
 
 M = TypeVar("M", bound=Model)
@@ -40,12 +43,8 @@ class QueryModels(Protocol):
 class QueryEncoder:
     """Encodes a query; a model is asked for only when it is needed.
 
-    Args:
-        models: Gives the models.
-        catalogue: What there is to find, and with which models it was encoded.
-        calibrations: What to use instead of the constants in ``search.match.calibration``.
-        words_too: Whether ``rated_by_words`` will be called: the words of a text are then encoded along with it, which
-            takes hardly longer.
+    ``calibrations`` are used instead of the constants in ``search.match.calibration``. With ``words_too`` the words of
+    a text are encoded along with it, which takes hardly longer, in case ``rated_by_words`` will be called.
     """
 
     models: Callable[[], QueryModels]
@@ -81,12 +80,7 @@ class QueryEncoder:
         return tuple(vectors), unsearched
 
     def rated_by_words(self, vectors: Sequence[QueryVector], wording: str) -> tuple[QueryVector, ...]:
-        """The vectors of a text, that for frames with what its hits are rated by (``search.match.word_by_word``).
-
-        Raises:
-            IndexIncompatibleError: the model here is not that of the index.
-            ModelError: it is missing, or cannot encode a word.
-        """
+        """The vectors of a text, that for frames with what its hits are rated by (``search.match.word_by_word``)."""
         return tuple(
             replace(one, rated_by=drawn_to_words([wording], one.vector[None], self._frames().encode_texts)[0])
             if one.space == "frames"
@@ -95,39 +89,29 @@ class QueryEncoder:
         )
 
     def shown(self, texts: Sequence[str]) -> tuple[Embedding, float]:
-        """The vectors ``(n, dim)`` of what frames show, and the cosine from which on a frame shows one of them.
-
-        Raises:
-            IndexIncompatibleError: the model here is not that of the index.
-            ModelError: it is missing.
-        """
+        """The vectors ``(n, dim)`` of what frames show, and the cosine from which on a frame shows one of them."""
         own = self.calibrations.get("text-frames")
         least = shown_from(self.catalogue.fingerprint("frames")) if own is None else own.ceiling
         return self._frames().encode_texts(texts), least
 
     def _vectors(self, query: Query, reference: ReferenceMoment | None) -> list[QueryVector]:
         """All but the vector for sounds like a text."""
-        frames, text, audio = (self._wanted(query, space) for space in ("frames", "text", "audio"))
         found: list[QueryVector] = []
         if reference is not None:
-            if frames and reference.frame is not None:
-                found.append(self._vector("frames", reference.frame, frames, "image-frames"))
-            if text and reference.text is not None:
-                found.append(self._vector("text", reference.text, text, "text-text"))
-            if audio and reference.sound is not None:
-                found.append(self._vector("audio", reference.sound, audio, "audio-audio"))
-        elif query.image is not None:
-            if frames:
+            for space, vector in reference.vectors.items():
+                if wanted := self._wanted(query, space):
+                    found.append(self._vector(space, vector, wanted, _COMPARED_WITH_MOMENT[space]))
+            return found
+        if frames := self._wanted(query, "frames"):
+            if query.image is not None:
                 vector = self._frames().encode_images([query.image])[0]
-                found.append(self._vector("frames", vector, frames, "image-frames"))
-        else:
-            if frames:
-                words = words_apart(query.wording) if self.words_too else ()
-                vector = self._frames().encode_texts([query.wording, *words])[0]
-                found.append(self._vector("frames", vector, frames, "text-frames"))
-            if text:
-                encoder = self._checked("text", self.models().text)
-                found.append(self._vector("text", encoder.encode_queries([query.wording])[0], text, "text-text"))
+                return [self._vector("frames", vector, frames, "image-frames")]
+            words = words_apart(query.wording) if self.words_too else ()
+            vector = self._frames().encode_texts([query.wording, *words])[0]
+            found.append(self._vector("frames", vector, frames, "text-frames"))
+        if query.wording and (text := self._wanted(query, "text")):
+            encoder = self._checked("text", self.models().text)
+            found.append(self._vector("text", encoder.encode_queries([query.wording])[0], text, "text-text"))
         return found
 
     def _wanted(self, query: Query, space: Space) -> frozenset[ModalityName]:

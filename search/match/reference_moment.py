@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,21 +15,18 @@ from indexer.store.base import VectorStore
 from search.match.candidates import Excerpt
 
 _NEARLY_THE_SAME = 0.95
-_SEGMENT_SPACES: tuple[Space, ...] = ("text", "audio")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceMoment:
-    """The vectors to compare with, and the shot they come from, which is not an answer.
+    """The vectors ``(dim,)`` to compare with, and the shot they come from, which is not an answer.
 
-    ``frame`` is the vector ``(dim,)`` of the frame at the second asked for, ``text`` the mean direction of the segments
-    said or shown then, ``sound`` that of the sounds heard; None where there is none.
+    ``vectors`` holds, as far as there are such, that of the frame at the second asked for, and the mean directions of
+    the segments said or shown then (``text``) and of the sounds heard (``audio``).
     """
 
     excerpt: Excerpt
-    frame: Embedding | None
-    text: Embedding | None
-    sound: Embedding | None
+    vectors: Mapping[Space, Embedding]
 
 
 def find_reference(store: VectorStore, video: Video, second: float) -> ReferenceMoment:
@@ -47,19 +44,20 @@ def find_reference(store: VectorStore, video: Video, second: float) -> Reference
         )
     frames = list(store.records("frames", video_id=video.id, vectors=True))
     frame = min(frames, key=lambda record: (_distance_s(record, second), record.start_s, record.id), default=None)
-    around, heard = (_segments_at(store, space, video, second) for space in _SEGMENT_SPACES)
+    around, heard = _segments_at(store, "text", video, second), _segments_at(store, "audio", video, second)
     if frame is None and not around and not heard:
         raise QueryError(f"The index holds nothing at {second:.1f} s of {video.path.name}.", hint="Try another second.")
     if frame is not None and _distance_s(frame, second) == 0:
         same = _shot_of(frame, frames)
     else:
         same = around or heard or [record for record in (frame,) if record]
-    return ReferenceMoment(
-        excerpt=Excerpt(video.id, min(one.start_s for one in same), max(one.end_s for one in same)),
-        frame=None if frame is None else frame.vector,
-        text=_mean_direction(around),
-        sound=_mean_direction(heard),
-    )
+    excerpt = Excerpt(video.id, min(one.start_s for one in same), max(one.end_s for one in same))
+    vectors: dict[Space, Embedding | None] = {
+        "frames": None if frame is None else frame.vector,
+        "text": _mean_direction(around),
+        "audio": _mean_direction(heard),
+    }
+    return ReferenceMoment(excerpt, {space: vector for space, vector in vectors.items() if vector is not None})
 
 
 def _segments_at(store: VectorStore, space: Space, video: Video, second: float) -> list[Record]:

@@ -31,14 +31,10 @@ _MOST_WORDS = 8
 
 
 def drawn_to_words(texts: Sequence[str], vectors: Embedding, encode: EncodeTexts) -> Embedding:
-    """The vectors that the hits of texts are rated by, ``(n, dim)``, L2-normalised.
+    """The vectors that the hits of texts are rated by, from those of the texts, both ``(n, dim)``, L2-normalised.
 
-    The vector of a text with fewer than two words that say something is left as it is.
-
-    Args:
-        texts: The queries.
-        vectors: Their vectors, ``(n, dim)``, L2-normalised.
-        encode: Turns words into such vectors; called at most once, with every word once.
+    The vector of a text with fewer than two words that say something is left as it is. ``encode`` turns words into
+    vectors; it is called at most once, with every word once.
 
     Raises:
         ModelError: the model cannot encode a word.

@@ -15,10 +15,8 @@ from search.match.lexical import Wording, WordScorer, match_phrase
 from search.moments import Hit
 
 _MOST_HITS = 200
-# Each takes the database some 25 ms over 50,000 records; the words looked up are those with the most letters.
-_MOST_LOOKUPS = 4
-# If the store is not told which videos are meant, some of what it finds is in others.
-_MOST_UNSORTED = 2000
+_MOST_LOOKUPS = 4  # each takes the database some 25 ms over 50,000 records
+_MOST_UNSORTED = 2000  # if the store is not told which videos are meant, some of what it finds is in others
 # "Ann" lies in "cannot" and "plan nothing": if few of the first records found hold it as a word, more are read.
 _DEEPEST = 10_000
 _ENOUGH = 50
@@ -29,14 +27,8 @@ class WordSearch:
     """Finds the words of one query.
 
     The result depends only on the index and the query. A word that very many records hold says little, so only some of
-    them are read.
-
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        wording: What to find.
-        joined: Records that hold a phrase together; each of these is found as one.
-        few: Up to so many texts are searched for the phrase here, which is faster than looking it up.
+    them are read. Records ``joined`` by a phrase are found as one. Up to ``few`` texts with a word of the phrase are
+    searched for it here, which is faster than looking it up.
     """
 
     store: VectorStore
@@ -46,12 +38,9 @@ class WordSearch:
     few: int = 20
 
     def find(self, vector: QueryVector, scope: Scope, also: Sequence[Candidate]) -> list[Hit]:
-        """The best records of a space with the query's words in them, at most ``_MOST_HITS``; and all of ``also``.
+        """The best records of a space with the query's words in them, at most ``_MOST_HITS``, and all of ``also``.
 
-        Args:
-            vector: Where to look, and what to take the cosines with.
-            scope: Which videos may be found.
-            also: What was found by meaning; it is scored by words like the others.
+        ``also`` was found by meaning, and is scored by words like the others.
         """
         looked_up = self._looked_up(vector, scope)
         size = sum(self.catalogue.counts[name] for name in vector.modalities)
@@ -59,18 +48,17 @@ class WordSearch:
         joined = self._joined(vector, scope)
         known = {one.record.id: one.record for one in also}
         fresh = {record.id: record for found in looked_up.values() for record in found if record.id not in known}
-        wanted = [one for one in fresh.values() if one.modality in vector.modalities and scope.accepts(one)]
-        apart = [one for one in wanted if one.id not in joined]
-        hits = sorted(_scored(scorer, apart, vector), key=lambda hit: (-hit.lexical, -hit.score, hit.record_id))
-        return [
-            *(
-                hit_of(one, cosine, scorer.match(one.text, one.modality))
-                for one, cosine in also
-                if one.id not in joined
-            ),
-            *self._scored_together(scorer, joined.values(), vector, {**fresh, **known}),
-            *hits[:_MOST_HITS],
+        apart = [
+            one
+            for one in fresh.values()
+            if one.modality in vector.modalities and scope.accepts(one) and one.id not in joined
         ]
+        best = sorted(_scored(scorer, apart, vector), key=lambda hit: (-hit.lexical, -hit.score, hit.record_id))
+        again = (
+            hit_of(one, cosine, scorer.match(one.text, one.modality)) for one, cosine in also if one.id not in joined
+        )
+        together = self._scored_together(scorer, joined.values(), vector, {**fresh, **known})
+        return [*again, *together, *best[:_MOST_HITS]]
 
     def _looked_up(self, vector: QueryVector, scope: Scope) -> dict[str, list[Record]]:
         """The records with the whole phrase, and those with its longest words."""

@@ -150,7 +150,7 @@ class Filters:
             file name, and every trailing part of the path. ``*`` and ``?`` stay within one folder, ``**`` crosses
             folders, and a pattern that ends in ``/``, or the plain name of a folder, means everything below it.
         facets: All of these conditions.
-        not_paths: None of these patterns.
+        not_paths: None of these glob patterns.
         within: Compare only the part of a path that ``path_within`` gives for these folders, so that a search reveals
             nothing about the folders above. None: whole paths.
     """
@@ -197,7 +197,7 @@ def parse_condition(text: str) -> FacetCondition:
     """Read ``name=value`` or ``duration<60`` (``= == != < <= > >=``; spaces around are allowed).
 
     Raises:
-        QueryError: it is no such condition.
+        QueryError: the text is no such condition.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:

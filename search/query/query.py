@@ -24,14 +24,10 @@ _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols tha
 class ObjectCondition:
     """So many objects of one kind must be in one picture, or with ``negated`` no such picture may be in the moment.
 
-    Args:
-        label: What the detector calls them; case, accents and a plural ``s`` do not matter.
-        least: How many at least, 1 or more.
-        most: How many at most; None for any number.
-        negated: Whether the moment must not have such a picture.
+    ``label`` is what the detector calls them; case, accents and a plural ``s`` do not matter.
 
     Raises:
-        QueryError: the label is empty, or no number can meet the condition.
+        QueryError: the label is empty, ``least`` below 1, or ``most`` below ``least``.
     """
 
     label: str
@@ -68,10 +64,8 @@ class Query:
     quotes and conditions. Conditions alone ask for everything that meets them, in no order of relevance.
 
     Args:
-        text: Free text.
         image: A picture, uint8 ``(H, W, 3)`` RGB, which is compared with frames only.
         like: A video (its id, or its path or the end of it) and a second of it: find moments like that one.
-        filters: Conditions on the videos.
         weights: How much each modality counts; one that is not named counts 1, and 0 leaves it out.
         top_k: How many moments to answer with, at least 1.
         offset: How many moments of the ranking to skip, 0 or more: where the page starts.

@@ -85,9 +85,9 @@ class ParsedQuery:
         Raises:
             QueryError: the query is empty, or asks for several things at once.
         """
-        has_likeness = image is not None or like is not None
+        is_by_example = image is not None or like is not None
         return Query(
-            text="" if has_likeness and self.text == " ".join(self.phrases) else self.text,
+            text="" if is_by_example and self.text == " ".join(self.phrases) else self.text,
             image=image,
             like=like,
             filters=filters.joined(self.filters),
@@ -109,11 +109,9 @@ class ParsedQuery:
 
 
 def parse_query(text: str, facet_names: Collection[str] = ()) -> ParsedQuery:
-    """Read what a person typed.
+    """Read what a person typed, normalised to NFC.
 
-    Args:
-        text: The typed text; it is normalised to NFC.
-        facet_names: Further folded names of facts that videos can be filtered by (``Catalogue.facet_names``).
+    ``facet_names`` are the folded names of further facts that videos can be filtered by (``Catalogue.facet_names``).
 
     Raises:
         QueryError: a part reads as a condition and is not valid, such as an unknown modality or a missing number.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Record, Space, Video
 from indexer.store.base import VectorStore
@@ -16,6 +17,7 @@ from search.rank.merging import GroupKey, HitGroup, form_groups, group_key, merg
 _BROWSED: tuple[Space, ...] = ("frames", "text", "audio")
 
 
+@dataclass(eq=False)
 class Listing:
     """Moments best first, growing by levels of hits, each deeper than the last.
 
@@ -23,43 +25,32 @@ class Listing:
     page of the ranking is the same however far the search went. A deeper hit of a moment already listed is not listed
     again.
 
-    Args:
-        videos: The videos of the hits by id.
-        fusion: What hits are worth.
-        rate: Gives a moment its confidence, if that is known.
-        min_confidence: Moments with less go to ``unlikely``.
+    ``rate`` gives a moment its confidence, if that is known; moments with less than ``min_confidence`` go to
+    ``unlikely``. ``by_video`` holds the moments of each video, the videos in the order of their best moments.
     """
 
-    def __init__(
-        self,
-        videos: Mapping[str, Video],
-        fusion: Fusion,
-        rate: Callable[[Moment], Moment] = lambda moment: moment,
-        min_confidence: float = 0.0,
-    ) -> None:
-        self._videos = videos
-        self._fusion = fusion
-        self._rate = rate
-        self._min_confidence = min_confidence
-        self._groups: dict[GroupKey, list[HitGroup]] = defaultdict(list)
-        self._passed: Counter[ModalityName] = Counter()
-        self._listed: dict[str, list[Moment]] = defaultdict(list)
-        self.moments: list[Moment] = []
-        self.unlikely: list[Moment] = []
-        self.by_video: dict[str, list[Moment]] = {}
-        """The moments of each video, best first; the videos in the order of their best moments."""
+    videos: Mapping[str, Video]
+    fusion: Fusion
+    rate: Callable[[Moment], Moment] = lambda moment: moment
+    min_confidence: float = 0.0
+    moments: list[Moment] = field(default_factory=list, init=False)
+    unlikely: list[Moment] = field(default_factory=list, init=False)
+    by_video: dict[str, list[Moment]] = field(default_factory=dict, init=False)
+    _listed: dict[str, list[Moment]] = field(default_factory=lambda: defaultdict(list), init=False)
+    _groups: dict[GroupKey, list[HitGroup]] = field(default_factory=lambda: defaultdict(list), init=False)
+    _passed: Counter[ModalityName] = field(default_factory=Counter, init=False)
 
     def add(self, hits: Iterable[Hit]) -> None:
         """List the next level of hits, of any modalities."""
-        groups = form_groups([hit for hit in hits if not self._is_known(hit)], self._videos)
-        ranked = rank_groups(groups, self._fusion, self._passed)
-        moments = merge_groups([group for group in ranked if not self._is_listed(group)], self._videos)
+        groups = form_groups([hit for hit in hits if not self._is_known(hit)], self.videos)
+        ranked = rank_groups(groups, self.fusion, self._passed)
+        moments = merge_groups([group for group in ranked if not self._is_listed(group)], self.videos)
         for group in ranked:
             self._groups[group.key].append(group)
-            self._passed[group.best.modality] += self._fusion.weight(group.best.modality, group.cosine) > 0
-        for moment in map(self._rate, moments):
+            self._passed[group.best.modality] += self.fusion.weight(group.best.modality, group.cosine) > 0
+        for moment in map(self.rate, moments):
             self._listed[moment.video.id].append(moment)
-            if moment.confidence is not None and moment.confidence < self._min_confidence:
+            if moment.confidence is not None and moment.confidence < self.min_confidence:
                 self.unlikely.append(moment)
             else:
                 self.by_video.setdefault(moment.video.id, []).append(moment)
@@ -78,7 +69,7 @@ class Listing:
         return list(best.values())
 
     def _is_known(self, hit: Hit) -> bool:
-        return any(group.takes(hit) for group in self._groups[group_key(hit, self._videos)])
+        return any(group.takes(hit) for group in self._groups[group_key(hit, self.videos)])
 
     def _is_listed(self, group: HitGroup) -> bool:
         listed = self._listed[group.best.video_id]
