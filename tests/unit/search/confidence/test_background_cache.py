@@ -28,7 +28,7 @@ from search.match.calibration import Calibration
 from search.match.candidates import QueryVector
 from search.moments import Hit
 from search.query.query import Query
-from tests.unit.search.confidence.test_background import MADE_WITH, LetterEncoder, LetterModels, engine_of, library
+from tests.unit.search.letters import MADE_WITH, LetterEncoder, LetterModels, engine_of, library
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 

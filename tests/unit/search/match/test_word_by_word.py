@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from search.confidence.bank import bank_queries
 from search.engine import SearchEngine
 from search.match.word_by_word import drawn_to_words
 from search.query.query import Query
-from tests.unit.search.confidence.test_background import MADE_WITH, LetterEncoder, library
+from tests.unit.search.letters import MADE_WITH, LetterEncoder, library
 
 WORDS = {"volcano": (1.0, 0.0, 0.0), "night": (0.0, 1.0, 0.0), "against": (0.0, 0.0, -1.0)}
 
@@ -121,10 +121,12 @@ def test_pictures_that_are_mixtures_are_rated_by_the_words_and_ranked_by_the_who
     shown = LetterEncoder().encode_queries(["grey owl perched"])[0]
     assert hit.rated_score == pytest.approx(float(drawn @ shown), abs=1e-5)
     assert hit.score == pytest.approx(1.0, abs=1e-5)
-    ranked = [
-        replace(moment.hits[0], z_score=None, false_alarm_rate=None, rated_score=None) for moment in rated.moments
-    ]
-    assert ranked == [moment.hits[0] for moment in plain.moments][: len(ranked)]
+    for one, other in zip(rated.moments, plain.moments, strict=False):
+        assert [(each.record_id, each.rank) for each in one.hits] == [
+            (each.record_id, each.rank) for each in other.hits
+        ]
+        assert one.score == pytest.approx(other.score)
+        assert one.hits[0].score == pytest.approx(other.hits[0].score)
 
 
 def test_the_bank_is_drawn_to_its_words_once_and_kept(tmp_path: object) -> None:
