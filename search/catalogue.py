@@ -1,12 +1,16 @@
-"""What there is to search: the committed videos of an index, as of one instant."""
+"""What there is to search: the committed videos of an index as of one instant, and digests of that state."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 
 from indexer.core.errors import QueryError
@@ -17,12 +21,10 @@ from indexer.store.base import Commit, Manifest, VectorStore
 from search.modalities import how_to_add
 from search.query.filters import BUILT_IN_FACETS, DESCRIPTORS, Filters
 
-__all__ = ["Catalogue"]
-
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The commits of an index, whatever their state (only the committed ones are searched), and its manifest."""
+    """The commits of an index in any state (only the committed ones are searched), and its manifest."""
 
     commits: Mapping[str, Commit]
     manifest: Manifest | None = None
@@ -56,8 +58,17 @@ class Catalogue:
         own = {fold(name) for video in self.videos.values() for name in (*video.facets, *video.descriptors)}
         return frozenset(own.union(BUILT_IN_FACETS))
 
+    @cached_property
+    def indexed_at(self) -> float:
+        """When the last video was indexed, in seconds since 1970; 0 if that is unknown."""
+        times = [0.0]
+        for commit in self.commits.values():
+            with suppress(ValueError, OverflowError):
+                times.append(datetime.fromisoformat(commit.indexed_at).timestamp())
+        return max(times)
+
     def modalities(self, space: Space) -> frozenset[ModalityName]:
-        """The modalities of a space that there is something of."""
+        """The modalities of a space that have records."""
         return frozenset(name for name in self.counts if SPACE_OF_MODALITY[name] == space)
 
     def fingerprint(self, space: Space) -> Fingerprint | None:
@@ -86,7 +97,14 @@ class Catalogue:
         """
         if named in self.videos:
             return self.videos[named]
-        found = self._at(_expanded(named)) or self._ending_in(PurePath(named))
+        path, parts = _expanded(named), PurePath(named).parts
+        paths = {
+            key: {video.path, *(place.path for place in self.commits[key].locations)}
+            for key, video in self.videos.items()
+        }
+        found = [key for key, own in paths.items() if path in own] or [
+            key for key, own in paths.items() if any(one.parts[-len(parts) :] == parts for one in own)
+        ]
         if not found:
             raise QueryError(f"There is no video '{named}' in this index.", hint="Give its path as indexed, or its id.")
         if len(found) > 1:
@@ -94,28 +112,48 @@ class Catalogue:
             raise QueryError(f"'{named}' could be {places}.", hint="Give more of the path.")
         return self.videos[found[0]]
 
-    def _at(self, path: Path) -> list[str]:
-        return [key for key in self.videos if path in self._paths(key)]
-
-    def _ending_in(self, path: PurePath) -> list[str]:
-        parts = path.parts
-        return [key for key in self.videos if any(known.parts[-len(parts) :] == parts for known in self._paths(key))]
-
-    def _paths(self, video_id: str) -> Collection[Path]:
-        return {self.videos[video_id].path, *(place.path for place in self.commits[video_id].locations)}
-
     def facet_named(self, name: str) -> str:
-        """The name, folded, of a fact that some video has.
+        """The folded name of a facet that some video has.
 
         Raises:
-            QueryError: no video has such a fact; says which it has, or how it is found out.
+            QueryError: no video has it; the hint names the nearest facet, or says how videos get this one.
         """
-        if fold(name) in self.facet_names:
-            return fold(name)
-        if fold(name) in DESCRIPTORS:
-            raise QueryError(f"The {fold(name)} of no video here is known.", hint=_how_to_know(fold(name)))
-        nearest = difflib.get_close_matches(fold(name), self.facet_names, n=1, cutoff=0.0)
+        folded = fold(name)
+        if folded in self.facet_names:
+            return folded
+        if folded in DESCRIPTORS:
+            raise QueryError(f"The {folded} of no video here is known.", hint=_how_to_know(folded))
+        nearest = difflib.get_close_matches(folded, self.facet_names, n=1, cutoff=0.0)
         raise QueryError(f"No video here has a fact called '{name}'.", hint=f"Did you mean '{nearest[0]}'?")
+
+
+def index_signature(catalogue: Catalogue, *others: object) -> str:
+    """A digest that changes when the index or the version of this program does, or one of ``others``."""
+    return _digest(models_signature(catalogue, *others), sorted(content_signatures(catalogue).items()))
+
+
+def models_signature(catalogue: Catalogue, *others: object) -> str:
+    """A digest of the index's models, the version of this program, and ``others``, whatever the videos are."""
+    try:
+        own_version = version("sceneseek")
+    except PackageNotFoundError:
+        own_version = "not installed"
+    return _digest(own_version, sorted(catalogue.manifest.models.items()) if catalogue.manifest else [], others)
+
+
+def content_signatures(catalogue: Catalogue) -> Mapping[str, str]:
+    """For each searchable video a digest that changes when what the index holds of it does."""
+    return {key: _content_signature(catalogue.commits[key]) for key in catalogue.videos}
+
+
+def _content_signature(commit: Commit) -> str:
+    """Texts edited beside a video may keep model and count, so the sidecars and the time of indexing count too."""
+    held = sorted((name, state.fingerprint, state.count) for name, state in commit.modalities.items())
+    return _digest(commit.sidecars, commit.indexed_at, held)
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
 def _how_to_know(descriptor: str) -> str:
@@ -127,7 +165,7 @@ def _how_to_know(descriptor: str) -> str:
 
 
 def _expanded(named: str) -> Path:
-    """The absolute path, ``~`` resolved where it names a home that is known."""
+    """The absolute path, with ``~`` resolved if it names a known home folder."""
     try:
         return Path(named).expanduser().absolute()
     except RuntimeError:

@@ -1,31 +1,44 @@
-"""What a search finds: hits, and the moments they belong to."""
+"""What a search finds: hits, the moments they make up, and how much time two spans share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Video
 
-__all__ = ["Hit", "Moment", "fused_score"]
+JITTER_S = 0.001  # spans that tile a shot may miss or cover each other by a rounding error
+FLASH_S = 0.01  # a span shorter than this counts as this long, so that an instant can lie within something
+_WHOLE_SHARE = 0.95
+
+
+class Spanned(Protocol):
+    """Anything that lasts from ``start_s`` to ``end_s``, in seconds."""
+
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One record that matches the query: a piece of evidence.
 
-    ``score`` is the true cosine in [-1, 1]. ``rank`` counts from 1 within the modality; hits of one run (see
-    ``merging``) share their run's rank, and equal runs the mean of theirs; 0 before ranking. ``evidence`` is
-    what the hit is worth in its moment's score. ``time_s`` is the instant to show and ``shot`` -1 outside any shot.
+    ``score`` is the true cosine in [-1, 1]. ``rank`` counts from 1 within the modality; the hits of one group (see
+    ``search.rank.merging``) share the group's rank, and equal groups the mean of their ranks; 0 before ranking.
+    ``evidence`` is what the hit adds to its moment's score. ``time_s`` is the instant to show; ``shot`` is -1 outside
+    any shot.
 
-    ``lexical`` says in [0, 1] how far the record holds the query's very words (see ``lexical``; 1 is the whole
-    phrase), and ``matched`` are these words, or the phrase, as they stand in ``text``. A hit that was found by its
-    words alone may have any cosine.
+    ``lexical`` in [0, 1] says how much of the query's wording the record holds (``search.match.lexical``; 1 is the
+    whole phrase), and ``matched`` are these words, or the phrase, as they stand in ``text``. A hit found by its words
+    alone may have any cosine.
 
-    ``z_score`` and ``false_alarm_rate`` say how the hit stands among the best hits of queries that have no answer here,
-    by meaning or by words, whichever says more (``false_alarms``); None where that is not known. ``judged`` is
-    the cosine that they are told by where that is not ``score`` (``search.confidence.word_by_word``).
+    ``z_score`` and ``false_alarm_rate`` compare the hit with the best hits of unrelated queries, by meaning or by
+    words, whichever says more (``search.confidence``); None where that is unknown. ``rated_score`` is the cosine they
+    are computed from where that is not ``score`` (``search.match.word_by_word``).
     """
 
     record_id: str
@@ -43,11 +56,11 @@ class Hit:
     matched: tuple[str, ...] = ()
     z_score: float | None = None
     false_alarm_rate: float | None = None
-    judged: float | None = None
+    rated_score: float | None = None
 
     @property
-    def likeness(self) -> float:
-        """How well the hit matches by meaning and by words, to compare hits of one modality."""
+    def similarity(self) -> float:
+        """How well the hit matches, by meaning and by words, to compare hits of one modality."""
         return self.score + self.lexical
 
     @property
@@ -58,12 +71,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A span of a video to show to a person, and why.
+    """A span of a video to show, and why.
 
-    ``score`` is the fused score, ``fused_score(hits)``; it orders the moments of one query and says nothing across
-    queries. ``time_s`` is the instant of the best evidence that says where in the video. ``hits`` are best first.
-    ``confidence`` in [0, 1] is the probability that a query without an answer finds nothing as good, which can be
-    compared across queries; None where it is not known, as for pictures.
+    ``score`` is the fused score, ``fused_score(hits)``; it orders the moments of one query and cannot be compared
+    across queries. ``time_s`` is the instant of the best evidence that says where in the video. ``hits`` are best
+    first. ``confidence`` in [0, 1] is the probability that a query without an answer finds nothing as good, which can
+    be compared across queries; None where it is unknown, as for pictures.
     """
 
     video: Video
@@ -77,7 +90,7 @@ class Moment:
 
     @property
     def modalities(self) -> tuple[ModalityName, ...]:
-        """Which kinds of evidence speak for the moment, strongest first."""
+        """The modalities of the evidence, strongest first."""
         return tuple(dict.fromkeys(hit.modality for hit in self.hits))
 
     def best_hit(self, modality: ModalityName) -> Hit | None:
@@ -91,8 +104,24 @@ class Moment:
 
 
 def fused_score(hits: Iterable[Hit]) -> float:
-    """The sum, over the modalities, of the best hit's evidence: further hits of a modality are not counted twice."""
+    """The sum of each modality's best evidence; its further hits do not count again."""
     best = dict.fromkeys(SPACE_OF_MODALITY, 0.0)
     for hit in hits:
         best[hit.modality] = max(best[hit.modality], hit.evidence)
     return sum(best.values())
+
+
+def end_of(span: Spanned) -> float:
+    """When a span ends, in seconds, if it lasts at least ``FLASH_S``."""
+    return max(span.end_s, span.start_s + FLASH_S)
+
+
+def overlap_s(one: Spanned, other: Spanned) -> float:
+    """How many seconds two spans share; negative by the gap between them."""
+    return min(end_of(one), end_of(other)) - max(one.start_s, other.start_s)
+
+
+def covers_video(hit: Hit, video: Video) -> bool:
+    """Whether a hit is a text about its whole video."""
+    is_long = hit.end_s - hit.start_s >= _WHOLE_SHARE * video.duration_s > 0
+    return is_long and SPACE_OF_MODALITY[hit.modality] != "frames"

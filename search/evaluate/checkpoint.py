@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from search.catalogue import index_signature
 from search.evaluate.files import write_json
-from search.index_signature import index_signature
 
 __all__ = ["Answers", "Searched", "index_signature"]
 

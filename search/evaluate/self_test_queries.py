@@ -23,7 +23,7 @@ from search.catalogue import Catalogue
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Span
 from search.match.lexical import FUNCTION_WORDS
-from search.rank.merging import overlap_s
+from search.moments import overlap_s
 
 __all__ = ["SOURCES", "KnownItem", "draw_known_items", "pieces_to_remember"]
 

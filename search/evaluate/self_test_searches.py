@@ -23,7 +23,7 @@ from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Span, moment_id, span_of
 from search.evaluate.runs import LEVELS, Level, Run, RunOptions, run_queries
 from search.evaluate.self_test_queries import KnownItem
-from search.rank.merging import overlap_s
+from search.moments import overlap_s
 
 __all__ = ["SELF_TEST_METRICS", "SelfTestSearches", "is_right_moment"]
 

@@ -1,9 +1,9 @@
-"""What a moment must have in it, and what it must not: phrases, words, objects, and things to be seen.
+"""What a moment must contain and what it must not: phrases, words, objects, and things that are seen.
 
 A condition is a set of spans. A hit meets ``"a phrase"`` and ``objects:bus`` if it shares time with a record that holds
-the one or shows the other, and fails ``-word`` if it shares time with a text that holds the word or with a frame that
-shows it. A phrase that runs over the seam of two records is held by both together (``cross_segment``). So ``-hat``
-leaves out a moment with a hat in it, whatever is said meanwhile: the word is compared with the frames by itself and
+the phrase or shows the bus, and fails ``-word`` if it shares time with a text that holds the word or with a frame that
+shows it. A phrase that runs from one record into the next is held by both together (``cross_segment``). So ``-hat``
+leaves out a moment with a hat in it, whatever is said meanwhile: the word is compared with the frames separately and
 never becomes part of the query's vector, which knows no "without".
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,96 +24,31 @@ from search.match.candidates import MAX_IDS_PASSED, exact_cosines, hit_of
 from search.match.cross_segment import SEAMED, Joined, SeamFinder
 from search.match.lexical import match_phrase
 from search.modalities import TEXT_MODALITIES, how_to_add, in_words
-from search.moments import Hit
+from search.moments import JITTER_S, Hit, Spanned, covers_video, overlap_s
 from search.query.query import ObjectCondition, Query
-from search.rank.merging import JITTER_S, MergeRules, Spanned, overlap_s, run_key
-
-__all__ = ["ConditionFinder", "Conditions", "ShownFrames", "TextsWith"]
 
 _TEXT_SPACES: tuple[Space, ...] = ("text", "audio")
 
-
-class Unwanted(Protocol):
-    """Records of a video that no hit may share time with, looked up when they are first asked for."""
-
-    def prepare(self, video_ids: Collection[str]) -> None:
-        """Look up several videos at once, which takes less time."""
-
-    def of(self, video_id: str) -> Sequence[Record]:
-        """Those of one video."""
+T = TypeVar("T", Hit, Record)
 
 
-class TextsWith:
-    """Where some phrases are said or written.
+class UnwantedRecords:
+    """Records that no hit may share time with; each video is looked up once, when it is first asked for.
 
-    Args:
-        store: The index.
-        spaces: Those that have texts.
-        phrases: What not to hear or read.
-        seams: Finds the phrases that run over a seam.
+    ``look_up`` finds the records in some videos.
     """
 
-    def __init__(self, store: VectorStore, spaces: Sequence[Space], phrases: Sequence[str], seams: SeamFinder) -> None:
-        self._store = store
-        self._spaces = spaces
-        self._phrases = phrases
-        self._seams = seams
+    def __init__(self, look_up: Callable[[Sequence[str]], Iterable[Record]]) -> None:
+        self._look_up = look_up
         self._known: dict[str, list[Record]] = {}
 
-    def prepare(self, video_ids: Collection[str]) -> None:
-        """Look up several videos at once, which takes less time."""
+    def of(self, video_ids: Collection[str]) -> Mapping[str, Sequence[Record]]:
+        """The records by video, of these videos and perhaps of others."""
         unknown = sorted(set(video_ids).difference(self._known))
         self._known.update({video_id: [] for video_id in unknown})
-        for start in range(0, len(unknown), MAX_IDS_PASSED):
-            some = unknown[start : start + MAX_IDS_PASSED]
-            for space in self._spaces:
-                self._look_up(space, some)
-            for joined in (one.record for phrase in self._phrases for one in self._seams.find(phrase, some)):
-                self._known[joined.video_id].append(joined)
-
-    def of(self, video_id: str) -> Sequence[Record]:
-        """The records of a video with one of the phrases in them."""
-        self.prepare([video_id])
-        return self._known[video_id]
-
-    def _look_up(self, space: Space, video_ids: Sequence[str]) -> None:
-        for one in self._store.containing(space, self._phrases, None, video_ids=video_ids, vectors=False):
-            if any(match_phrase(one.text, phrase, one.modality) for phrase in self._phrases):
-                self._known[one.video_id].append(one)
-
-
-class ShownFrames:
-    """Where some things are seen.
-
-    Args:
-        store: The index.
-        vectors: What not to see, ``(n, dim)`` in the space of the frames.
-        shown_from: The cosine with one of them from which on a frame is held to show it.
-    """
-
-    def __init__(self, store: VectorStore, vectors: Embedding, shown_from: float) -> None:
-        self._store = store
-        self._vectors = vectors
-        self._shown_from = shown_from
-        self._known: dict[str, list[Record]] = {}
-
-    def prepare(self, video_ids: Collection[str]) -> None:
-        """Nothing: a video's frames are read when it is first asked for."""
-
-    def of(self, video_id: str) -> Sequence[Record]:
-        """The frames of a video that show one of them.
-
-        Raises:
-            IndexDamagedError: a stored vector is no direction.
-        """
-        if video_id not in self._known:
-            frames = list(self._store.records("frames", video_id=video_id, vectors=True))
-            self._known[video_id] = [frame for frame, shows in zip(frames, self._shows(frames), strict=True) if shows]
-        return self._known[video_id]
-
-    def _shows(self, frames: Sequence[Record]) -> Sequence[bool]:
-        best = np.max([exact_cosines(frames, vector) for vector in self._vectors], axis=0)
-        return [float(cosine) >= self._shown_from for cosine in best]
+        for record in self._look_up(unknown) if unknown else ():
+            self._known[record.video_id].append(record)
+        return self._known
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +56,21 @@ class Conditions:
     """What the hits of one query must meet.
 
     Args:
-        videos: Every searchable video by id.
-        rules: Which texts are about a whole video.
         wanted: For each condition, the hits that meet it by themselves; a hit must share time with one of each.
         without: What no hit may share time with.
-        unwanted: Further records that no hit may share time with.
-        barred: Videos in which nothing meets them.
+        unwanted: Further records that no hit may share time with, by video.
+        barred: Videos in which nothing meets the conditions.
         joined: The records that hold a phrase of ``wanted`` together.
-        kinds: The kinds of evidence to list where nothing is ranked; none to list what meets the first condition.
+        modalities: What to list where nothing is ranked; empty to list what meets the first condition.
     """
 
     videos: Mapping[str, Video]
-    rules: MergeRules
     wanted: tuple[Mapping[str, Sequence[Hit]], ...] = ()
-    without: tuple[Unwanted, ...] = ()
+    without: tuple[UnwantedRecords, ...] = ()
     unwanted: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     barred: frozenset[str] = frozenset()
     joined: tuple[Joined, ...] = ()
-    kinds: frozenset[ModalityName] = frozenset()
+    modalities: frozenset[ModalityName] = frozenset()
 
     def narrow(self, video_ids: frozenset[str]) -> frozenset[str]:
         """Those of the videos in which anything can meet the conditions."""
@@ -147,35 +79,28 @@ class Conditions:
     def accepted(self, hits: Iterable[Hit]) -> list[Hit]:
         """Those of the hits that meet all conditions, in their order."""
         meeting = [hit for hit in hits if all(_shares_time(hit, spans.get(hit.video_id, ())) for spans in self.wanted)]
-        for unwanted in self.without:
-            unwanted.prepare({hit.video_id for hit in meeting})
-        return [hit for hit in meeting if not self._is_unwanted(hit)]
+        video_ids = {hit.video_id for hit in meeting}
+        against = [self.unwanted, *(unwanted.of(video_ids) for unwanted in self.without)]
+        return [hit for hit in meeting if not any(self._fails(hit, some.get(hit.video_id, ())) for some in against)]
 
-    def _is_unwanted(self, hit: Hit) -> bool:
-        lazily = (record for unwanted in self.without for record in unwanted.of(hit.video_id))
-        against = [*self.unwanted.get(hit.video_id, ()), *lazily]
-        if run_key(hit, self.videos, self.rules)[2]:
-            # What is said about a whole video is not wrong for one frame of it.
-            against = [span for span in against if overlap_s(hit, span) >= 0.5 * (hit.end_s - hit.start_s)]
-        return _shares_time(hit, against)
+    def _fails(self, hit: Hit, unwanted: Iterable[Record]) -> bool:
+        if covers_video(hit, self.videos[hit.video_id]):
+            # One frame does not contradict a text about the whole video.
+            unwanted = [span for span in unwanted if overlap_s(hit, span) >= 0.5 * (hit.end_s - hit.start_s)]
+        return _shares_time(hit, unwanted)
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionFinder:
     """Finds where the conditions of a query are met.
 
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        rules: Which texts are about a whole video.
-        see: Gives what frames that show some texts are like: their vectors ``(n, dim)``, and the cosine from which on a
-            frame shows one of them; called only for words that must not be seen.
+    ``encode_shown`` gives the vectors ``(n, dim)`` of frames that show some texts, and the cosine from which on a frame
+    shows one of them; it is called only for words that must not be seen.
     """
 
     store: VectorStore
     catalogue: Catalogue
-    rules: MergeRules
-    see: Callable[[Sequence[str]], tuple[Embedding, float]]
+    encode_shown: Callable[[Sequence[str]], tuple[Embedding, float]]
 
     def find(self, query: Query) -> Conditions:
         """Look up all conditions of a query.
@@ -184,26 +109,27 @@ class ConditionFinder:
             QueryError: the index has nothing that a condition could be met by.
             ModelError: a model cannot encode what must not be seen.
         """
-        joined = [self._joined(phrase, query) for phrase in query.phrases]
-        wanted = [
-            [*self._holding(phrase, _speaking(query)), *(one.hit() for one in together)]
+        texts = _texts_that_count(query)
+        found = (self._seams(texts).find(phrase) for phrase in query.phrases)
+        joined = [[one for one in together if one.record.video_id in self.catalogue.ids] for together in found]
+        said = [
+            [*self._holding(phrase, texts), *(one.hit() for one in together)]
             for phrase, together in zip(query.phrases, joined, strict=True)
         ]
         shown = ([hit_of(record, 0.0) for record in self._showing(one)] for one in query.objects if not one.negated)
         unwanted = [record for objects in query.objects if objects.negated for record in self._showing(objects)]
         return Conditions(
             videos=self.catalogue.videos,
-            rules=self.rules,
-            wanted=tuple(_by_video(hits) for hits in (*wanted, *shown)),
+            wanted=tuple(_by_video(hits) for hits in (*said, *shown)),
             unwanted=_by_video(unwanted),
-            without=tuple(self._without(query.without)),
+            without=tuple(self._without(query.without)) if query.without else (),
             barred=frozenset(key for word in query.without for key in self._named(word)),
             joined=tuple(one for together in joined for one in together),
-            kinds=self._kinds(query) if query.is_browsing else frozenset(),
+            modalities=self._listed(query) if query.is_browsing else frozenset(),
         )
 
-    def _kinds(self, query: Query) -> frozenset[ModalityName]:
-        """What counts, if pictures do not; these stand for the whole video where all counts, or nothing does."""
+    def _listed(self, query: Query) -> frozenset[ModalityName]:
+        """The modalities that count, if frames do not; frames stand for the whole video."""
         counting = [name for name in SPACE_OF_MODALITY if query.weight(name) > 0]
         if not counting or "frames" in counting:
             return frozenset()
@@ -220,14 +146,9 @@ class ConditionFinder:
     def _holding(self, phrase: str, modalities: frozenset[ModalityName] | None) -> list[Hit]:
         if not any(name in self.catalogue.counts for name in TEXT_MODALITIES):
             raise QueryError(f"This index has no text to look for “{phrase}” in.", hint=how_to_add("speech"))
-        spaces = self._text_spaces()
-        records = (one for space in spaces for one in self._looked_up(space, [phrase], modalities))
+        records = (one for space in self._text_spaces() for one in self._looked_up(space, [phrase], modalities))
         matches = ((one, match_phrase(one.text, phrase, one.modality)) for one in records)
         return [hit_of(record, 0.0, match) for record, match in matches if match is not None]
-
-    def _joined(self, phrase: str, query: Query) -> list[Joined]:
-        found = self._seams(_speaking(query)).find(phrase)
-        return [one for one in found if one.record.video_id in self.catalogue.ids]
 
     def _seams(self, modalities: frozenset[ModalityName] | None) -> SeamFinder:
         held = SEAMED.intersection(self.catalogue.counts)
@@ -243,25 +164,38 @@ class ConditionFinder:
         return [record for record in records if objects.holds(record.sightings)]
 
     def _looked_up(
-        self, space: Space, words: Iterable[str], modalities: frozenset[ModalityName] | None
+        self, space: Space, words: Collection[str], modalities: frozenset[ModalityName] | None
     ) -> Iterable[Record]:
-        found = self.store.containing(space, [*words], None, modalities=modalities, vectors=False)
+        found = self.store.containing(space, words, None, modalities=modalities, vectors=False)
         return [record for record in found if record.video_id in self.catalogue.ids]
 
-    def _without(self, words: Sequence[str]) -> Iterator[Unwanted]:
-        if words:
-            yield TextsWith(self.store, self._text_spaces(), words, self._seams(None))
-        if words and "frames" in self.catalogue.counts:
-            yield ShownFrames(self.store, *self.see(words))
+    def _without(self, phrases: Sequence[str]) -> Iterator[UnwantedRecords]:
+        yield UnwantedRecords(lambda video_ids: self._texts_with(phrases, video_ids))
+        if "frames" in self.catalogue.counts:
+            vectors, least = self.encode_shown(phrases)
+            yield UnwantedRecords(lambda video_ids: self._frames_like(vectors, least, video_ids))
+
+    def _texts_with(self, phrases: Sequence[str], video_ids: Sequence[str]) -> Iterator[Record]:
+        seams = self._seams(None)
+        for start in range(0, len(video_ids), MAX_IDS_PASSED):
+            some = video_ids[start : start + MAX_IDS_PASSED]
+            for space in self._text_spaces():
+                for one in self.store.containing(space, phrases, None, video_ids=some, vectors=False):
+                    if any(match_phrase(one.text, phrase, one.modality) for phrase in phrases):
+                        yield one
+            yield from (joined.record for phrase in phrases for joined in seams.find(phrase, some))
+
+    def _frames_like(self, vectors: Embedding, least: float, video_ids: Sequence[str]) -> Iterator[Record]:
+        for video_id in video_ids:
+            frames = list(self.store.records("frames", video_id=video_id, vectors=True))
+            best = np.max([exact_cosines(frames, vector) for vector in vectors], axis=0)
+            yield from (frame for frame, cosine in zip(frames, best, strict=True) if cosine >= least)
 
 
-def _speaking(query: Query) -> frozenset[ModalityName] | None:
-    """The kinds of text that count, None for all; also where none does, since then only pictures are looked for."""
+def _texts_that_count(query: Query) -> frozenset[ModalityName] | None:
+    """The modalities with a text that count, None for all; also if none does, since only frames are looked in then."""
     counting = frozenset(name for name in TEXT_MODALITIES if query.weight(name) > 0)
     return None if len(counting) in (0, len(TEXT_MODALITIES)) else counting
-
-
-T = TypeVar("T", Hit, Record)
 
 
 def _by_video(spans: Iterable[T]) -> Mapping[str, Sequence[T]]:

@@ -1,18 +1,18 @@
-"""Matching words as they are written, beside matching meanings.
+"""Matching words as they are written, besides matching meanings.
 
-Cosines between sentences are poor at names, numbers and exact wording, so what the texts say letter by letter is a
-second kind of evidence. It is the idea of BM25 (Robertson and Zaragoza, 2009: rare words count more; how often a word
-occurs is found by looking it up) without its length normalisation, since records are sentences of similar length, and
-without a second index: the store's own full-text index gives the candidates.
+Cosines between sentences are poor at names, numbers and exact wording, so the words of the texts are a second kind of
+evidence. The idea is BM25's (Robertson and Zaragoza, 2009: rare words count more), without its length normalisation,
+since records are sentences of similar length, and without a second index: the store's own full-text index gives the
+candidates, and looking up a word tells how often it occurs.
 
 A record's **lexical score** is 1 if it holds the whole query as a phrase. Otherwise it is below 1: nearly the share of
-the query's words that it holds, each weighted by its rarity, the words of a grammar ("the", "to be") by a tenth of it,
-and a little more if several stand together in order. A query of grammar words alone counts as a phrase or not at all.
+the query's words that it holds, each weighted by its rarity, function words ("the", "to be") by a tenth of that, and a
+little more if several stand together in order. A query of function words alone counts as a phrase or not at all.
 
-What a word is: letters and digits between spaces and punctuation, without case, accents and apostrophes. A word of at
-least four letters counts half if it is found within a longer one ("onion" in "onions"). In scripts without spaces a
-word is any two neighbouring letters. A reader of pictures loses spaces, so in its texts a phrase may begin and end
-within what looks like one word ("withour passion" holds "our passion").
+Words are letters and digits between spaces and punctuation, without case, accents and apostrophes. A word of at least
+four letters counts half if it is found within a longer one ("onion" in "onions"). In scripts without spaces a word is
+any two neighbouring letters. Text recognition loses spaces, so in its texts a phrase may begin and end within what
+looks like one word ("withour passion" holds "our passion").
 """
 
 from __future__ import annotations
@@ -26,17 +26,6 @@ from itertools import islice, pairwise
 from indexer.core.text import SqueezedText, is_spaceless, squeeze, squeezed
 from indexer.core.types import Cue, ModalityName
 
-__all__ = [
-    "FUNCTION_WORDS",
-    "LexicalMatch",
-    "WordScorer",
-    "Wording",
-    "find_phrase",
-    "match_phrase",
-    "spoken_span",
-    "worth",
-]
-
 FUNCTION_WORDS = frozenset(
     """
     a about after all also am an and any are as at be because been but by can could did do does for from had has
@@ -46,7 +35,7 @@ FUNCTION_WORDS = frozenset(
     with would you your yours
     """.split()  # noqa: SIM905
 )
-"""English words that say little by themselves; other languages' are told by how common they are."""
+"""English words that say little by themselves; those of other languages are recognised by how common they are."""
 
 _GRAMMAR_SHARE = 0.1
 _WITHIN_SHARE = 0.5
@@ -60,12 +49,7 @@ _BAG, _ORDER = 0.9, 0.09  # their sum lies below the 1 of a whole phrase
 
 @dataclass(frozen=True)
 class Wording:
-    """A query as words to be found in texts.
-
-    Args:
-        phrase: All its letters, squeezed.
-        words: Its first words in order, squeezed; whoever pastes a page is answered by its beginning.
-    """
+    """A query as words to find: all its letters as one ``phrase``, and its first 32 ``words``, squeezed."""
 
     phrase: str
     words: tuple[str, ...]
@@ -84,19 +68,17 @@ class Wording:
 
     @property
     def distinctness(self) -> float:
-        """How much it means to find this wording, in [0, 1]: "man" is soon said, a dozen letters are no accident."""
+        """How unlikely the wording is found by accident, in [0, 1]: low for "man", 1 from a dozen letters on."""
         return min(1.0, worth(self.phrase) / _ENOUGH_LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
 class LexicalMatch:
-    """What a text has of a query's words.
+    """The words of a query that a text holds.
 
-    Args:
-        score: In (0, 1], 1 for the whole phrase.
-        matched: The words found, or the phrase, as they stand in the text.
-        sequence: Those of the query's words that stand together in the text, at best all, squeezed into one.
-        sequence_share: How much of the query they are, in [0, 1].
+    ``score`` is in (0, 1], 1 for the whole phrase. ``matched`` are the words found, or the phrase, as they stand in the
+    text. ``sequence`` are those that stand together there, squeezed, and ``sequence_share`` in [0, 1] their share of
+    the query.
     """
 
     score: float
@@ -107,25 +89,19 @@ class LexicalMatch:
 
 @dataclass(frozen=True)
 class WordScorer:
-    """Scores texts for one wording.
-
-    Args:
-        wording: What to find.
-        found: In how many records each telling word was found.
-        records: How many records there are.
-    """
+    """Scores texts for one wording; ``found`` says how many of so many ``records`` hold each telling word."""
 
     wording: Wording
     found: Mapping[str, int]
     records: int
 
     def match(self, text: str, modality: ModalityName) -> LexicalMatch | None:
-        """What a text has of the query, None if nothing that tells."""
+        """The words of the query that a text holds, None if only function words."""
         seen = squeeze(text)
         return _match_squeezed(seen, self.wording.phrase, modality) or self._match_words(seen)
 
     def rarity(self, word: str) -> float:
-        """How much a word of the query counts, more than 0."""
+        """The weight of a word of the query, more than 0."""
         known = self.found.get(word, 0) if word not in FUNCTION_WORDS else self.records
         share = _GRAMMAR_SHARE if word in FUNCTION_WORDS else 1.0
         return share * math.log(1 + max(self.records, known, 1) / max(known, 0.5))
@@ -143,23 +119,20 @@ class WordScorer:
         return LexicalMatch(_BAG * share + _ORDER * order, tuple(matched), "".join(sequence), order)
 
     def _sequence(self, seen: SqueezedText, is_found: Sequence[bool]) -> Sequence[str]:
-        """The weightiest run of the query's words that stand together in the text in the query's order."""
+        """The words of the query of most weight that stand together in the text in the query's order."""
         words = self.wording.words
         runs = [
             words[start:end]
             for start, end in _stretches(is_found)
-            if find_phrase(seen, "".join(words[start:end])) is not None
+            if _find_phrase(seen, "".join(words[start:end])) is not None
         ]
         return max(runs, key=lambda run: sum(map(self.rarity, set(run))), default=())
 
 
-def find_phrase(seen: SqueezedText, phrase: str, *, run_together: bool = False) -> tuple[int, int] | None:
-    """Where a squeezed phrase stands, as the half-open range of letters; None if it does not.
+def _find_phrase(seen: SqueezedText, phrase: str, *, run_together: bool = False) -> tuple[int, int] | None:
+    """The half-open range of letters at which a squeezed phrase stands, None if it does not.
 
-    Args:
-        seen: The text.
-        phrase: Squeezed.
-        run_together: Whether a phrase of some length may begin and end within words.
+    With ``run_together``, a phrase of some length may begin and end within words.
     """
     tolerant = run_together and worth(phrase) >= _LEAST_RUN_TOGETHER
     places = [(start, start + len(phrase)) for start in _occurrences(seen.letters, phrase)]
@@ -168,14 +141,14 @@ def find_phrase(seen: SqueezedText, phrase: str, *, run_together: bool = False) 
 
 
 def match_phrase(text: str, phrase: str, modality: ModalityName | None = None) -> LexicalMatch | None:
-    """The phrase as it stands in a text, in whole words, however both are written; see ``find_phrase``."""
+    """The phrase as it stands in a text, in whole words (see the module's docstring for recognised text)."""
     return _match_squeezed(squeeze(text), squeezed(phrase), modality)
 
 
 def spoken_span(words: Sequence[Cue], sequence: str) -> tuple[float, float] | None:
-    """When a squeezed sequence of words is said, in seconds; None if these words do not hold it."""
+    """The start and end of a squeezed sequence of words in seconds; None if these words do not hold it."""
     seen = squeeze(" ".join(word.text for word in words))
-    place = find_phrase(seen, sequence) if sequence else None
+    place = _find_phrase(seen, sequence) if sequence else None
     if place is None:
         return None
     speaking = [number for number, word in enumerate(words) for _ in squeezed(word.text)]
@@ -185,7 +158,7 @@ def spoken_span(words: Sequence[Cue], sequence: str) -> tuple[float, float] | No
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a word was found, and how well, in (0, 1]."""
+    """Where a word was found, and how well it matches, in (0, 1]."""
 
     start: int
     end: int
@@ -193,7 +166,7 @@ class _Place:
 
 
 def _find_word(seen: SqueezedText, word: str) -> _Place | None:
-    whole = find_phrase(seen, word)
+    whole = _find_phrase(seen, word)
     if whole is not None:
         return _Place(*whole, 1.0)
     within = seen.letters.find(word) if worth(word) >= _LEAST_WITHIN else -1
@@ -201,12 +174,12 @@ def _find_word(seen: SqueezedText, word: str) -> _Place | None:
 
 
 def _match_squeezed(seen: SqueezedText, phrase: str, modality: ModalityName | None) -> LexicalMatch | None:
-    place = find_phrase(seen, phrase, run_together=modality == "ocr")
+    place = _find_phrase(seen, phrase, run_together=modality == "ocr")
     return LexicalMatch(1.0, (seen.written(*place),), phrase, 1.0) if place is not None else None
 
 
 def _words(seen: SqueezedText) -> Iterator[str]:
-    """The words between the breaks; of letters without spaces between them, every two neighbours."""
+    """The words between the breaks; in scripts without spaces, every two neighbouring letters."""
     ends = sorted(seen.breaks)
     pieces = [seen.letters[start:end] for start, end in pairwise(ends)]
     lone = [len(piece) == 1 and is_spaceless(piece) for piece in pieces]
@@ -221,7 +194,7 @@ def _words(seen: SqueezedText) -> Iterator[str]:
 
 
 def _stretches(is_found: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Every range of at least two places that were all found."""
+    """Every range of at least two neighbouring words that were all found."""
     for start in range(len(is_found)):
         for end in range(start + 1, len(is_found) + 1):
             if not is_found[end - 1]:
@@ -238,5 +211,5 @@ def _occurrences(letters: str, phrase: str) -> Iterator[int]:
 
 
 def worth(letters: str) -> int:
-    """How many letters of an alphabet these say as much as."""
+    """How many letters of an alphabet these are worth: an ideograph or a Korean syllable counts as three."""
     return sum(_IDEOGRAPH_WORTH if is_spaceless(letter) or "\uac00" <= letter <= "\ud7a3" else 1 for letter in letters)

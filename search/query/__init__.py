@@ -1,1 +1,1 @@
-"""What is asked."""
+"""What is asked: the query, the conditions on videos (``filters``), and how people type it (``syntax``)."""

@@ -1,17 +1,14 @@
-"""Queries that a library can answer, taken from the library itself."""
+"""Queries that an index can answer, taken from its own labels and texts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 
 from indexer.core.text import clean, fold
 from indexer.core.types import Video
 from indexer.store.base import VectorStore
-from search.catalogue import Catalogue
-
-__all__ = ["example_queries"]
 
 _VIDEOS_READ = 12
 _WORDS = range(2, 8)
@@ -19,23 +16,18 @@ _QUOTED_KINDS = ("speech", "subtitle", "ocr")
 _PLAIN_KINDS = ("description", "captions")
 
 
-def example_queries(store: VectorStore, catalogue: Catalogue, count: int = 6) -> tuple[str, ...]:
-    """At most ``count`` queries, each with an answer in the index: labels, clauses that are said or written (in
-    quotes), and clauses that describe a video. The same ones as long as the library is the same.
+def example_queries(store: VectorStore, videos: Iterable[Video], count: int) -> tuple[str, ...]:
+    """At most ``count`` queries, each with an answer among these videos: labels, clauses that are said or written (in
+    quotes), and clauses that describe a video. The same videos give the same queries.
 
     Raises:
         IndexDamagedError: the index cannot be read.
     """
-    videos = list(_spread(sorted(catalogue.videos.values(), key=lambda video: video.id), _VIDEOS_READ))
-    sources = (_texts(store, videos), _labels(videos))
-    mixed = (query for row in zip_longest(*sources) for query in row if query)
+    by_id = sorted(videos, key=lambda video: video.id)
+    some = by_id[:: max(1, len(by_id) // _VIDEOS_READ)][:_VIDEOS_READ]
+    mixed = (query for row in zip_longest(_texts(store, some), _labels(some)) for query in row if query)
     unique = {fold(query): query for query in mixed}
     return tuple(islice(unique.values(), count))
-
-
-def _spread(videos: Sequence[Video], count: int) -> Iterator[Video]:
-    step = max(1, len(videos) // count)
-    yield from videos[::step][:count]
 
 
 def _labels(videos: Sequence[Video]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which videos a query may find: by label, by path and by the facts known about them."""
+"""Which videos a query may find: by label, by path and by facts about them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,17 @@ from datetime import date
 from functools import lru_cache
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast
 
 from indexer.core.errors import QueryError
 from indexer.core.text import fold
 from indexer.core.types import Facet, Video
 
-__all__ = [
-    "BUILT_IN_FACETS",
-    "DESCRIPTORS",
-    "NUMBERS",
-    "FacetCondition",
-    "Filters",
-    "Operator",
-    "date_of",
-    "facets_of",
-    "matches_path",
-    "parse_condition",
-    "path_within",
-]
-
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 
 BUILT_IN_FACETS = ("label", "title", "path", "duration", "width", "height", "size", "date", "has_audio")
 DESCRIPTORS = ("cuts", "cuts_per_minute", "frame_rate", "language", "loudness", "resolution", "speech_ratio")
-"""Facts that indexing may find out (``video_facts``); which of them are known depends on what it did."""
+"""Facts that indexing may find out (``indexer.modalities.video_facts``), depending on what it reads."""
 
 NUMBERS: Mapping[str, str] = MappingProxyType(
     {
@@ -53,19 +39,14 @@ NUMBERS: Mapping[str, str] = MappingProxyType(
 )
 """The built-in facets and descriptors that are numbers, and how to compare them."""
 
-_OPERATORS: tuple[Operator, ...] = get_args(Operator)
-_EQUALITY: tuple[Operator, ...] = ("=", "!=")
 _COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
-    {
-        "=": operator.eq,
-        "!=": operator.ne,
-        "<": operator.lt,
-        "<=": operator.le,
-        ">": operator.gt,
-        ">=": operator.ge,
-    }
+    {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 )
+_EQUALITY: tuple[Operator, ...] = ("=", "!=")
 _CONDITION = re.compile(r"\s*(?P<name>[^=!<>]*?)\s*(?P<op>!=|<=|>=|==|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_GLOB_PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", re.DOTALL)
+_GLOB_WILDCARDS = MappingProxyType({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"})
+_MOST_STARS = 8  # with more of them, matching one path can take minutes
 _DAY = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 _TRUTH: Mapping[str, bool] = MappingProxyType(
     {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -73,7 +54,7 @@ _TRUTH: Mapping[str, bool] = MappingProxyType(
 
 
 def facets_of(video: Video) -> dict[str, Facet]:
-    """What a video can be filtered by, names folded: built-in facets win over its own, and these over descriptors.
+    """What a video can be filtered by, by folded name: built-in facets win over its own, and these over descriptors.
 
     ``duration`` is in seconds, ``width`` and ``height`` in pixels as displayed, ``size`` in bytes, ``date`` as
     ``date_of`` says.
@@ -94,7 +75,7 @@ def facets_of(video: Video) -> dict[str, Facet]:
 
 
 def date_of(video: Video) -> str:
-    """The day a video's file was last changed, as ``YYYY-MM-DD`` in this computer's time zone; "" if it is unknown."""
+    """The day a video's file was last changed, as ``YYYY-MM-DD`` in this computer's time zone; "" if unknown."""
     try:
         return date.fromtimestamp(video.mtime_ns / 1e9).isoformat()
     except (OverflowError, OSError, ValueError):
@@ -107,11 +88,11 @@ class FacetCondition:
 
     Two numbers (or texts that read as numbers) compare as numbers, anything else as text without case and accents.
     A text is never smaller or larger than a number. A video without the fact meets only ``!=``. A ``date`` is compared
-    with a day, a month or a year as a whole: 31 May 2024 meets ``date<=2024-05`` and ``date=2024``.
+    with a whole day, month or year: 31 May 2024 meets ``date<=2024-05`` and ``date=2024``.
 
     Raises:
-        QueryError: the name is empty, the operator unknown, or a number, a date or a yes or no is compared with what is
-            none.
+        QueryError: the name is empty, the operator unknown, or the value is not the number, date, or yes or no that the
+            fact is.
     """
 
     name: str
@@ -121,8 +102,8 @@ class FacetCondition:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise QueryError("A filter does not say which fact it is about.", hint="Write it like duration<60.")
-        if self.op not in _OPERATORS:
-            raise QueryError(f"'{self.op}' compares nothing.", hint=f"Use one of {' '.join(_OPERATORS)}.")
+        if self.op not in _COMPARE:
+            raise QueryError(f"'{self.op}' compares nothing.", hint=f"Use one of {' '.join(_COMPARE)}.")
         if self._is_about_date and not _is_date(str(self.value).strip()):
             raise QueryError(
                 f"'{self.value}' is no date to compare with.", hint="Write it like date>=2024-05 or date=2024-05-31."
@@ -154,25 +135,24 @@ class FacetCondition:
 
     @property
     def _must_be_number(self) -> bool:
-        """A video's own facts may have a descriptor's name and be texts; one asks for them as they are."""
+        """A video's own facts may have a descriptor's name and be texts, which may be equal or not."""
         name = fold(self.name)
         return name in NUMBERS and (name in BUILT_IN_FACETS or self.op not in _EQUALITY)
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a video must be like to be found; what is left empty does not restrict.
+    """What a video must be like to be found; an empty field does not restrict.
 
     Args:
         labels: Any of these labels; case and accents do not matter.
         paths: Any of these glob patterns, without regard to case, matched against the full path (with ``/``), the
             file name, and every trailing part of the path. ``*`` and ``?`` stay within one folder, ``**`` crosses
-            folders, and a pattern that ends in ``/`` means everything below.
-            The plain name of a folder means all below it.
+            folders, and a pattern that ends in ``/``, or the plain name of a folder, means everything below it.
         facets: All of these conditions.
-        not_paths: None of these patterns.
-        within: Take of paths only what lies in these folders, from their own names on, as ``path_within`` does: for
-            whoever may not know more of them. None: whole paths.
+        not_paths: None of these glob patterns.
+        within: Compare only the part of a path that ``path_within`` gives for these folders, so that a search reveals
+            nothing about the folders above. None: whole paths.
     """
 
     labels: tuple[str, ...] = ()
@@ -185,7 +165,7 @@ class Filters:
         return bool(self.labels or self.paths or self.facets or self.not_paths)
 
     def joined(self, other: Filters) -> Filters:
-        """What either asks for: any label or path of both, all conditions of both."""
+        """Both filters as one: any label or path of both, all conditions of both."""
         return Filters(
             self.labels + other.labels,
             self.paths + other.paths,
@@ -195,33 +175,20 @@ class Filters:
         )
 
     def accepts(self, video: Video) -> bool:
-        """Whether the video meets all that is asked."""
-        return (
-            self._accepts_label(video.label)
-            and self._accepts_path(self._seen(video.path))
-            and self._accepts_facets(video)
-        )
-
-    def _accepts_label(self, label: str) -> bool:
-        return not self.labels or fold(label) in {fold(wanted) for wanted in self.labels}
-
-    def _seen(self, path: PurePath) -> PurePath:
-        return path if self.within is None else path_within(path, self.within)
-
-    def _accepts_path(self, path: PurePath) -> bool:
+        """Whether the video meets all of the filters."""
+        path = video.path if self.within is None else path_within(video.path, self.within)
+        if self.labels and fold(video.label) not in {fold(wanted) for wanted in self.labels}:
+            return False
         if any(matches_path(pattern, path) for pattern in self.not_paths):
             return False
-        return not self.paths or any(matches_path(pattern, path) for pattern in self.paths)
-
-    def _accepts_facets(self, video: Video) -> bool:
-        if not self.facets:
-            return True
-        facets = facets_of(video) | {"path": self._seen(video.path).as_posix()}
+        if self.paths and not any(matches_path(pattern, path) for pattern in self.paths):
+            return False
+        facets = facets_of(video) | {"path": path.as_posix()} if self.facets else {}
         return all(condition.holds(facets) for condition in self.facets)
 
 
 def path_within(path: PurePath, roots: Sequence[PurePath]) -> PurePath:
-    """What lies in one of the folders, from its own name on; of a file in none of them its name."""
+    """The path from the first of the folders it lies in on, beginning with that folder's name; else the file name."""
     root = next((root for root in roots if root != path and path.is_relative_to(root)), None)
     return PurePath(path.name) if root is None else PurePath(root.name, path.relative_to(root))
 
@@ -230,7 +197,7 @@ def parse_condition(text: str) -> FacetCondition:
     """Read ``name=value`` or ``duration<60`` (``= == != < <= > >=``; spaces around are allowed).
 
     Raises:
-        QueryError: it is no such condition.
+        QueryError: the text is no such condition.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
@@ -244,18 +211,14 @@ def parse_condition(text: str) -> FacetCondition:
 def matches_path(pattern: str, path: PurePath) -> bool:
     """Whether a glob pattern covers a path, its file name or a trailing part of it; see ``Filters``."""
     text = _plain(path.as_posix())
-    return _names(_plain(pattern).removeprefix("./").rstrip("/"), text) or bool(_path_pattern(pattern).fullmatch(text))
+    return _is_named(_plain(pattern).removeprefix("./").rstrip("/"), text) or bool(_path_regex(pattern).fullmatch(text))
 
 
-def _names(named: str, text: str) -> bool:
-    """Whether a name, taken as it is, also if it holds brackets, is that of the file or of a folder it lies in."""
-    if named.startswith("/"):
-        return f"{text}/".startswith(f"{named}/")
-    return bool(named) and f"/{named}/" in f"/{text}/"
-
-
-_MOST_STARS = 8
-"""More of them can take the matcher minutes for one path."""
+def _is_named(name: str, text: str) -> bool:
+    """Whether this literal name, which may hold brackets, is that of the file or of a folder it lies in."""
+    if name.startswith("/"):
+        return f"{text}/".startswith(f"{name}/")
+    return bool(name) and f"/{name}/" in f"/{text}/"
 
 
 def _plain(text: str) -> str:
@@ -263,14 +226,14 @@ def _plain(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _path_pattern(pattern: str) -> re.Pattern[str]:
+def _path_regex(pattern: str) -> re.Pattern[str]:
     folded = re.sub(r"\*{3,}", "**", _plain(pattern).removeprefix("./"))
     if folded.count("*") > _MOST_STARS:
         raise QueryError(f"The path pattern '{pattern}' has too many stars.", hint=f"Use at most {_MOST_STARS}.")
     below = folded + "**" if folded.endswith("/") else folded
     anywhere = "" if below.startswith("/") else "(?:.*/)?"
     try:
-        return re.compile(anywhere + "".join(_glob_part(part) for part in _glob_parts(below)), re.DOTALL)
+        return re.compile(anywhere + "".join(map(_glob_part, _GLOB_PARTS.findall(below))), re.DOTALL)
     except re.error as error:
         raise QueryError(
             f"The path pattern '{pattern}' cannot be read ({error}).",
@@ -278,29 +241,21 @@ def _path_pattern(pattern: str) -> re.Pattern[str]:
         ) from error
 
 
-def _glob_parts(pattern: str) -> list[str]:
-    return re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", pattern, re.DOTALL)
-
-
 def _glob_part(part: str) -> str:
-    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if part in wildcards:
-        return wildcards[part]
-    if len(part) > 2 and part.startswith("["):
-        return _glob_choice(part[1:-1])
-    return re.escape(part)
-
-
-def _glob_choice(letters: str) -> str:
-    negated = letters.startswith("!")
-    escaped = re.sub(r"([\\\[\]^&~|])", r"\\\1", letters.removeprefix("!"))
-    return f"(?!/)[{'^' if negated else ''}{escaped}]"
+    if part in _GLOB_WILDCARDS:
+        return _GLOB_WILDCARDS[part]
+    if len(part) <= 2 or not part.startswith("["):
+        return re.escape(part)
+    negation = "^" if part[1] == "!" else ""
+    letters = re.sub(r"([\\\[\]^&~|])", r"\\\1", part[1:-1].removeprefix("!"))
+    return f"(?!/)[{negation}{letters}]"
 
 
 def _compare(fact: Facet, op: Operator, wanted: Facet) -> bool:
-    numbers = _number(fact), _number(wanted)
     if isinstance(fact, bool):
-        return _compare_truth(fact, op, wanted)
+        truth = _truth(wanted)
+        return op == "!=" if truth is None or op not in _EQUALITY else _COMPARE[op](fact, truth)
+    numbers = _number(fact), _number(wanted)
     if None not in numbers:
         return _COMPARE[op](*numbers)
     if numbers != (None, None) and op not in _EQUALITY:
@@ -308,19 +263,12 @@ def _compare(fact: Facet, op: Operator, wanted: Facet) -> bool:
     return _COMPARE[op](fold(str(fact)), fold(str(wanted)))
 
 
-def _compare_truth(fact: bool, op: Operator, wanted: Facet) -> bool:
-    truth = _truth(wanted)
-    if truth is None or op not in _EQUALITY:
-        return op == "!="
-    return _COMPARE[op](fact, truth)
-
-
 def _truth(value: Facet) -> bool | None:
     return _TRUTH.get(fold(str(value)))
 
 
 def _is_date(text: str) -> bool:
-    """Whether it is a year, a month or a day of the calendar."""
+    """Whether a text is a year, a month or a day of the calendar."""
     if _DAY.fullmatch(text) is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a person asks: a text, a picture or a moment to find more of, and what the videos and moments must be like."""
+"""A query: a text, a picture or a moment to find more of, and conditions on the videos and moments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from indexer.core.errors import QueryError
 from indexer.core.text import squeezed
 from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName, Sighting
 from search.modalities import modality_named
-from search.query.filters import FacetCondition, Filters, parse_condition
-
-__all__ = ["FacetCondition", "Filters", "ObjectCondition", "Query", "is_visible", "parse_condition"]
+from search.query.filters import Filters
 
 _LONGEST, _MOST_PHRASES = 5000, 100
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are drawn as nothing
@@ -24,16 +22,12 @@ _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols tha
 
 @dataclass(frozen=True, slots=True)
 class ObjectCondition:
-    """So many objects of one kind must be in one picture.
+    """So many objects of one kind must be in one picture, or with ``negated`` no such picture may be in the moment.
 
-    Args:
-        label: What the detector calls them; case, accents and a plural ``s`` do not matter.
-        least: How many at least, 1 or more.
-        most: How many at most; None for any number.
-        negated: Whether, on the contrary, no such picture may be in the moment.
+    ``label`` is what the detector calls them; case, accents and a plural ``s`` do not matter.
 
     Raises:
-        QueryError: the kind is not named, or no number can meet the condition.
+        QueryError: the label is empty, ``least`` below 1, or ``most`` below ``least``.
     """
 
     label: str
@@ -52,36 +46,34 @@ class ObjectCondition:
 
     @property
     def spellings(self) -> frozenset[str]:
-        """The label squeezed, also without what may be a plural's ending."""
+        """The label squeezed, also without a possible plural ending."""
         plain = squeezed(self.label)
         return frozenset({plain, plain.removesuffix("s"), plain.removesuffix("es")} - {""})
 
     def holds(self, sightings: Sequence[Sighting]) -> bool:
-        """Whether one of the pictures seen has that many."""
+        """Whether one of the pictures has that many."""
         counts = Counter(seen.time_s for seen in sightings if squeezed(seen.label) in self.spellings)
         return any(self.least <= count and (self.most is None or count <= self.most) for count in counts.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One question to the index: a text, a picture (``image``) or a moment (``like``), and conditions.
+    """A text, a picture (``image``) or a moment (``like``) to search for, and conditions.
 
-    Nothing in ``text`` has a special meaning; what a person types, with quotes and conditions in it, becomes a query
-    by ``search.query.syntax.parse_query``. Conditions alone ask for whatever meets them, in no order of relevance.
+    Nothing in ``text`` has a special meaning; ``search.query.syntax.parse_query`` reads what a person types, with
+    quotes and conditions. Conditions alone ask for everything that meets them, in no order of relevance.
 
     Args:
-        text: Free text.
-        image: A picture, uint8 ``(H, W, 3)`` RGB; it is compared with frames only.
+        image: A picture, uint8 ``(H, W, 3)`` RGB, which is compared with frames only.
         like: A video (its id, or its path or the end of it) and a second of it: find moments like that one.
-        filters: What the videos must be like.
         weights: How much each modality counts; one that is not named counts 1, and 0 leaves it out.
         top_k: How many moments to answer with, at least 1.
-        offset: How many moments of the ranking to pass over first, 0 or more: the next page starts there.
+        offset: How many moments of the ranking to skip, 0 or more: where the page starts.
         group_by_video: Answer with each video once, by its best moment.
-        phrases: What must be said or written, word for word, in every moment found.
+        phrases: What must be said or written, word for word, in every moment.
         without: Words or phrases that must be neither said nor written nor seen in it.
         objects: Which objects must be seen in it, and which must not.
-        min_confidence: Leave out moments whose confidence is known and lower, in [0, 1]; 0 leaves none out.
+        min_confidence: Leave out moments whose confidence is known and lower, in [0, 1].
 
     Raises:
         QueryError: any of this does not hold.
@@ -101,18 +93,17 @@ class Query:
     min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        # Bytes that are no text, as other encodings leave them in a terminal, have no meaning to search for.
+        # Undecodable bytes, as other encodings leave them in a terminal, cannot be searched for.
         object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
-        _check_size(self.text, (*self.phrases, *self.without))
-        self._check_question()
+        self._check_size()
+        self._check_is_one_question()
         if self.image is not None:
             _check_image(self.image)
         if self.like is not None:
             _check_like(*self.like)
         _check_phrases((*self.phrases, *self.without))
         _check_weights(self.weights)
-        _check_page(self.top_k, self.offset)
-        _check_confidence(self.min_confidence)
+        self._check_numbers()
 
     def weight(self, modality: ModalityName) -> float:
         """How much a modality counts, 0 or more."""
@@ -127,10 +118,18 @@ class Query:
 
     @property
     def is_browsing(self) -> bool:
-        """Whether there are only conditions, and nothing to rank by."""
+        """Whether there are conditions only, and nothing to rank by."""
         return not self.wording and self.image is None and self.like is None
 
-    def _check_question(self) -> None:
+    def _check_size(self) -> None:
+        """Longer queries take the database minutes, or are more than it can take."""
+        phrases = (*self.phrases, *self.without)
+        if len(self.text) + sum(map(len, phrases)) > _LONGEST or len(phrases) > _MOST_PHRASES:
+            raise QueryError(
+                "The query is too long.", hint=f"Use at most {_LONGEST} letters and {_MOST_PHRASES} phrases."
+            )
+
+    def _check_is_one_question(self) -> None:
         given = [is_visible(self.text), self.image is not None, self.like is not None]
         conditions = self.filters or self.phrases or self.without or self.objects
         if not any(given) and not conditions:
@@ -143,9 +142,19 @@ class Query:
                 hint="Give one of these: a text, a picture, or a moment to find more like.",
             )
 
+    def _check_numbers(self) -> None:
+        if self.top_k < 1:
+            raise QueryError(f"{self.top_k} moments were asked for.", hint="Ask for at least 1.")
+        if self.offset < 0:
+            raise QueryError(f"The answer cannot start at place {self.offset}.", hint="The first place is 0.")
+        if not 0 <= self.min_confidence <= 1:
+            raise QueryError(
+                f"The least confidence is {self.min_confidence}.", hint="Give a number from 0 (all moments) to 1."
+            )
+
 
 def is_visible(text: str) -> bool:
-    """Whether a text has anything in it that one could see: not only spaces, joiners and accents without a letter."""
+    """Whether a text has anything visible in it: not only spaces, joiners and accents without a letter."""
     return any(unicodedata.category(sign)[0] not in "CZM" and sign not in _BLANKS for sign in text)
 
 
@@ -164,12 +173,6 @@ def _check_like(video: str, seconds: float) -> None:
         raise QueryError(f"{seconds} is no time in a video.", hint="Give seconds from the start, 0 or more.")
 
 
-def _check_size(text: str, phrases: Sequence[str]) -> None:
-    """Longer ones take the database minutes, or are more than it can take."""
-    if len(text) + sum(map(len, phrases)) > _LONGEST or len(phrases) > _MOST_PHRASES:
-        raise QueryError("The query is too long.", hint=f"Use at most {_LONGEST} letters and {_MOST_PHRASES} phrases.")
-
-
 def _check_phrases(phrases: Sequence[str]) -> None:
     for phrase in phrases:
         if not squeezed(phrase):
@@ -183,15 +186,3 @@ def _check_weights(weights: Mapping[ModalityName, float]) -> None:
             raise QueryError(f"There is no kind of evidence called '{modality}'.", hint="Write it in small letters.")
         if not (math.isfinite(weight) and weight >= 0):
             raise QueryError(f"The weight of {modality} is {weight}.", hint="A weight is a number, 0 or more.")
-
-
-def _check_page(top_k: int, offset: int) -> None:
-    if top_k < 1:
-        raise QueryError(f"{top_k} moments were asked for.", hint="Ask for at least 1.")
-    if offset < 0:
-        raise QueryError(f"The answer cannot start at place {offset}.", hint="The first place is 0.")
-
-
-def _check_confidence(least: float) -> None:
-    if not 0 <= least <= 1:
-        raise QueryError(f"The least confidence is {least}.", hint="Give a number from 0 (all moments) to 1.")

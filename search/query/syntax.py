@@ -1,4 +1,4 @@
-"""What people type into a search box, read as a query.
+"""The search syntax: a query as people type it.
 
 ===========================  ==============================================================================
 red car                      what to find
@@ -11,16 +11,16 @@ only:speech, ocr             look nowhere else; with conditions alone, list what
 weight:ocr=2                 let this count twice
 ===========================  ==============================================================================
 
-Everything else is text, and stays as it was typed: "Spider-Man: no way home", "3 < 4 apples", "12:30", "http://x". A
-condition begins at the start of a word with a name that is known, and its value follows without a space (or in
-quotes); a phrase begins and ends where words do; a negated word begins with a letter.
+Everything else is text and stays as typed: "Spider-Man: no way home", "3 < 4 apples", "12:30", "http://x". A condition
+begins at the start of a word with a known name, and its value follows without a space (or in quotes); a phrase begins
+and ends where words do; a negated word begins with a letter.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import cast
@@ -31,8 +31,6 @@ from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName
 from search.modalities import modality_named
 from search.query.filters import BUILT_IN_FACETS, DESCRIPTORS, NUMBERS, FacetCondition, Filters, Operator
 from search.query.query import ObjectCondition, Query
-
-__all__ = ["ParsedQuery", "parse_query"]
 
 _QUOTED = r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 _OPERATOR = r":?(?:!=|<=|>=|==|=|<|>)|:"
@@ -47,8 +45,7 @@ _PART = re.compile(
     )""",
     re.VERBOSE,
 )
-_COUNT = re.compile(r"(?P<label>[^!<>=]*)(?P<count>.*)", re.DOTALL)
-_NUMBER = re.compile(r"(?P<op>>=|<=|==|=|<|>)(?P<number>[0-9]{1,6})")
+_COUNT = re.compile(r"(?P<op>>=|<=|==|=|<|>)(?P<number>[0-9]{1,6})")
 _OPPOSITE: Mapping[Operator, Operator] = MappingProxyType(
     {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 )
@@ -56,16 +53,10 @@ _OPPOSITE: Mapping[Operator, Operator] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """What was typed, taken apart.
+    """A typed query, taken apart; the fields are as in ``Query``.
 
-    Args:
-        text: What to find: all that is no condition; phrases are in it without their quotes.
-        phrases: What must be there word for word.
-        without: What must not be there.
-        objects: Conditions on what is seen.
-        filters: Conditions on the videos.
-        weights: What the kinds of evidence named shall count.
-        only: The kinds of evidence to look at; all if empty.
+    ``text`` is everything but the conditions, with phrases but without their quotes. ``only`` are the modalities to
+    look in; all if empty.
     """
 
     text: str
@@ -87,16 +78,16 @@ class ParsedQuery:
         offset: int = 0,
         group_by_video: bool = False,
     ) -> Query:
-        """The query, with what was given besides the text; see ``Query``.
+        """The query, with what was given besides the typed text, such as filters of a form.
 
-        Beside a picture or a moment, phrases are conditions and not also the text to look for.
+        With a picture or a moment, phrases are conditions only and not also the text to look for.
 
         Raises:
-            QueryError: there is nothing to ask for, or several things at once.
+            QueryError: the query is empty, or asks for several things at once.
         """
-        has_likeness = image is not None or like is not None
+        is_by_example = image is not None or like is not None
         return Query(
-            text="" if has_likeness and self.text == " ".join(self.phrases) else self.text,
+            text="" if is_by_example and self.text == " ".join(self.phrases) else self.text,
             image=image,
             like=like,
             filters=filters.joined(self.filters),
@@ -110,7 +101,7 @@ class ParsedQuery:
         )
 
     def _weights(self, given: Mapping[ModalityName, float]) -> Mapping[ModalityName, float]:
-        """What was typed counts before what was given besides."""
+        """Typed weights override given ones."""
         weights = {**given, **self.weights}
         if not self.only:
             return weights
@@ -118,34 +109,29 @@ class ParsedQuery:
 
 
 def parse_query(text: str, facet_names: Collection[str] = ()) -> ParsedQuery:
-    """Read what a person typed.
+    """Read what a person typed, normalised to NFC.
 
-    Args:
-        text: As it was typed; it is normalised to NFC.
-        facet_names: The names, folded, of further facts that videos can be filtered by (``Catalogue.facet_names``).
+    ``facet_names`` are the folded names of further facts that videos can be filtered by (``Catalogue.facet_names``).
 
     Raises:
-        QueryError: a part reads as a condition and is none: an unknown kind of evidence, no number where one must be.
+        QueryError: a part reads as a condition and is not valid, such as an unknown modality or a missing number.
     """
     whole = unicodedata.normalize("NFC", text)
     query = ParsedQuery(whole)
-    plain: list[str] = []
-    seen = 0
+    pieces: list[str] = []
+    end = 0
     for part in _PART.finditer(whole):
         read = _read(part, query, frozenset(facet_names))
         if read is not None:
             query, kept = read
-            plain += [whole[seen : part.start()], kept]
-            seen = part.end()
-    return replace(query, text=_joined([*plain, whole[seen:]])) if seen else query
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    return " ".join(piece.strip() for piece in pieces if piece.strip())
+            pieces += [whole[end : part.start()], kept]
+            end = part.end()
+    pieces.append(whole[end:])
+    return replace(query, text=" ".join(piece.strip() for piece in pieces if piece.strip())) if end else query
 
 
 def _read(part: re.Match[str], query: ParsedQuery, facet_names: Collection[str]) -> tuple[ParsedQuery, str] | None:
-    """The query with one more part in it, and what of the part is to be looked for; None if it is plain text."""
+    """The query with one more part in it, and the text of that part to look for; None if the part is plain text."""
     negated = part["minus"] == "-"
     changed = None
     if part["phrase"]:
@@ -175,7 +161,7 @@ def _without(query: ParsedQuery, word: str) -> ParsedQuery | None:
 
 
 def _with_condition(query: ParsedQuery, part: re.Match[str], facet_names: Collection[str]) -> ParsedQuery | None:
-    """The query with ``name:value`` or the like in it, None if the name is not known."""
+    """The query with a condition such as ``name:value`` in it, None if the name is not known."""
     name, negated = fold(part["name"]), part["minus"] == "-"
     op = part["op"].removeprefix(":") or ":"
     value = _unquoted(part["value"])
@@ -190,31 +176,23 @@ def _with_condition(query: ParsedQuery, part: re.Match[str], facet_names: Collec
     return None
 
 
-def _with_objects(query: ParsedQuery, label: str, number: str, negated: bool) -> ParsedQuery:
-    """``label`` may have the number in it, as long as it is not in quotes."""
-    name, count = _COUNT.fullmatch(label).group("label", "count")  # type: ignore[union-attr]  # matches anything
-    condition = _object_condition(name, count + number, negated)
-    return replace(query, objects=(*query.objects, condition))
-
-
-def _object_condition(label: str, count: str, negated: bool) -> ObjectCondition:
-    comparison = _NUMBER.fullmatch(count or ">=1")
+def _with_objects(query: ParsedQuery, value: str, number: str, negated: bool) -> ParsedQuery:
+    """``value`` is the label, which may have the number in it unless it was in quotes."""
+    label = re.match(r"[^!<>=]*", value)[0]  # type: ignore[index]  # matches anything
+    count = value[len(label) :] + number
+    comparison = _COUNT.fullmatch(count or ">=1")
     if comparison is None:
         raise QueryError(f"'{count}' is no number of objects.", hint="Write it like objects:bus>=2.")
     least, most = _range(comparison["op"], int(comparison["number"]))
-    if most == 0:
-        return ObjectCondition(label, negated=not negated)
-    return ObjectCondition(label, max(least, 1), most, negated)
+    is_none = most == 0
+    condition = ObjectCondition(label, max(least, 1), None if is_none else most, negated != is_none)
+    return replace(query, objects=(*query.objects, condition))
 
 
 def _range(op: str, number: int) -> tuple[int, int | None]:
-    ranges: Mapping[str, tuple[int, int | None]] = {
-        ">=": (number, None),
-        ">": (number + 1, None),
-        "<=": (0, number),
-        "<": (0, max(number - 1, 0)),
-    }
-    return ranges.get(op, (number, number))
+    at_least: dict[str, tuple[int, int | None]] = {">=": (number, None), ">": (number + 1, None)}
+    at_most = {"<=": (0, number), "<": (0, max(number - 1, 0))}
+    return {**at_least, **at_most}.get(op, (number, number))
 
 
 def _with_only(query: ParsedQuery, value: str, negated: bool) -> ParsedQuery | None:
@@ -258,9 +236,5 @@ def _check_number(name: str, op: str, value: str) -> None:
 
 
 def _unquoted(value: str) -> str:
-    return value[1:-1].strip() if re.fullmatch(_QUOTED, value) else _bare(value)
-
-
-def _bare(value: str) -> str:
-    """Without the comma of an enumeration."""
-    return value.rstrip(",;") or value
+    """The value without its quotes, or without the comma after it."""
+    return value[1:-1].strip() if re.fullmatch(_QUOTED, value) else value.rstrip(",;") or value

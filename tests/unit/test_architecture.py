@@ -42,6 +42,7 @@ HOMES = {
     "typer": ("ui/cli/app.py", "ui/cli/evaluate.py", "ui/cli/options.py"),
     "ultralytics": "indexer/models/",
 }
+SEARCH_LAYERS = ("modalities", "moments", "query", "catalogue", "match", "rank", "confidence", "engine", "evaluate")
 HEAVY = (
     "av",
     "chromadb",
@@ -78,6 +79,15 @@ def test_imports_point_down_and_heavy_libraries_have_one_home(path: Path) -> Non
         top = name.split(".")[0]
         assert top not in PACKAGES or PACKAGES.index(top) <= level, f"{where} imports {name}"
         assert where.startswith(HOMES.get(top, "")), f"{where} imports {name}"
+
+
+def test_layers_of_search_import_only_lower_ones() -> None:
+    for path in sorted((ROOT / "search").rglob("*.py")):
+        own = path.relative_to(ROOT / "search").with_suffix("").parts[0]
+        for name in imported(path):
+            parts = name.split(".")
+            if own in SEARCH_LAYERS and parts[0] == "search" and parts[1] in SEARCH_LAYERS:
+                assert SEARCH_LAYERS.index(parts[1]) <= SEARCH_LAYERS.index(own), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from indexer.core.types import Image, ModalityName
     from search.engine import Ranking
     from search.moments import Hit, Moment
-    from search.query.query import Filters
+    from search.query.filters import Filters
     from ui.services.context import Context
 
 __all__ = ["SearchRequest", "print_moments", "search_moments"]
@@ -133,7 +133,7 @@ def _given(context: Context, request: SearchRequest) -> _Given:
 
 
 def _filters(request: SearchRequest) -> Filters:
-    from search.query.query import Filters, parse_condition
+    from search.query.filters import Filters, parse_condition
 
     return Filters(request.labels, request.paths, tuple(parse_condition(text) for text in request.conditions))
 

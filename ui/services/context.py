@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from indexer.core.config import LoadedSettings, Settings, Value
     from indexer.store.base import VectorStore
     from indexer.store.thumbnails import ThumbnailFolder
-    from search.confidence.null import Learning
+    from search.confidence.background_cache import Learning
     from search.engine import SearchEngine
 
 __all__ = ["Context", "Flags"]

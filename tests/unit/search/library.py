@@ -16,7 +16,7 @@ from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Location, ModalityState, VectorStore
 from indexer.store.memory import MemoryStore
 from search.engine import Ranking, SearchEngine, SearchOptions
-from search.rank.fusion import Calibration
+from search.match.calibration import Calibration
 
 DIM = 4096
 

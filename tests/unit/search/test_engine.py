@@ -388,14 +388,6 @@ def test_new_videos_are_found_once_the_store_has_seen_them(store: CountingStore)
     assert found(engine.search("zebra")) == [("zoo", 0)]
 
 
-def test_reload_reads_the_catalogue_anew(store: CountingStore) -> None:
-    engine = engine_of(store)
-    engine.search("zebra")
-    put(store, video("zoo"), shots("zoo", ["zebra"]))
-    engine.reload()
-    assert found(engine.search("zebra")) == [("zoo", 0)]
-
-
 def test_vectors_of_another_model_are_never_compared(store: CountingStore) -> None:
     made_with = BagOfWords("older").fingerprint
     store.write_manifest(Manifest("embedded", {"frames": ("bag:older", made_with)}, "2026-01-01"))

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from indexer.core.types import Cue
 from indexer.store.memory import MemoryStore
+from search.catalogue import Catalogue
 from search.engine import SearchEngine
+from search.match.candidates import QueryVector, Scope
+from search.match.lexical import Wording
+from search.match.word_search import WordSearch
 from search.query.query import Query
-from tests.unit.search.library import OPTIONS, engine_of, found, put, record, shots, video
+from tests.unit.search.library import OPTIONS, bag_of_words, engine_of, found, put, record, shots, video
 
 FILLER = "the and of a in to it is was for on with as at by"
 
@@ -65,10 +69,13 @@ def test_a_phrase_among_what_holds_a_rare_word_of_it_is_the_phrase_looked_up(dat
     spoken = [record("v", "speech", 2 * n, 2 * n + 1, text) for n, text in enumerate(data.draw(st.lists(texts)))]
     put(store, video("v"), [*spoken, record("v", "ocr", 0, 1, "no word")])
     query = data.draw(texts.filter(str.strip))
-    among = found(engine_of(store).search(query))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.match.text_lookup.FEW", -1)
-        assert found(engine_of(store).search(query)) == among
+    catalogue, vector = Catalogue.read(store), bag_of_words(query)
+    sought = QueryVector("text", vector, catalogue.modalities("text"), OPTIONS.calibrations["text-text"])
+    among, looked_up = (
+        WordSearch(store, catalogue, Wording.of(query), few=few).find(sought, Scope(catalogue.ids), [])
+        for few in (20, -1)
+    )
+    assert among == looked_up
 
 
 def test_a_phrase_of_grammar_words_is_found_as_a_phrase(store: MemoryStore) -> None:

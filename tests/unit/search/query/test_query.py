@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from indexer.core.errors import QueryError
-from search.query.filters import matches_path
-from search.query.query import FacetCondition, Filters, Query, is_visible, parse_condition
+from search.query.filters import FacetCondition, Filters, matches_path, parse_condition
+from search.query.query import Query, is_visible
 from tests.unit.search.library import video
 
 PICTURE = np.zeros((2, 3, 3), np.uint8)

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
-from search.moments import Hit, Moment
-from search.rank.fusion import Calibration, Fusion
+from search.match.calibration import Calibration
+from search.moments import Hit, Moment, overlap_s
+from search.rank.fusion import Fusion
 from search.rank.listing import Listing
-from search.rank.merging import MergeRules, form_runs, merge_runs, overlap_s, rank_runs
+from search.rank.merging import TOLERANCE, form_groups, merge_groups, rank_groups
 from tests.unit.search.library import video
 
 VIDEOS = {key: video(key, 60.0) for key in "ab"}
 FUSION = Fusion(dict.fromkeys(SPACE_OF_MODALITY, 1.0), dict.fromkeys(SPACE_OF_MODALITY, Calibration(0.0, 1.0)))
-RULES = MergeRules(tolerance=0.02)
 
 
 def hit(
@@ -28,8 +28,8 @@ def hit(
     return Hit(name, key, modality, start_s, end_s, start_s, score, shot=shot)
 
 
-def merge(hits: Sequence[Hit], rules: MergeRules = RULES) -> list[Moment]:
-    return merge_runs(rank_runs(form_runs(hits, VIDEOS, rules), FUSION, {}), VIDEOS, rules)
+def merge(hits: Sequence[Hit]) -> list[Moment]:
+    return merge_groups(rank_groups(form_groups(hits, VIDEOS), FUSION, {}), VIDEOS)
 
 
 def spans(moments: Sequence[Moment]) -> list[tuple[float, float]]:
@@ -116,7 +116,7 @@ def test_equal_moments_are_ordered_by_cosine_and_then_by_id() -> None:
     assert [moment.hits[0].rank for moment in merge(twins)] == [1.5, 1.5]
 
 
-def test_the_line_that_holds_the_words_leads_its_run_and_the_words_have_ranks_of_their_own() -> None:
+def test_the_line_that_holds_the_words_leads_its_group_and_the_words_have_ranks_of_their_own() -> None:
     near = hit(0, 4, 0.6, "subtitle")
     phrase = replace(hit(2, 6, 0.5, "subtitle"), lexical=1.0)
     elsewhere = replace(hit(0, 5, 0.3, "subtitle", key="b"), lexical=0.5)
@@ -128,7 +128,7 @@ def test_the_line_that_holds_the_words_leads_its_run_and_the_words_have_ranks_of
 
 
 def test_what_is_found_by_words_below_the_floor_takes_no_rank_from_deeper_levels() -> None:
-    listing = Listing(VIDEOS, FUSION, RULES)
+    listing = Listing(VIDEOS, FUSION)
     listing.add([hit(0, 5, 0.5, "ocr"), replace(hit(10, 15, -0.1, "ocr"), lexical=1.0)])
     listing.add([hit(20, 25, 0.2, "ocr")])
     assert [moment.score for moment in listing.moments] == pytest.approx([1 / (60 + 1), 0.5 / (60 + 1), 0.2 / (60 + 2)])
@@ -162,22 +162,22 @@ def test_every_hit_is_in_exactly_one_moment(hits: list[Hit]) -> None:
 
 
 @given(HITS)
-def test_runs_of_a_modality_never_overlap(hits: list[Hit]) -> None:
-    local = [run for run in form_runs(hits, VIDEOS, RULES) if not run.whole]
+def test_groups_of_a_modality_never_overlap(hits: list[Hit]) -> None:
+    local = [group for group in form_groups(hits, VIDEOS) if not group.whole]
     for one, other in combinations(local, 2):
         if one.key == other.key:
             assert min(one.end_s, other.end_s) - max(one.start_s, other.start_s) <= 0.001
 
 
 @given(HITS)
-def test_a_run_is_the_hull_of_hits_nearly_as_good_as_its_best(hits: list[Hit]) -> None:
-    for run in form_runs(hits, VIDEOS, RULES):
-        best = max(one.score for one in run.hits)
-        near = [one for one in run.hits if one.score >= best - RULES.tolerance and run.start_s <= one.start_s]
-        inside = [one for one in near if one.end_s <= run.end_s]
-        assert run.best.score == best
-        assert run.start_s == min(one.start_s for one in inside)
-        assert run.end_s == max(one.end_s for one in inside)
+def test_a_group_is_the_hull_of_hits_nearly_as_good_as_its_best(hits: list[Hit]) -> None:
+    for group in form_groups(hits, VIDEOS):
+        best = max(one.score for one in group.hits)
+        near = [one for one in group.hits if one.score >= best - TOLERANCE and group.start_s <= one.start_s]
+        inside = [one for one in near if one.end_s <= group.end_s]
+        assert group.best.score == best
+        assert group.start_s == min(one.start_s for one in inside)
+        assert group.end_s == max(one.end_s for one in inside)
 
 
 @given(HITS)
@@ -219,7 +219,7 @@ def test_more_evidence_for_the_best_moment_never_lowers_the_best_score(hits: lis
 
 @given(HITS, st.integers(1, 8))
 def test_a_listing_in_levels_keeps_what_is_listed_and_repeats_nothing(hits: list[Hit], size: int) -> None:
-    listing = Listing(VIDEOS, FUSION, RULES)
+    listing = Listing(VIDEOS, FUSION)
     best_first = sorted(hits, key=lambda one: (-one.score, one.record_id))
     for start in range(0, len(hits), size):
         listed = list(listing.moments)
@@ -232,7 +232,7 @@ def test_a_listing_in_levels_keeps_what_is_listed_and_repeats_nothing(hits: list
 
 
 def test_a_deeper_hit_of_a_listed_moment_is_not_listed_again() -> None:
-    listing = Listing(VIDEOS, FUSION, RULES)
+    listing = Listing(VIDEOS, FUSION)
     listing.add([hit(0, 10, 0.5, shot=0)])
     listing.add([hit(10, 20, 0.49, shot=0), hit(2, 5, 0.3, "subtitle"), hit(0, 60, 0.2, "description")])
     assert spans(listing.moments) == [(0, 10)]

@@ -10,7 +10,7 @@ import pytest
 import ui.cli.search as command
 from indexer.store.memory import MemoryStore
 from search.query.query import Query
-from tests.unit.search.confidence.test_false_alarms import engine_of, library
+from tests.unit.search.letters import engine_of, library
 from ui.cli.console import answer_console
 from ui.cli.search import SearchRequest, _print_answer, _said_if_long
 

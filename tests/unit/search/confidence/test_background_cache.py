@@ -18,18 +18,17 @@ import pytest
 from indexer.core.types import Embedding, Record
 from indexer.store.base import Manifest, ModalityState
 from indexer.store.memory import MemoryStore
-from search.catalogue import Catalogue
-from search.confidence.false_alarms import Background, Channel, Null
-from search.confidence.judge import Judge
-from search.confidence.null import KeptBackground, Measured
-from search.confidence.queries import Asked, BankScorer, bank_queries
+from search.catalogue import Catalogue, index_signature
+from search.confidence.background import Background, Channel, NullDistribution
+from search.confidence.background_cache import BackgroundCache
+from search.confidence.bank import BankScorer, EncodedBank, bank_queries
+from search.confidence.rating import Rater
 from search.evaluate.checkpoint import Searched
-from search.index_signature import index_signature
-from search.match.candidates import Probe
+from search.match.calibration import Calibration
+from search.match.candidates import QueryVector
 from search.moments import Hit
 from search.query.query import Query
-from search.rank.fusion import Calibration
-from tests.unit.search.confidence.test_false_alarms import MADE_WITH, LetterEncoder, LetterModels, engine_of, library
+from tests.unit.search.letters import MADE_WITH, LetterEncoder, LetterModels, engine_of, library
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 
@@ -39,7 +38,7 @@ class Measurer:
 
     def __init__(self, store: MemoryStore, folder: Path | None = None) -> None:
         self.store, self.now, self.times = store, NOON, 0
-        self.kept = KeptBackground(folder, learning=self._counted, now=lambda: self.now)
+        self.kept = BackgroundCache(folder, learning=self._counted, now=lambda: self.now)
         self.meanwhile: Callable[[], object] = lambda: None
 
     @contextmanager
@@ -48,7 +47,7 @@ class Measurer:
         self.meanwhile()
         yield
 
-    def measured(self) -> Measured:
+    def measured(self) -> Background:
         return self.kept.measured(self.store, Catalogue.read(self.store), LetterModels(LetterEncoder()))
 
 
@@ -87,7 +86,7 @@ def test_an_edited_text_is_measured_anew_and_old_answers_are_not_gone_on_with(tm
     indexed(measurer.store, "video0", NOON - 3600, sidecars="edited", shown="blue tram")
     second = measurer.measured()
     assert measurer.times == 2
-    assert not np.allclose(*(one.background.nulls[Channel("frames", "meaning")].scores for one in (first, second)))
+    assert not np.allclose(*(one.distributions[Channel("frames", "meaning")].scores for one in (first, second)))
     assert len(Searched(tmp_path / "searched.json", index_signature(Catalogue.read(measurer.store)))) == 0
 
 
@@ -151,7 +150,7 @@ def test_a_kind_of_evidence_that_was_not_measured_is_not_waited_with() -> None:
     commit = measurer.store.commits()["video0"]
     measurer.store.write_commit(replace(commit, modalities={**commit.modalities, "ocr": ModalityState("o", 1)}))
     indexed(measurer.store, "video0", measurer.now)
-    assert Channel("ocr", "meaning") in measurer.measured().background.nulls
+    assert Channel("ocr", "meaning") in measurer.measured().distributions
 
 
 def test_who_comes_while_it_is_measured_does_not_wait() -> None:
@@ -262,9 +261,8 @@ def unit(towards: Sequence[float]) -> Embedding:
     return vector / np.float32(np.linalg.norm(vector))
 
 
-def test_a_rare_kind_of_evidence_has_scores_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rare_kind_of_evidence_has_scores_of_its_own() -> None:
     """Forty signs are near every query, and the one thing said is far: its own cosine counts, not the signs'."""
-    monkeypatch.setattr("search.confidence.queries.MOST_READ", 1)
     store = library(["grey owl"], ["mind the gap"])
     spoken = replace(next(store.records("text", vectors=True)), vector=unit([0.1, 0.995]))
     signs = [
@@ -275,24 +273,26 @@ def test_a_rare_kind_of_evidence_has_scores_of_its_own(monkeypatch: pytest.Monke
     commit = store.commits()["video0"]
     counts = {**commit.modalities, "ocr": ModalityState("o", len(signs))}
     store.write_commit(replace(commit, modalities=counts))
-    asked = Asked(np.stack([unit([1, 0])] * 3), None, Calibration(0.0, 1.0))
-    background = BankScorer(store, Catalogue.read(store), ("a", "b", "c")).background({"text": asked})
-    scores = {name: background.nulls[Channel(name, "meaning")].scores for name in ("ocr", "speech")}
+    vectors = np.stack([unit([1, 0])] * 3)
+    bank = EncodedBank(vectors, None, Calibration(0.0, 1.0), vectors)
+    scorer = BankScorer(store, Catalogue.read(store), ("a", "b", "c"), most_read=1)
+    background = scorer.background({"text": bank})
+    scores = {name: background.distributions[Channel(name, "meaning")].scores for name in ("ocr", "speech")}
     assert scores["ocr"] == pytest.approx([0.9] * 3, abs=0.001)
     assert scores["speech"] == pytest.approx([0.1] * 3, abs=0.001)
 
 
-def judge_of_texts() -> Judge:
+def rater_of_texts() -> Rater:
     """Signs are like every query (around 0.6), what is said is like none (around 0.1)."""
     rng = np.random.default_rng(0)
     nulls = [
-        Null(Channel("ocr", "meaning"), rng.normal(0.6, 0.05, 400), 0.05),
-        Null(Channel("speech", "meaning"), rng.normal(0.1, 0.05, 400), 0.05),
+        NullDistribution(Channel("ocr", "meaning"), rng.normal(0.6, 0.05, 400), 0.05),
+        NullDistribution(Channel("speech", "meaning"), rng.normal(0.1, 0.05, 400), 0.05),
     ]
-    measured = Measured(Background({null.channel: null for null in nulls}))
-    text = Probe("text", unit([1, 0]), frozenset({"ocr", "speech"}), Calibration(0.0, 1.0))
-    frames = Probe("frames", unit([1, 0]), frozenset({"frames"}), Calibration(0.0, 1.0))
-    return Judge(measured, [text, frames], "a query")
+    background = Background({null.channel: null for null in nulls})
+    text = QueryVector("text", unit([1, 0]), frozenset({"ocr", "speech"}), Calibration(0.0, 1.0))
+    frames = QueryVector("frames", unit([1, 0]), frozenset({"frames"}), Calibration(0.0, 1.0))
+    return Rater(background, [text, frames], "a query")
 
 
 def sign(score: float, place: int) -> Hit:
@@ -300,13 +300,13 @@ def sign(score: float, place: int) -> Hit:
 
 
 def test_one_kind_of_evidence_does_not_exclude_another_deeper_down() -> None:
-    judge = judge_of_texts()
+    rater = rater_of_texts()
     signs = [sign(0.6 - place / 1000, place) for place in range(50)]  # down to 0.551: what is said could still have 0.5
-    assert not judge.excludes_deeper(signs, 0.5, {"text"})
-    assert judge.excludes_deeper(signs, 0.5, set())
-    assert judge.excludes_deeper([*signs, sign(0.1, 50)], 0.5, {"text"})
-    assert not judge.excludes_deeper([*signs, sign(0.1, 50)], 0.5, {"text", "frames"})
-    assert not judge.excludes_deeper([sign(0.95, 0), sign(0.1, 1)], 0.5, {"text"})
+    assert not rater.excludes_deeper(signs, 0.5, {"text"})
+    assert rater.excludes_deeper(signs, 0.5, set())
+    assert rater.excludes_deeper([*signs, sign(0.1, 50)], 0.5, {"text"})
+    assert not rater.excludes_deeper([*signs, sign(0.1, 50)], 0.5, {"text", "frames"})
+    assert not rater.excludes_deeper([sign(0.95, 0), sign(0.1, 1)], 0.5, {"text"})
 
 
 def test_an_answer_said_is_found_behind_many_signs() -> None:

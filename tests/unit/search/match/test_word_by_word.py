@@ -1,9 +1,9 @@
-"""What a query is judged by: half itself, half its words one by one."""
+"""What hits are rated by: half the query itself, half its words one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from indexer.core.types import Embedding
 from indexer.models.base import Fingerprint
 from indexer.store.base import Manifest
 from indexer.store.memory import MemoryStore
-from search.confidence.null import KeptBackground
-from search.confidence.queries import bank_queries
-from search.confidence.word_by_word import drawn_to_words
+from search.confidence.background_cache import BackgroundCache
+from search.confidence.bank import bank_queries
 from search.engine import SearchEngine
+from search.match.word_by_word import drawn_to_words
 from search.query.query import Query
-from tests.unit.search.confidence.test_false_alarms import MADE_WITH, LetterEncoder, library
+from tests.unit.search.letters import MADE_WITH, LetterEncoder, library
 
 WORDS = {"volcano": (1.0, 0.0, 0.0), "night": (0.0, 1.0, 0.0), "against": (0.0, 0.0, -1.0)}
 
@@ -106,23 +106,27 @@ def pictures(shown: Sequence[str]) -> MemoryStore:
     return store
 
 
-def test_pictures_that_are_mixtures_are_judged_by_the_words_and_ranked_by_the_whole() -> None:
+def test_pictures_that_are_mixtures_are_rated_by_the_words_and_ranked_by_the_whole() -> None:
     encoder = MixedEncoder()
     engine = SearchEngine(pictures(["grey owl perched", "blue tram"]), lambda: MixedModels(encoder))
     plain = engine.search(Query(text="grey owl perched"))
     assert encoder.words == ["grey owl perched"]
-    assert plain.moments[0].hits[0].judged is None
-    judged = engine.search(Query(text="grey owl perched", min_confidence=1e-9))
+    assert plain.moments[0].hits[0].rated_score is None
+    rated = engine.search(Query(text="grey owl perched", min_confidence=1e-9))
     assert {"grey", "owl", "perched"} <= set(encoder.words)
-    hit = judged.moments[0].hits[0]
+    hit = rated.moments[0].hits[0]
     drawn = drawn_to_words(["grey owl perched"], encoder.encode_queries(["grey owl perched"]), encoder.encode_queries)[
         0
     ]
     shown = LetterEncoder().encode_queries(["grey owl perched"])[0]
-    assert hit.judged == pytest.approx(float(drawn @ shown), abs=1e-5)
+    assert hit.rated_score == pytest.approx(float(drawn @ shown), abs=1e-5)
     assert hit.score == pytest.approx(1.0, abs=1e-5)
-    ranked = [replace(moment.hits[0], z_score=None, false_alarm_rate=None, judged=None) for moment in judged.moments]
-    assert ranked == [moment.hits[0] for moment in plain.moments][: len(ranked)]
+    for one, other in zip(rated.moments, plain.moments, strict=False):
+        assert [(each.record_id, each.rank) for each in one.hits] == [
+            (each.record_id, each.rank) for each in other.hits
+        ]
+        assert one.score == pytest.approx(other.score)
+        assert one.hits[0].score == pytest.approx(other.hits[0].score)
 
 
 def test_the_bank_is_drawn_to_its_words_once_and_kept(tmp_path: object) -> None:
@@ -131,6 +135,6 @@ def test_the_bank_is_drawn_to_its_words_once_and_kept(tmp_path: object) -> None:
     for encoder, shown in ((first, ["grey owl"]), (again, ["grey owl", "blue tram"])):
         store = pictures(shown)
         catalogue = SearchEngine(store, lambda: MixedModels(first)).catalogue()
-        KeptBackground(folder).measured(store, catalogue, MixedModels(encoder))
+        BackgroundCache(folder).measured(store, catalogue, MixedModels(encoder))
     assert len(first.words) > len(bank_queries())
     assert again.words == []

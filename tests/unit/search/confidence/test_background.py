@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -16,80 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from indexer.core.errors import QueryError
-from indexer.core.types import Embedding, Record, Video
-from indexer.models.base import Fingerprint
-from indexer.store.base import Commit, Location, Manifest, ModalityState
-from indexer.store.memory import MemoryStore
-from search.confidence.false_alarms import Background, Channel, Null, confidence_of, local_scale
-from search.confidence.null import HasVocabulary, KeptBackground
-from search.confidence.queries import bank_queries
-from search.engine import SearchEngine
+from search.catalogue import Catalogue
+from search.confidence.background import Background, Channel, NullDistribution, confidence_of, local_scale
+from search.confidence.background_cache import HasVocabulary
+from search.confidence.bank import BankScorer, EncodedBank, bank_queries
+from search.match.calibration import Calibration
 from search.query.query import Query
+from tests.unit.search.letters import LetterEncoder, engine_of, library
 
 FRAMES, SPEECH = Channel("frames", "meaning"), Channel("speech", "meaning")
 SPOKEN = Channel("speech", "words")
-DIM = 64
-MADE_WITH = Fingerprint("letters", "letters", "0", "{}", DIM)
-
-
-@dataclass
-class LetterEncoder:
-    """Texts as random directions of their own, the same for the same text; words in common pull them together."""
-
-    asked: list[int] = field(default_factory=list)
-    fingerprint: Fingerprint = MADE_WITH
-
-    def load(self) -> None: ...
-    def unload(self) -> None: ...
-
-    def encode_queries(self, texts: Sequence[str]) -> Embedding:
-        self.asked.append(len(texts))
-        sums = np.stack([sum(_direction(word) for word in text.split()) for text in texts])
-        return (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
-
-    encode_texts = encode_documents = encode_queries
-
-
-@dataclass(frozen=True)
-class LetterModels:
-    """Pictures and texts in the space of one encoder."""
-
-    text: LetterEncoder
-    sounds: None = None
-
-    @property
-    def frames(self) -> LetterEncoder:
-        return self.text
-
-
-def _direction(word: str) -> Embedding:
-    return np.random.default_rng(crc32(word.encode())).standard_normal(DIM).astype(np.float32)
-
-
-def library(shown: Sequence[str], said: Sequence[str] = ()) -> MemoryStore:
-    """One video for each picture, the first of which is also spoken in."""
-    store, encoder = MemoryStore(), LetterEncoder()
-    store.write_manifest(Manifest("test", {"frames": ("x", MADE_WITH), "text": ("x", MADE_WITH)}, ""))
-    for number, text in enumerate(shown):
-        key = f"video{number}"
-        vector = encoder.encode_queries([text])[0]
-        records = [Record(f"{key}/frames/0", key, "frames", "frames", 0, 5, 2, vector, shot=0)]
-        for place, line in enumerate(said if number == 0 else ()):
-            spoken = encoder.encode_queries([line])[0]
-            records.append(
-                Record(f"{key}/speech/{place}", key, "speech", "text", place, place + 1, place, spoken, text=line)
-            )
-        store.upsert(records)
-        path = Path(f"/library/{key}.mp4")
-        video = Video(key, path, 1, 0, 100.0, Fraction(25), 64, 64, True)
-        counts = {"frames": ModalityState("f", 1), "speech": ModalityState("s", len(records) - 1)}
-        store.write_commit(Commit(video, "committed", (Location(path, path, 1, 0),), counts))
-    return store
-
-
-def engine_of(store: MemoryStore, kept_in: Path | None = None) -> tuple[SearchEngine, LetterEncoder]:
-    encoder = LetterEncoder()
-    return SearchEngine(store, lambda: LetterModels(encoder), kept_in=kept_in), encoder
 
 
 def normal(count: int = 1000, middle: float = 0.2, spread: float = 0.1) -> np.ndarray:
@@ -97,7 +29,7 @@ def normal(count: int = 1000, middle: float = 0.2, spread: float = 0.1) -> np.nd
 
 
 def test_a_rate_is_the_share_of_unrelated_queries_that_score_as_high() -> None:
-    null = Null(FRAMES, normal(), 0.01)
+    null = NullDistribution(FRAMES, normal(), 0.01)
     for share in (0.5, 0.75, 0.9):
         assert null.rated(float(np.quantile(null.scores, share))).rate == pytest.approx(1 - share, abs=0.02)
     assert null.rated(0.2 + 2 * 0.1).z_score == pytest.approx(2, abs=0.2)
@@ -108,12 +40,15 @@ def test_true_answers_among_the_bank_move_the_rates_little() -> None:
     clean = normal()
     answered = np.where(np.arange(1000) % 20 == 0, 0.9, clean)  # one in twenty is answered
     score = 0.2 + 3 * 0.1
-    assert Null(FRAMES, answered, 0.01).rated(score).rate < 2.5 * Null(FRAMES, clean, 0.01).rated(score).rate
-    assert Null(FRAMES, answered, 0.01).rated(0.9).rate < 0.001
+    assert (
+        NullDistribution(FRAMES, answered, 0.01).rated(score).rate
+        < 2.5 * NullDistribution(FRAMES, clean, 0.01).rated(score).rate
+    )
+    assert NullDistribution(FRAMES, answered, 0.01).rated(0.9).rate < 0.001
 
 
 def test_words_are_counted_and_smoothed() -> None:
-    null = Null(SPOKEN, np.array([0.0] * 97 + [0.4, 0.4, 1.0]))
+    null = NullDistribution(SPOKEN, np.array([0.0] * 97 + [0.4, 0.4, 1.0]))
     assert null.rated(0.4).rate == pytest.approx((1 + 3 + 20 * 0.6) / (1 + 100 + 20))
     assert null.rated(0.5).rate == pytest.approx((1 + 1 + 20 * 0.5) / (1 + 100 + 20))
     assert null.rated(1.0).rate == pytest.approx((1 + 1) / (1 + 100 + 20))
@@ -125,7 +60,7 @@ def test_words_are_counted_and_smoothed() -> None:
     st.sampled_from([FRAMES, SPOKEN]),
 )
 def test_a_better_score_is_never_likelier_by_chance(scores: np.ndarray, asked: list[float], channel: Channel) -> None:
-    null = Null(channel, scores, 0.02)
+    null = NullDistribution(channel, scores, 0.02)
     rates = [null.rated(score).rate for score in sorted(asked)]
     assert rates == sorted(rates, reverse=True)
     assert all(0 < rate <= 1 for rate in rates)
@@ -145,18 +80,18 @@ def test_channels_that_agree_count_as_one_test() -> None:
     rng = np.random.default_rng(1)
     one, other = rng.normal(size=2000), rng.normal(size=2000)
     subtitle = Channel("subtitle", "meaning")
-    alike = Background({SPEECH: Null(SPEECH, one, 0.01), subtitle: Null(subtitle, one, 0.01)})
-    apart = Background({SPEECH: Null(SPEECH, one, 0.01), subtitle: Null(subtitle, other, 0.01)})
-    assert alike.effective_tests(list(alike.nulls)) == pytest.approx(1, abs=0.05)
-    assert apart.effective_tests(list(apart.nulls)) == pytest.approx(2, abs=0.15)
-    assert apart.effective_tests([SPEECH]) == pytest.approx(1, abs=0.05)
+    alike = Background({SPEECH: NullDistribution(SPEECH, one, 0.01), subtitle: NullDistribution(subtitle, one, 0.01)})
+    apart = Background({SPEECH: NullDistribution(SPEECH, one, 0.01), subtitle: NullDistribution(subtitle, other, 0.01)})
+    assert alike.effective_tests(alike.modalities) == pytest.approx(1, abs=0.05)
+    assert apart.effective_tests(apart.modalities) == pytest.approx(2, abs=0.15)
+    assert apart.effective_tests(["speech"]) == pytest.approx(1, abs=0.05)
     assert apart.effective_tests([]) == 1.0
 
 
 def test_half_of_the_bank_has_a_confidence_of_at_least_one_half() -> None:
     rng = np.random.default_rng(2)
-    nulls = [Null(FRAMES, rng.normal(size=999), 0.01), Null(SPEECH, rng.gumbel(size=999), 0.01)]
-    tests = Background({null.channel: null for null in nulls}).effective_tests([FRAMES, SPEECH])
+    nulls = [NullDistribution(FRAMES, rng.normal(size=999), 0.01), NullDistribution(SPEECH, rng.gumbel(size=999), 0.01)]
+    tests = Background({null.channel: null for null in nulls}).effective_tests(["frames", "speech"])
     confidences = [
         confidence_of([(null.channel, null.rates[place]) for null in nulls], tests) or 0.0 for place in range(999)
     ]
@@ -274,17 +209,17 @@ def test_a_tiny_library_is_answered_too() -> None:
     assert not engine.search(Query(text="zeppelin", min_confidence=0.9)).moments
 
 
-def test_a_large_library_is_asked_query_by_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_library_is_asked_query_by_query() -> None:
     store = library([f"picture {number}" for number in range(12)], ["mind the gap", "stand clear"])
-    read, asked = ({}, {})
-    for most, rates in ((10_000, read), (1, asked)):
-        monkeypatch.setattr("search.confidence.queries.MOST_READ", most)
-        engine, _ = engine_of(store)
-        kept = KeptBackground(None).measured(store, engine.catalogue(), LetterModels(LetterEncoder()))
-        rates.update({channel: null.scores for channel, null in kept.background.nulls.items()})
-    assert read.keys() == asked.keys()
-    for channel, scores in read.items():
-        assert np.allclose(scores, asked[channel], atol=1e-5), channel
+    vectors = LetterEncoder().encode_queries(bank_queries())
+    bank = EncodedBank(vectors, None, Calibration(0.0, 0.5, brevity=0.25), vectors)
+    read, asked = (
+        BankScorer(store, Catalogue.read(store), most_read=most).background({"frames": bank, "text": bank})
+        for most in (10_000, 1)
+    )
+    assert read.distributions.keys() == asked.distributions.keys() == {FRAMES, SPEECH, SPOKEN}
+    for channel, null in read.distributions.items():
+        assert np.allclose(null.scores, asked.distributions[channel].scores, atol=1e-5), channel
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])

@@ -1,18 +1,18 @@
-"""A query drawn toward its words: what it is judged by where pictures are mixtures of named classes.
+"""A query drawn toward its words: the vector that hits are rated by where pictures are mixtures of named classes.
 
-The vector of a sentence is one mixture of all that it says. "A volcano erupting at night" lies near every picture of a
-night, and nothing there tells that no volcano is among them. So the words that say something are also encoded one by
-one, and a query is judged (``false_alarms``) half by itself and half by their mean. A word counts as much as it
-is near the whole, since "erupting" without its volcano is anything::
+The vector of a sentence mixes all that it says. "A volcano erupting at night" lies near every picture of a night, even
+if no volcano is in any of them. So the words that say something are also encoded one by one, and a hit is rated
+(``search.confidence``) half by the sentence and half by their mean. A word counts as much as it is near the sentence,
+since "erupting" without its volcano can be anything::
 
-    judged by = normalised(query + mean of words)        weight of a word = max(0, cosine(word, query))
+    rated by = normalised(query + mean of words)        weight of a word = max(0, cosine(word, query))
 
-It is not searched by this: for the order of moments the whole sentence is the better query.
+Moments are still found and ordered by the sentence, which is the better query for that.
 
 Measured on the development lists of ``benchmarks.confidence`` (area under the ROC curve, pooled; share rejected where
 at most 10% are lost): the query alone 0.912 and 0.68, this 0.927 and 0.77. Words weighted alike or by the square of
-their nearness, or making up 0.4 or 0.65 of it, differ by less than 0.006 in area. The word that is least near the
-picture is worse on photographs, and judging texts so as well is no gain: they hold the sentence's very words.
+their nearness, or making up 0.4 or 0.65 of it, differ by less than 0.006 in area. Rating by the word that is least near
+the picture is worse on photographs, and rating texts in this way is no gain: they hold the sentence's very words.
 """
 
 from __future__ import annotations
@@ -25,20 +25,16 @@ import numpy as np
 from indexer.core.types import Embedding
 from search.match.lexical import Wording
 
-__all__ = ["EncodeTexts", "drawn_to_words", "words_apart"]
-
 EncodeTexts: TypeAlias = Callable[[Sequence[str]], Embedding]
 
 _MOST_WORDS = 8
 
 
 def drawn_to_words(texts: Sequence[str], vectors: Embedding, encode: EncodeTexts) -> Embedding:
-    """What texts are judged by, ``(n, dim)``, L2-normalised; a text of a single word that tells stays as it is.
+    """The vectors that the hits of texts are rated by, from those of the texts, both ``(n, dim)``, L2-normalised.
 
-    Args:
-        texts: The queries.
-        vectors: Their vectors, ``(n, dim)``, L2-normalised.
-        encode: Turns words into such vectors; called once, with every word once, or not at all.
+    The vector of a text with fewer than two words that say something is left as it is. ``encode`` turns words into
+    vectors; it is called at most once, with every word once.
 
     Raises:
         ModelError: the model cannot encode a word.
@@ -56,7 +52,7 @@ def drawn_to_words(texts: Sequence[str], vectors: Embedding, encode: EncodeTexts
 
 
 def words_apart(text: str) -> tuple[str, ...]:
-    """The words of a text that are encoded one by one; none where there is but one."""
+    """The words of a text that are encoded one by one; none if there is only one."""
     words = Wording.of(text).telling
     return words[:_MOST_WORDS] if len(words) > 1 else ()
 
