@@ -15,7 +15,8 @@ from indexer.core.errors import IndexMissingError, UsageError
 from indexer.media.deliver.write import ClipOptions, write_clip
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
-from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.cli.evaluate_actions import evaluate_actions
+from ui.services.action_evaluation import ActionsRequest
 from ui.services.context import Context
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
@@ -81,18 +82,18 @@ def test_real_photographs_are_recognised_and_reported(
 def test_a_second_run_encodes_no_text_again(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = ActionsRequest(tmp_path, as_json=True)
-    evaluate_actions(Context.load(None, index), first)
+    first = ActionsRequest(tmp_path)
+    evaluate_actions(Context.load(None, index), first, as_json=True)
     before = json.loads(capsys.readouterr().out)
 
     def refuse(*_: object) -> None:
         raise AssertionError("encoded again")
 
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
-    evaluate_actions(Context.load(None, index), first)
+    evaluate_actions(Context.load(None, index), first, as_json=True)
     again = json.loads(capsys.readouterr().out)
     assert again == before
-    evaluate_actions(Context.load(None, index), ActionsRequest(tmp_path, pooling="query", as_json=True))
+    evaluate_actions(Context.load(None, index), ActionsRequest(tmp_path, pooling="query"), as_json=True)
     assert json.loads(capsys.readouterr().out)["options"]["pooling"] == "query"
 
 
@@ -102,8 +103,8 @@ def test_own_classes_and_templates_and_their_broken_lines(
     classes, templates = tmp_path / "classes.txt", tmp_path / "templates.txt"
     classes.write_text("tiger\nelectric locomotive\nsubmarine\n", encoding="utf-8")
     templates.write_text("{}\nwithout a place\n", encoding="utf-8")
-    request = ActionsRequest(tmp_path / "out", str(classes), str(templates), as_json=True)
-    assert evaluate_actions(Context.load(None, index), request) == 3
+    request = ActionsRequest(tmp_path / "out", str(classes), str(templates))
+    assert evaluate_actions(Context.load(None, index), request, as_json=True) == 3
     content = json.loads(capsys.readouterr().out)
     assert {each["label"] for each in content["videos"]} == {"tiger", "electric locomotive"}
     assert content["left_out"]["broken_lines"] == [f"{templates}, line 2: no {{}} for the class"]

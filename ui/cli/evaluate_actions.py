@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import IndexDamagedError
 from ui.cli.console import answer_console, plain, print_json, side_console, work_bar
+from ui.services.action_evaluation import ActionsRequest, measure_actions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
-    from indexer.store.base import Manifest, VectorStore
     from search.evaluate.action_figures import Estimate
-    from search.evaluate.actions import ActionEvaluation, ActionOptions
-    from search.evaluate.progress import ReportProgress
+    from search.evaluate.actions import ActionEvaluation
     from ui.services.context import Context
 
-__all__ = ["ActionsRequest", "MeasuredActions", "evaluate_actions", "measure_actions"]
+__all__ = ["evaluate_actions"]
 
 SOME_SKIPPED = 3
 _SHOWN = 10
@@ -35,121 +30,24 @@ _FIGURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ActionsRequest:
-    """What was typed after ``sceneseek evaluate actions``.
-
-    ``classes`` is a file, ``ucf101``, ``kinetics50``, or empty for those that the labels name; ``templates`` is
-    ``clip``, ``plain``, ``french`` or a file; ``tau`` is for the pooling ``query``.
-    """
-
-    out: Path
-    classes: str = ""
-    templates: str = "clip"
-    pooling: str = "mean"
-    tau: float = 0.1
-    as_json: bool = False
-    quiet: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredActions:
-    """An evaluation, what it does not know of its index, and the files of its report, the page first."""
-
-    evaluation: ActionEvaluation
-    about: Mapping[str, str]
-    files: tuple[Path, ...]
-
-
-def evaluate_actions(context: Context, request: ActionsRequest) -> int:
+def evaluate_actions(context: Context, request: ActionsRequest, *, as_json: bool = False, quiet: bool = False) -> int:
     """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out.
 
     Raises:
-        UsageError: a file, a template or the pooling is wrong, no video has a label of these classes, or the report
-            cannot be written.
-        StoreError: there is no index, or it cannot be read.
-        ModelError: the index's picture model cannot encode the texts.
+        SceneseekError: as ``measure_actions`` raises it.
     """
     from search.evaluate.action_report import evaluation_as_json
 
-    with work_bar(silent=request.quiet) as progress:
+    with work_bar(silent=quiet) as progress:
         measured = measure_actions(context, request, progress)
     evaluation = measured.evaluation
-    if request.as_json:
+    if as_json:
         print_json({**evaluation_as_json(evaluation, measured.about), "files": [str(path) for path in measured.files]})
     else:
         _print_figures(answer_console(), evaluation)
         _print_left_out(side_console(), evaluation)
         answer_console().print(f"Every video with its picture: [bold]{plain(measured.files[0])}[/]", soft_wrap=True)
     return SOME_SKIPPED if evaluation.classes.broken or evaluation.options.templates.broken else 0
-
-
-def measure_actions(context: Context, request: ActionsRequest, progress: ReportProgress | None) -> MeasuredActions:
-    """Evaluate and write the report, and print nothing.
-
-    Raises:
-        SceneseekError: as ``evaluate_actions`` does.
-    """
-    from search.evaluate.action_report import write_action_report
-
-    options = _options(request)
-    with closing(context.open_store()) as store:
-        manifest = _manifest(store)
-        evaluation = _evaluate(context, request, options, store, progress)
-    about = _about(context, manifest)
-    files = write_action_report(evaluation, request.out, about, context.thumbnails().find)
-    return MeasuredActions(evaluation, about, files)
-
-
-def _options(request: ActionsRequest) -> ActionOptions:
-    from search.evaluate.actions import ActionOptions
-    from search.evaluate.pooling import check_pooling
-    from search.evaluate.prompts import read_classes, read_templates
-
-    return ActionOptions(
-        templates=read_templates(request.templates),
-        classes=read_classes(request.classes) if request.classes else None,
-        pooling=check_pooling(request.pooling, request.tau),
-        tau=request.tau,
-    )
-
-
-def _evaluate(
-    context: Context,
-    request: ActionsRequest,
-    options: ActionOptions,
-    store: VectorStore,
-    progress: ReportProgress | None,
-) -> ActionEvaluation:
-    from indexer.manifest import models_of
-    from search.evaluate.actions import evaluate_actions as evaluate
-    from search.evaluate.class_vectors import KeptVectors
-
-    models = models_of(_manifest(store), device=context.settings.models.device, roles=())
-    return evaluate(
-        store,
-        models.frames,
-        options,
-        kept=KeptVectors(request.out / "class-texts.npz"),
-        report_progress=progress,
-    )
-
-
-def _manifest(store: VectorStore) -> Manifest:
-    manifest = store.read_manifest()
-    if manifest is None:
-        raise IndexDamagedError(
-            "The index does not say which models it was made with.", hint="Delete its folder and index again."
-        )
-    return manifest
-
-
-def _about(context: Context, manifest: Manifest) -> Mapping[str, str]:
-    return {
-        "index": str(context.index_folder),
-        "picture model": manifest.models["frames"][0],
-        "keyframes": str(manifest.sampling.get("strategy", "unknown")),
-    }
 
 
 def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:

@@ -16,7 +16,7 @@ from indexer.core.errors import SceneseekError
 from search.evaluate.pooling import TAU
 from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
 from ui.services.evaluation_jobs import CAPTION_SUFFIXES, KINDS, EvaluationKind, EvaluationProgress, Evaluations
-from ui.web.evaluate_view import render_progress
+from ui.web.evaluate_view import render_finished, render_progress
 from ui.web.library_view import render_message
 from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
@@ -200,7 +200,7 @@ class _EvaluateTab:
         return [
             *fresh.of(f"{kind} bar", bar_key, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
             *fresh.of(f"{kind} buttons", (progress.state, running is not None), lambda: _buttons(progress, running), 2),
-            *fresh.of(f"{kind} report", number, lambda: [finished.html if finished else ""], 1),
+            *fresh.of(f"{kind} report", number, lambda: [render_finished(finished) if finished else ""], 1),
         ]
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
     from search.evaluate.self_test import SelfTestReport, SelfTestRow
-    from ui.services.evaluation_jobs import EvaluationProgress
+    from ui.services.evaluation_jobs import EvaluationProgress, FinishedEvaluation
 
-__all__ = ["metric_meaning", "render_actions", "render_progress", "render_retrieval", "render_self_test"]
+__all__ = ["metric_meaning", "render_finished", "render_progress", "render_retrieval", "render_self_test"]
 
 _MOST_ROWS = 50
 _MOST_CLASSES = 200
@@ -115,6 +115,19 @@ def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -
         "is_waiting": is_waiting,
     }
     return _render("evaluate_job.html.j2", facts).strip()
+
+
+def render_finished(finished: FinishedEvaluation) -> str:
+    """What an evaluation found."""
+    from search.evaluate.actions import ActionEvaluation
+    from search.evaluate.self_test import SelfTestReport
+
+    result = finished.result
+    if isinstance(result, SelfTestReport):
+        return render_self_test(result, finished.number)
+    if isinstance(result, ActionEvaluation):
+        return render_actions(result, tuple(finished.files.values()), finished.number)
+    return render_retrieval(result, finished.source, finished.number)
 
 
 def render_self_test(report: SelfTestReport, number: int) -> str:
