@@ -148,7 +148,7 @@ def test_actions_show_their_tables_pictures_and_page(tab: Page) -> None:
     section.get_by_role("radio", name="The name alone").check()
     section.get_by_role("button", name="Compare pictures with texts").click()
     section.locator(".ev-headline").wait_for()
-    assert "sentences: plain; from frames to a video: query, τ 0.1" in section.inner_text()
+    assert "sentences: plain (1); from frames to a video: query, τ 0.1" in section.inner_text()
     classes = section.get_by_role("table", name="Class by class").get_by_role("rowheader").all_inner_texts()
     assert {"animals", "city", "space"} <= set(classes)
     for picture in section.get_by_role("img").all():

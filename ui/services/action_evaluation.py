@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 from indexer.core.errors import IndexDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from indexer.store.base import Manifest
     from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.progress import ReportProgress
     from ui.services.context import Context
-
-__all__ = ["ActionsRequest", "MeasuredActions", "measure_actions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +30,13 @@ class ActionsRequest:
     tau: float = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredActions:
-    """An evaluation, facts about its index, and the files of its report, the page first."""
-
-    evaluation: ActionEvaluation
-    about: Mapping[str, str]
-    files: tuple[Path, ...]
-
-
-def measure_actions(context: Context, request: ActionsRequest, progress: ReportProgress | None) -> MeasuredActions:
+def measure_actions(
+    context: Context, request: ActionsRequest, progress: ReportProgress | None
+) -> tuple[ActionEvaluation, tuple[Path, ...]]:
     """Evaluate and write the report.
+
+    Returns:
+        The evaluation, and the files of the report, the page first.
 
     Raises:
         UsageError: a file, a template or the pooling is wrong, no video has a label of these classes, or the report
@@ -56,7 +47,6 @@ def measure_actions(context: Context, request: ActionsRequest, progress: ReportP
     from indexer.manifest import models_of
     from search.evaluate.action_report import write_action_report
     from search.evaluate.actions import evaluate_actions
-    from search.evaluate.class_vectors import KeptVectors
 
     options = _options(request)
     with closing(context.open_store()) as store:
@@ -65,12 +55,15 @@ def measure_actions(context: Context, request: ActionsRequest, progress: ReportP
             raise IndexDamagedError(
                 "The index does not say which models it was made with.", hint="Delete its folder and index again."
             )
-        models = models_of(manifest, device=context.settings.models.device, roles=())
-        kept = KeptVectors(request.out / "class-texts.npz")
-        evaluation = evaluate_actions(store, models.frames, options, kept=kept, report_progress=progress)
-    about = _about(context, manifest)
-    files = write_action_report(evaluation, request.out, about, context.thumbnails().find)
-    return MeasuredActions(evaluation, about, files)
+        about = {
+            "index": str(context.index_folder),
+            "picture model": manifest.models["frames"][0],
+            "keyframes": str(manifest.sampling.get("strategy", "unknown")),
+        }
+        frames = models_of(manifest, device=context.settings.models.device, roles=()).frames
+        cache = request.out / "class-texts"
+        evaluation = evaluate_actions(store, frames, options, about=about, cache=cache, report_progress=progress)
+    return evaluation, write_action_report(evaluation, request.out, context.thumbnails().find)
 
 
 def _options(request: ActionsRequest) -> ActionOptions:
@@ -84,11 +77,3 @@ def _options(request: ActionsRequest) -> ActionOptions:
         pooling=check_pooling(request.pooling, request.tau),
         tau=request.tau,
     )
-
-
-def _about(context: Context, manifest: Manifest) -> Mapping[str, str]:
-    return {
-        "index": str(context.index_folder),
-        "picture model": manifest.models["frames"][0],
-        "keyframes": str(manifest.sampling.get("strategy", "unknown")),
-    }

@@ -297,8 +297,7 @@ class Evaluations:
     def _actions(self, request: ActionsRequest, report: ReportProgress) -> _Found:
         from ui.services.action_evaluation import measure_actions
 
-        measured = measure_actions(self._library.context, request, report)
-        return measured.evaluation, measured.files
+        return measure_actions(self._library.context, request, report)
 
 
 class _CancelledError(Exception):

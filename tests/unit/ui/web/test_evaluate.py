@@ -14,14 +14,15 @@ from indexer.core.errors import QueryError, UsageError
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import SkippedRow, Span
 from search.evaluate.retrieval import MetricValue, RetrievalReport
+from search.evaluate.search_report import metric_meaning
 from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
 from ui.services.context import Context
-from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations
+from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.services.library import Library
 from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_view import metric_meaning, render_progress, render_retrieval, render_self_test
+from ui.web.evaluate_view import render_finished, render_progress
 
 EVIL = "<img src=x onerror=alert(1)>"
 PATIENCE_S = 30.0
@@ -92,6 +93,11 @@ def self_test_report(queries: int) -> SelfTestReport:
     return SelfTestReport(rows, drawn, videos=20)
 
 
+def finished_retrieval(folder: Path, source: str) -> str:
+    report = retrieval_report(folder)
+    return render_finished(FinishedEvaluation(3, report, {file.name: file for file in report.files}, source))
+
+
 def test_every_metric_is_explained_in_a_line() -> None:
     names = [*VIDEO_METRICS, *MOMENT_METRICS, *SELF_TEST_METRICS]
     meanings = {name: metric_meaning(name) for name in names}
@@ -102,7 +108,7 @@ def test_every_metric_is_explained_in_a_line() -> None:
 
 
 def test_a_report_escapes_what_files_say_and_names_broken_rows(tmp_path: Path) -> None:
-    html = render_retrieval(retrieval_report(tmp_path), f"{EVIL}.csv", 3)
+    html = finished_retrieval(tmp_path, f"{EVIL}.csv")
     page = Elements(html)
     assert page.named("img") == []
     assert EVIL in page.text
@@ -113,7 +119,7 @@ def test_a_report_escapes_what_files_say_and_names_broken_rows(tmp_path: Path) -
 
 
 def test_tables_can_be_read_by_a_screen_reader_and_draw_their_intervals(tmp_path: Path) -> None:
-    html = render_retrieval(retrieval_report(tmp_path), "queries.csv", 3)
+    html = finished_retrieval(tmp_path, "queries.csv")
     page = Elements(html)
     assert page.named("th")
     assert {cell.get("scope") for cell in page.named("th")} == {"col", "row"}
@@ -126,7 +132,7 @@ def test_tables_can_be_read_by_a_screen_reader_and_draw_their_intervals(tmp_path
 
 
 def test_links_lead_to_the_files_of_this_evaluation(tmp_path: Path) -> None:
-    page = Elements(render_retrieval(retrieval_report(tmp_path), "queries.csv", 3))
+    page = Elements(finished_retrieval(tmp_path, "queries.csv"))
     assert [(link["href"], link.get("download")) for link in page.named("a")] == [
         ("/evaluation/retrieval/metrics.csv?n=3", "metrics.csv"),
         ("/evaluation/retrieval/run.trec?n=3", "run.trec"),
@@ -135,7 +141,7 @@ def test_links_lead_to_the_files_of_this_evaluation(tmp_path: Path) -> None:
 
 def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> None:
     report = self_test_report(15)
-    page = Elements(render_self_test(report, 1))
+    page = Elements(render_finished(FinishedEvaluation(1, report)))
     assert report.expectation in page.text
     assert page.text.index(report.expectation) < page.text.index("hit@1")
     assert "15 queries from 1 of 20 videos" in page.text
@@ -145,7 +151,7 @@ def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> No
 
 
 def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_intervals() -> None:
-    everything, speech, written = render_self_test(self_test_report(15), 1).split("</table>")[:3]
+    everything, speech, written = render_finished(FinishedEvaluation(1, self_test_report(15))).split("</table>")[:3]
     for table, chance in ((everything, "0.100"), (speech, "0.200"), (written, "0.300")):
         assert table.count(chance) == len(SELF_TEST_METRICS)
     assert "0.250 – 0.750" in everything
