@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,14 +19,12 @@ from search.html import data_address, jpeg_at
 
 FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 
-MOST_CARDS = 1000
-"""A page with more pictures would be slow to open; the tables have every video."""
-
 TOP = 5
 """How many of the nearest classes are listed for each video."""
 
+# A page with more pictures would be slow to open; results.csv has every video.
+_MOST_CARDS = 1000
 _MOST_NAMED = 20
-_MOST_CLASSES = 200
 _FIGURES = (
     ("P@1", "p_at_1", "right class first, alone"),
     ("hit@3", "hit_at_3", "right class among the first three"),
@@ -40,35 +37,10 @@ _FIGURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClassScore:
-    """One class on a card; ``rank`` is given for a right class that is not among the nearest."""
-
-    name: str
-    cosine: float
-    is_right: bool
-    rank: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoCard:
-    """One video on the page. ``picture`` is a ``data:`` address, or empty."""
-
-    name: str
-    place: str
-    link: str
-    clock: str
-    label: str
-    best: str
-    is_right: bool
-    picture: str
-    scores: tuple[ClassScore, ...]
-
-
 def render_actions(evaluation: ActionEvaluation, files: Collection[str], link: FileLink) -> str:
     """The report as a fragment: tables, pictures, and links to its files."""
     facts = {
-        **_facts(evaluation, _MOST_CLASSES),
+        **_facts(evaluation),
         "is_page": False,
         "distribution": link("similarity_distribution.png"),
         "confusion": link("confusion.png") if "confusion.png" in files else "",
@@ -81,10 +53,10 @@ def render_action_page(
     distribution: bytes,
     confusion: bytes | None,
     thumbnails: FindThumbnail | None,
-    most_cards: int = MOST_CARDS,
+    most_cards: int = _MOST_CARDS,
 ) -> str:
     """The report as a complete HTML document with the two plots and a card for each video."""
-    facts = _facts(evaluation, len(evaluation.by_class))
+    facts = _facts(evaluation)
     names = evaluation.classes.names
     page = {
         "is_page": True,
@@ -135,15 +107,15 @@ def _figure(figures: Figures, key: str) -> Cell:
 
 
 def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
-    """What was not evaluated: each reason with its count, and the first names."""
+    """What was not evaluated: how many and why, and the first names."""
     left_out = evaluation.left_out
     groups = (
-        ("without a label", [_place(video) for video in left_out.unlabelled]),
-        ("of another class", [f"{_place(video)} ({video.label})" for video in left_out.of_no_class]),
-        ("without a frame", [_place(video) for video in left_out.without_frames]),
-        ("broken lines", evaluation.broken_lines),
+        ("video", " without a label", [_place(video) for video in left_out.unlabelled]),
+        ("video", " of another class", [f"{_place(video)} ({video.label})" for video in left_out.of_no_class]),
+        ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
+        ("broken line", "", evaluation.broken_lines),
     )
-    return [(f"{len(names)} {reason}", _first_of(names)) for reason, names in groups if names]
+    return [(counted(len(names), what) + why, _first_of(names)) for what, why, names in groups if names]
 
 
 def _first_of(names: list[str]) -> list[str]:
@@ -151,7 +123,7 @@ def _first_of(names: list[str]) -> list[str]:
     return [*names[:_MOST_NAMED], f"... and {more} more, all in results.json"] if more > 0 else names
 
 
-def _facts(evaluation: ActionEvaluation, most_classes: int) -> dict[str, Any]:
+def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
     """What both forms of the report show."""
     options, classes, videos = evaluation.options, evaluation.classes, evaluation.videos
     first, near = (sum(each.rank <= place for each in videos) for place in (1, 3))
@@ -165,51 +137,40 @@ def _facts(evaluation: ActionEvaluation, most_classes: int) -> dict[str, Any]:
         ],
         "figures": figure_table(evaluation),
         "overlap": f"{evaluation.by_video.overlap:.0%}",
-        "classes": _class_table(evaluation, most_classes),
-        "more_classes": max(0, len(evaluation.by_class) - most_classes),
+        "classes": _class_table(evaluation),
         "left_out": left_out_lines(evaluation),
     }
 
 
-def _class_table(evaluation: ActionEvaluation, most: int) -> ReportTable:
-    numbers = ("Videos", "P@1", "hit@3", "Mean rank", "Right cosine")
-    columns = (
-        Column("Class", kind="words"),
-        *(Column(title) for title in numbers),
-        Column("Most often taken for", kind="words"),
-    )
-    rows = [
-        (
-            Cell(each.name),
-            Cell(f"{each.count:,}"),
-            Cell(f"{each.p_at_1:.2f}"),
-            Cell(f"{each.hit_at_3:.2f}"),
-            Cell(f"{each.mean_rank:.1f}"),
-            Cell(f"{each.right_cosine:.3f}"),
-            Cell(each.taken_for, f"({each.taken_for_count})" if each.taken_for else ""),
-        )
-        for each in evaluation.by_class[:most]
-    ]
+def _class_table(evaluation: ActionEvaluation) -> ReportTable:
+    numbers = [Column(title) for title in ("Videos", "P@1", "hit@3", "Mean rank", "Right cosine")]
+    columns = (Column("Class", kind="words"), *numbers, Column("Most often taken for", kind="words"))
+    rows = []
+    for each in evaluation.by_class:
+        figures = f"{each.count:,}", f"{each.p_at_1:.2f}", f"{each.hit_at_3:.2f}", f"{each.mean_rank:.1f}"
+        taken_for = Cell(each.taken_for, f"({each.taken_for_count})" if each.taken_for else "")
+        rows.append((Cell(each.name), *map(Cell, figures), Cell(f"{each.right_cosine:.3f}"), taken_for))
     return ReportTable("Class by class", columns, tuple(rows))
 
 
-def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail | None) -> VideoCard:
-    scores = [ClassScore(names[place], cosine, place == each.right) for place, cosine in each.top(TOP)]
-    if not any(score.is_right for score in scores):
-        scores.append(ClassScore(names[each.right], float(each.pooled[each.right]), True, f"rank {each.rank:g}"))
+def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail | None) -> dict[str, Any]:
+    """What the page shows of a video; its own class follows with its rank if it is not among the nearest."""
+    scores = [(names[place], cosine, place == each.right, "") for place, cosine in each.top(TOP)]
+    if not any(is_right for _, _, is_right, _ in scores):
+        scores.append((names[each.right], float(each.pooled[each.right]), True, f"rank {each.rank:g}"))
     minutes, second = divmod(math.floor(each.time_s), 60)
     picture = jpeg_at(thumbnails(each.video.id, each.time_s)) if thumbnails else None
-    return VideoCard(
-        name=each.video.title.strip() or each.video.path.name,
-        place=_place(each.video),
-        link=f"{each.video.path.absolute().as_uri()}#t={each.time_s:.3f}",
-        clock=f"{minutes // 60}:{minutes % 60:02}:{second:02}",
-        label=names[each.right],
-        best=names[each.best],
-        is_right=each.is_right,
-        picture=data_address(picture, "image/jpeg") if picture else "",
-        scores=tuple(scores),
-    )
+    return {
+        "name": each.video.title.strip() or each.video.path.name,
+        "place": _place(each.video),
+        "link": f"{each.video.path.absolute().as_uri()}#t={each.time_s:.3f}",
+        "clock": f"{minutes // 60}:{minutes % 60:02}:{second:02}",
+        "label": names[each.right],
+        "best": names[each.best],
+        "is_right": each.is_right,
+        "picture": data_address(picture, "image/jpeg") if picture else "",
+        "scores": scores,
+    }
 
 
 def _place(video: Video) -> str:

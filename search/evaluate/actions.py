@@ -22,9 +22,9 @@ from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
 from search.evaluate.action_figures import Figures, best_class, figures_of, mean_ranks
 from search.evaluate.class_vectors import encode_classes
-from search.evaluate.pooling import TAU, Pooling, cosines_of, pooled
+from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels
+from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels, read_classes, read_templates
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +93,24 @@ class ActionOptions:
     classes: ClassNames | None = None
     pooling: Pooling = "mean"
     tau: float = TAU
+
+
+def action_options(
+    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
+) -> ActionOptions:
+    """The options of these names.
+
+    Args:
+        classes: A file, ``ucf101``, ``kinetics50``, or empty for the labels of the index.
+        templates: ``clip``, ``plain``, ``french`` or a file.
+        pooling: ``mean``, ``max`` or ``query``.
+        tau: The temperature of the pooling ``query``.
+
+    Raises:
+        UsageError: a file, a template or the pooling is wrong.
+    """
+    known = read_classes(classes) if classes else None
+    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,26 +18,6 @@ FileLink: TypeAlias = Callable[[str], str]
 STYLESHEET = Path(__file__).with_name("templates") / "report.css"
 """The styles of a report; a page that embeds one defines its colours."""
 
-_FILE_MEANINGS: Mapping[str, str] = {
-    "results.html": "every video with its picture and its nearest classes",
-    "results.csv": "the same as a table",
-    "results.json": "all of it, for other programs",
-    "classes.csv": "a row for each class",
-    "confusion.csv": "how often each class was taken for which",
-    "similarity_distribution.png": "the picture of right and wrong cosines",
-    "confusion.png": "the picture of mistakes",
-    "metrics.csv": "the tables above",
-    "metrics.json": "all of it, for other programs",
-    "self-test.json": "all of it, for other programs",
-    "queries.csv": "every query: what was asked, what is right, where it was found",
-    "run.trec": "what was found, in TREC's form",
-    "run-moments.trec": "the moments found, in TREC's form",
-    "run-with-source.trec": "what was found with the text, in TREC's form",
-    "run-with-source-moments.trec": "the moments found with the text, in TREC's form",
-    "qrels.trec": "which videos are right, in TREC's form",
-    "qrels-moments.trec": "which moments are right, in TREC's form",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Track:
@@ -85,5 +65,5 @@ def counted(count: int, one: str) -> str:
 
 def render_report(template: str, facts: Mapping[str, Any], files: Iterable[str] = (), link: FileLink = str) -> str:
     """Render a template of this package with ``facts`` and a list of ``files``."""
-    listed = [(name, link(name), _FILE_MEANINGS.get(name, "")) for name in files]
+    listed = [(name, link(name)) for name in files]
     return printable(rendered("search.evaluate", template, {"files": listed, **facts}), instead="�")

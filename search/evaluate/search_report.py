@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
@@ -110,33 +111,31 @@ def _metric_table(
     of: str,
     ending: str,
     metrics: Sequence[MetricValue],
-    chance: Mapping[str, float] | None = None,
+    chance: Mapping[str, float] = MappingProxyType({}),
     upper: Sequence[MetricValue] = (),
 ) -> ReportTable:
-    """A row for each metric: its meaning, value and interval, a line, and two values to compare with if given.
+    """A row for each metric: its value and interval, a line, and by chance and at best if these are given.
 
-    There are no intervals in a self-test (which has an ``upper`` value) with too few queries.
+    Intervals are left out of a self-test, which gives an ``upper`` value, with too few queries.
     """
     queries = metrics[0].queries
     is_sure = not upper or queries >= FEW_QUERIES
-    others = [("By chance", chance or {}), ("With that text", {metric.name: metric.value for metric in upper})]
-    others = [(title, values) for title, values in others if values]
-    rows = tuple(
-        (
-            Cell(metric.name, metric_meaning(metric.name, of)),
-            Cell(_figure(metric.name, metric.value), _interval(metric) if is_sure else ""),
-            Cell(track=_track(metric, (chance or {}).get(metric.name), is_sure)),
-            *(Cell(_figure(metric.name, values[metric.name]) if metric.name in values else "") for _, values in others),
-        )
-        for metric in metrics
-    )
+    best = {metric.name: metric.value for metric in upper}
+    others = [(title, values) for title, values in (("By chance", chance), ("With that text", best)) if values]
+    rows = []
+    for metric in metrics:
+        name, low, high = metric.name, metric.interval.low, metric.interval.high
+        value = Cell(_figure(name, metric.value), f"{_figure(name, low)} – {_figure(name, high)}" if is_sure else "")
+        others_cells = [Cell(_figure(name, values[name]) if name in values else "") for _, values in others]
+        line = Cell(track=_track(metric, chance.get(name), is_sure))
+        rows.append((Cell(name, metric_meaning(name, of)), value, line, *others_cells))
     columns = (
         Column("Figure", kind="words"),
         Column("Value", "with 95% interval"),
         Column("As a line from 0 to 1", kind="chart"),
         *(Column(title) for title, _ in others),
     )
-    return ReportTable(f"Finding the right {of}{ending}", columns, rows, counted(queries, "query"))
+    return ReportTable(f"Finding the right {of}{ending}", columns, tuple(rows), counted(queries, "query"))
 
 
 def _track(metric: MetricValue, chance: float | None, is_sure: bool) -> Track | None:
@@ -145,10 +144,6 @@ def _track(metric: MetricValue, chance: float | None, is_sure: bool) -> Track | 
     low, high = (metric.interval.low, metric.interval.high) if is_sure else (metric.value, metric.value)
     value, start, width = (round(100 * share, 1) for share in (metric.value, low, high - low))
     return Track(value, start, width, None if chance is None else round(100 * chance, 1))
-
-
-def _interval(metric: MetricValue) -> str:
-    return f"{_figure(metric.name, metric.interval.low)} – {_figure(metric.name, metric.interval.high)}"
 
 
 def _figure(name: str, value: float) -> str:

@@ -81,12 +81,12 @@ def actions_command(
     Raises:
         typer.Exit: with the exit code of the command.
     """
+    from search.evaluate.actions import action_options
     from ui.cli.evaluate_actions import evaluate_actions
-    from ui.services.action_evaluation import ActionsRequest
 
     context = Context.load(config, index, {"models.device": device})
-    request = ActionsRequest(out, classes, templates, pooling, tau)
-    raise typer.Exit(evaluate_actions(context, request, as_json=as_json, quiet=quiet))
+    options = action_options(classes, templates, pooling, tau)
+    raise typer.Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("retrieval")

@@ -16,12 +16,11 @@ from ui.services.job_status import CLOSED, EARLIEST_GUESS_S, JobState, JobStatus
 from ui.services.library import Library
 
 if TYPE_CHECKING:
-    from search.evaluate.actions import ActionEvaluation
+    from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.progress import ReportProgress
     from search.evaluate.qrels import Queries
     from search.evaluate.retrieval import RetrievalReport
     from search.evaluate.self_test import SelfTestReport
-    from ui.services.action_evaluation import ActionsRequest
 
 __all__ = [
     "CAPTION_SUFFIXES",
@@ -169,11 +168,11 @@ class Evaluations:
             IndexBusyError: another evaluation has not ended yet.
             UsageError: there is no such list, sentence or pooling.
         """
-        request = _actions_request(self._folder("actions"), classes, templates, pooling, tau)
+        options = _action_options(classes, templates, pooling, tau)
         self._begin(
             "actions",
             "Comparing pictures with texts about actions",
-            lambda report: self._actions(request, report),
+            lambda report: self._actions(options, report),
         )
 
     def progress(self, kind: EvaluationKind) -> EvaluationProgress:
@@ -294,10 +293,10 @@ class Evaluations:
         )
         return found, found.files
 
-    def _actions(self, request: ActionsRequest, report: ReportProgress) -> _Found:
+    def _actions(self, options: ActionOptions, report: ReportProgress) -> _Found:
         from ui.services.action_evaluation import measure_actions
 
-        return measure_actions(self._library.context, request, report)
+        return measure_actions(self._library.context, options, self._folder("actions"), report)
 
 
 class _CancelledError(Exception):
@@ -384,15 +383,13 @@ def _check_captions(path: Path) -> None:
         )
 
 
-def _actions_request(out: Path, classes: str, templates: str, pooling: str, tau: float) -> ActionsRequest:
-    """What the command line would be asked; names alone count here, so that nobody can name a file of the server."""
-    from search.evaluate.pooling import check_pooling
+def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
+    """The options of these names; files are refused, since a visitor must not read files of the server."""
+    from search.evaluate.actions import action_options
     from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
-    from ui.services.action_evaluation import ActionsRequest
 
     if classes != "labels" and classes not in CLASS_LISTS:
         raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")
     if templates not in TEMPLATES:
         raise UsageError("There are no such sentences.", hint=f"There are: {', '.join(TEMPLATES)}.")
-    named = "" if classes == "labels" else classes
-    return ActionsRequest(out, named, templates, check_pooling(pooling, tau), tau)
+    return action_options("" if classes == "labels" else classes, templates, pooling, tau)
