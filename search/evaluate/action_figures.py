@@ -31,18 +31,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a table of cosines with one right class per row says of a model.
+    """The figures of a table of cosines whose ``count`` rows, frames or videos, have one right class each.
 
-    Args:
-        count: Rows: frames or videos.
-        p_at_1: Share of rows whose right class is ranked first, alone.
-        hit_at_3: Share of rows whose right class is among the first three.
-        precision_at_3: Right classes among the first three, of three: a third of ``hit_at_3``.
-        mean_rank: Of the right class; 1 is best.
-        right_cosine: Mean cosine with the right class.
-        wrong_cosine: Mean cosine with all other classes.
-        auc: Probability that a right pair's cosine exceeds a wrong pair's; a tie counts half.
-        overlap: Area that the histograms of right and wrong cosines share, in [0, 1].
+    ``p_at_1`` is the share of rows whose right class is ranked first, alone; ``hit_at_3`` of those where it is among
+    the first three; ``precision_at_3`` is a third of that. ``auc`` is the probability that a right pair's cosine
+    exceeds a wrong pair's; ``overlap`` is the area that their histograms share, in [0, 1].
     """
 
     count: int
@@ -66,20 +59,17 @@ def figures_of(cosines: Embedding, right: Places, videos: Places) -> Figures:
     """
     ranks = mean_ranks(cosines, right)
     of_right, of_wrong = right_and_wrong(cosines, right)
-    is_near, wrong_means = ranks <= 3, of_wrong.reshape(len(cosines), -1).mean(axis=1)
-    of_rows = np.column_stack([ranks <= 1, is_near, is_near / 3, ranks, of_right, wrong_means])
-    p_at_1, hit_at_3, precision_at_3, mean_rank, right_cosine, wrong_cosine = estimates(of_rows, videos)
-    return Figures(
-        count=len(cosines),
-        p_at_1=p_at_1,
-        hit_at_3=hit_at_3,
-        precision_at_3=precision_at_3,
-        mean_rank=mean_rank,
-        right_cosine=right_cosine,
-        wrong_cosine=wrong_cosine,
-        auc=area_under_curve(of_right, of_wrong),
-        overlap=overlap(of_right, of_wrong),
-    )
+    columns = {
+        "p_at_1": ranks <= 1,
+        "hit_at_3": ranks <= 3,
+        "precision_at_3": (ranks <= 3) / 3,
+        "mean_rank": ranks,
+        "right_cosine": of_right,
+        "wrong_cosine": of_wrong.reshape(len(cosines), -1).mean(axis=1),
+    }
+    found = estimates(np.column_stack(list(columns.values())), videos)
+    auc = area_under_curve(of_right, of_wrong)
+    return Figures(len(cosines), **dict(zip(columns, found, strict=True)), auc=auc, overlap=overlap(of_right, of_wrong))
 
 
 def estimates(values: Numbers, videos: Places) -> list[Estimate]:

@@ -80,14 +80,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ActionOptions:
-    """How to evaluate.
-
-    Args:
-        templates: The sentences about each class.
-        classes: The classes to tell apart; None for those that the labels name.
-        pooling: How the frames of a video become one.
-        tau: The temperature of the pooling ``query``, above 0.
-    """
+    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
 
     templates: Templates = TEMPLATES["plain"]
     classes: ClassNames | None = None
@@ -98,13 +91,7 @@ class ActionOptions:
 def action_options(
     classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
 ) -> ActionOptions:
-    """The options of these names.
-
-    Args:
-        classes: A file, ``ucf101``, ``kinetics50``, or empty for the labels of the index.
-        templates: ``clip``, ``plain``, ``french`` or a file.
-        pooling: ``mean``, ``max`` or ``query``.
-        tau: The temperature of the pooling ``query``.
+    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
 
     Raises:
         UsageError: a file, a template or the pooling is wrong.
@@ -129,14 +116,9 @@ class ClassFigures:
 
 @dataclass(frozen=True, eq=False)
 class ActionEvaluation:
-    """How well the classes of an index are told apart.
+    """How well the classes of an index are told apart: its labelled ``videos`` by path, at least one.
 
-    Args:
-        options: How it was evaluated.
-        classes: The classes.
-        videos: The labelled videos, by path; at least one.
-        left_out: The videos that were not evaluated.
-        about: Facts about the index, such as its model: names and values.
+    ``about`` holds names and values of facts about the index, such as its model.
     """
 
     options: ActionOptions

@@ -30,6 +30,7 @@ _POOLINGS = [
     ("The frame that fits best", "max"),
     ("Fitting frames count more", "query"),
 ]
+_START: Mapping[str, Any] = {"variant": "primary", "min_width": 180, "scale": 0}
 _QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _SHARED: Mapping[str, Any] = {**_QUIET, "concurrency_limit": 4, "concurrency_id": "evaluate"}
 
@@ -73,11 +74,10 @@ def evaluate_tab(evaluations: Evaluations) -> None:
     if (root := gr.context.Context.root_block) is not None:
         paint_on(root.load, lambda _seen: paint({}))
     for section in sections:
-        started = section.start.upload if isinstance(section.start, gr.UploadButton) else section.start.click
-        for trigger, action, inputs in (
-            (started, section.begin, section.inputs),
-            (section.cancel.click, evaluations.cancel, []),
-        ):
+        start, began = section.start, (section.start.click, section.inputs)
+        if isinstance(start, gr.UploadButton):
+            began = start.upload, [start]
+        for (trigger, inputs), action in ((began, section.begin), ((section.cancel.click, []), evaluations.cancel)):
             done = trigger(_attempt(action), inputs=inputs, outputs=[section.message], **_SHARED)
             paint_on(done.then, paint)
 
@@ -89,7 +89,7 @@ def _self_test(evaluations: Evaluations) -> _Section:
             "Needs nothing from you: a few words of what is said, shown or described in your videos are searched "
             "for by everything else that is known of them.",
         )
-        return _section("self-test", evaluations.start_self_test, _start_button("Test my library"))
+        return _section("self-test", evaluations.start_self_test, lambda: gr.Button("Test my library", **_START))
 
 
 def _retrieval(evaluations: Evaluations) -> _Section:
@@ -99,15 +99,11 @@ def _retrieval(evaluations: Evaluations) -> _Section:
             "A file with queries and the videos that answer them: a CSV table with the columns query, file and, "
             "if known, start_s and end_s; or the JSON of MSR-VTT, QuerYD and others.",
         )
-        choose = gr.UploadButton(
-            "Choose a file of queries",
-            file_types=list(CAPTION_SUFFIXES),
-            variant="primary",
-            min_width=180,
-            scale=0,
-            render=False,
+        return _section(
+            "retrieval",
+            evaluations.start_retrieval,
+            lambda: gr.UploadButton("Choose a file of queries", file_types=list(CAPTION_SUFFIXES), **_START),
         )
-        return _section("retrieval", evaluations.start_retrieval, choose, [choose])
 
 
 def _actions(evaluations: Evaluations) -> _Section:
@@ -133,8 +129,12 @@ def _actions(evaluations: Evaluations) -> _Section:
             info="The smaller, the more the best frames count.",
         )
         pooling.change(lambda name: gr.update(visible=name == "query"), inputs=[pooling], outputs=[tau], **_QUIET)
-        start = _start_button("Compare pictures with texts")
-        return _section("actions", evaluations.start_actions, start, [classes, templates, pooling, tau])
+        return _section(
+            "actions",
+            evaluations.start_actions,
+            lambda: gr.Button("Compare pictures with texts", **_START),
+            [classes, templates, pooling, tau],
+        )
 
 
 def _column(kind: EvaluationKind) -> gr.Column:
@@ -145,19 +145,15 @@ def _explain(title: str, text: str) -> None:
     gr.HTML(f"<h2>{title}</h2><p>{text}</p>", apply_default_css=False, elem_classes="ev-intro")
 
 
-def _start_button(text: str) -> gr.Button:
-    return gr.Button(text, variant="primary", min_width=180, scale=0, render=False)
-
-
 def _section(
     kind: EvaluationKind,
     begin: Callable[..., None],
-    start: gr.Button | gr.UploadButton,
+    make_start: Callable[[], gr.Button | gr.UploadButton],
     inputs: list[Any] | None = None,
 ) -> _Section:
     """Lay out the buttons, and below them a message, the progress bar and the report."""
     with gr.Row(elem_classes="ev-buttons"):
-        start.render()
+        start = make_start()
         cancel = gr.Button("Cancel", visible=False, min_width=110, scale=0)
     message, job, report = (gr.HTML(apply_default_css=False, elem_classes="ev-part") for _ in range(3))
     return _Section(kind, begin, inputs or [], start, cancel, message, job, report)
