@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from indexer.core.errors import QueryError, UsageError
+from indexer.store.memory import MemoryStore
+from search.evaluate.actions import ActionOptions, evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import SkippedRow, Span
 from search.evaluate.retrieval import MetricValue, RetrievalReport
@@ -18,6 +20,7 @@ from search.evaluate.search_report import metric_meaning
 from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
+from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
 from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.services.library import Library
@@ -137,6 +140,21 @@ def test_links_lead_to_the_files_of_this_evaluation(tmp_path: Path) -> None:
         ("/evaluation/retrieval/metrics.csv?n=3", "metrics.csv"),
         ("/evaluation/retrieval/run.trec?n=3", "run.trec"),
     ]
+
+
+def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
+    store = MemoryStore()
+    put(store, video("v", label=EVIL), shots("v", ["img"]))
+    put(store, video("w", label="diving"), shots("w", ["img"]))
+    put(store, video("x"), shots("x", ["diving"]))
+    evaluation = evaluate_actions(store, BagOfWords(), ActionOptions())
+    files = {name: Path(name) for name in ("results.html", "similarity_distribution.png", "classes.csv")}
+    page = Elements(render_finished(FinishedEvaluation(7, evaluation, files)))
+    assert [picture["src"] for picture in page.named("img")] == ["/evaluation/actions/similarity_distribution.png?n=7"]
+    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{name}?n=7" for name in files]
+    assert EVIL in page.text
+    assert "Not evaluated: 1 video without a label" in page.text
+    assert len(page.named("table")) == len(("figures", "classes"))
 
 
 def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> None:
@@ -263,6 +281,14 @@ def test_nothing_starts_once_the_page_is_closed(evaluations: Evaluations) -> Non
     evaluations.close()
     with pytest.raises(UsageError, match="closed"):
         evaluations.start_self_test()
+
+
+def test_the_styles_of_reports_are_served(evaluations: Evaluations) -> None:
+    app = FastAPI()
+    app.include_router(evaluation_router(evaluations))
+    answer = TestClient(app).get("/evaluation/report.css")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert ".ev-table" in answer.text
 
 
 @pytest.mark.parametrize(
