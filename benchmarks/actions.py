@@ -2,8 +2,8 @@
 
 FOLDER is the shared data set. Its six UCF101 clips (of three actions) are told apart among all 101 classes, for every
 keyframe strategy and every pooling: far too few videos to say how good a model is, enough to see that the parts work
-together, so the interval of each figure is printed too. Clips made of its photographs, one class to a shot of a second,
-are told apart shot by shot among the 200 classes.
+together, so the interval of each figure is printed too. Clips made of its photographs, a second each, are told apart
+among the 200 classes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +21,7 @@ import cv2
 import numpy as np
 
 from indexer.core.config import load_settings
-from indexer.core.types import Image, Record, Video
+from indexer.core.types import Image
 from indexer.manifest import RoleChanges, models_of
 from indexer.media.deliver.write import ClipOptions, write_clip
 from indexer.models.base import OPTIONAL_ROLES, FrameEncoder
@@ -30,15 +29,12 @@ from indexer.run import RunOptions, run_indexing
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from search.evaluate.action_figures import Estimate, Figures
-from search.evaluate.actions import ActionEvaluation, ActionOptions, LabelOf, evaluate_actions
-from search.evaluate.class_vectors import KeptVectors
+from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
 from search.evaluate.pooling import POOLINGS
-from search.evaluate.prompts import TEMPLATES, ClassNames, read_classes, readable
+from search.evaluate.prompts import TEMPLATES, ClassNames, read_classes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATE = 12
-SHOT_S = 1.0
-SHOTS_PER_CLIP = 10
 SIZE = (360, 480)
 
 
@@ -58,7 +54,7 @@ def print_action_tables(data: Path, profile: str) -> None:
         if clips.is_dir():
             print("\n".join(actions_table(clips, profile, Path(folder))), "\n")
         if photographs.is_dir():
-            print("\n".join(shots_table(photographs, profile, Path(folder))))
+            print("\n".join(photographs_table(photographs, profile, Path(folder))))
 
 
 def actions_table(clips: Path, profile: str, folder: Path) -> Iterator[str]:
@@ -81,22 +77,17 @@ def actions_table(clips: Path, profile: str, folder: Path) -> Iterator[str]:
     yield f"best: hit@3 {interval(best[0])} with {' '.join(best[1].split())}; wanted at least 0.30"
 
 
-def shots_table(photographs: Path, profile: str, folder: Path) -> Iterator[str]:
-    """One line per kind of template, over shots, each evaluated against the class of its photograph."""
-    shown = write_clips(photographs, folder / "clips")
-    names = sorted(readable(class_name) for shots in shown.values() for class_name in shots)
-    classes = ClassNames("file names", tuple(dict.fromkeys(names)))
+def photographs_table(photographs: Path, profile: str, folder: Path) -> Iterator[str]:
+    """One line per kind of template, over clips of one photograph each."""
+    labels = write_clips(photographs, folder / "clips")
     index = folder / "photographs"
-    make_index([folder / "clips"], index, profile, {"shots.strategy": "shots"})
-
-    def class_of(video: Video, record: Record) -> str:
-        return readable(shown[video.path.name][int(record.time_s // SHOT_S)])
-
-    yield f"--- photographs: {len(names)} shots in {len(shown)} clips, {len(classes.names)} classes; [95% interval]"
-    yield f"{'templates':9} {'pooling':8}{'shots':>7} {FIGURES}"
-    for name, evaluation in evaluations(index, classes, class_of):
-        if "mean" in name:
-            yield f"{name}{evaluation.by_video.count:7} {row(evaluation.by_video)}"
+    make_index([folder / "clips"], index, profile, {"shots.strategy": "shots", "corpus.labels": str(labels)})
+    found = [(name, evaluation) for name, evaluation in evaluations(index, None) if "mean" in name]
+    _, first = found[0]
+    yield f"--- photographs: {len(first.videos)} clips, {len(first.classes.names)} classes; [95% interval]"
+    yield f"{'templates':9} {'pooling':8}{'clips':>7} {FIGURES}"
+    for name, evaluation in found:
+        yield f"{name}{evaluation.by_video.count:7} {row(evaluation.by_video)}"
     yield "wanted: P@1 at least 0.80"
 
 
@@ -119,9 +110,7 @@ def interval(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def evaluations(
-    index: Path, classes: ClassNames, label_of: LabelOf | None = None
-) -> Iterator[tuple[str, ActionEvaluation]]:
+def evaluations(index: Path, classes: ClassNames | None) -> Iterator[tuple[str, ActionEvaluation]]:
     """Every kind of template with every pooling; the class texts of one kind are encoded once."""
     with closing(open_store(index)) as store:
         manifest = store.read_manifest()
@@ -130,8 +119,7 @@ def evaluations(
         for templates in TEMPLATES.values():
             for pooling in POOLINGS:
                 options = ActionOptions(templates, classes, pooling)
-                kept = KeptVectors(index.parent / f"{len(classes.names)}-{templates.name}.npz")
-                evaluation = evaluate_actions(store, encoder, options, label_of=label_of, kept=kept)
+                evaluation = evaluate_actions(store, encoder, options, cache=index.parent / "class-texts")
                 yield f"{templates.name:9} {pooling:8}", evaluation
 
 
@@ -144,32 +132,27 @@ def make_index(paths: Sequence[Path], index: Path, profile: str, flags: Mapping[
 
 def write_labels(clips: Path, table: Path) -> Path:
     """The classes that UCF101's file names hold, as ``v_ApplyEyeMakeup_g01_c01.avi``, as a labels file."""
-    with table.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "label"])
-        rows.writerows([clip.name, clip.stem.split("_")[1]] for clip in sorted(clips.glob("v_*.avi")))
-    return table
+    return write_table(table, ((clip.name, clip.stem.split("_")[1]) for clip in sorted(clips.glob("v_*.avi"))))
 
 
-def write_clips(photographs: Path, folder: Path) -> dict[str, list[str]]:
-    """Clips of ten photographs, a second each, in a mixed order; and the classes of each clip's shots."""
+def write_clips(photographs: Path, folder: Path) -> Path:
+    """A clip for each photograph, on black; and the labels file, by the files' names as ``n01514668_cock.JPEG``."""
     folder.mkdir()
     files = sorted(photographs.glob("*.JPEG"))
-    random.Random(0).shuffle(files)  # noqa: S311
-    shown: dict[str, list[str]] = {}
-    for start in range(0, len(files), SHOTS_PER_CLIP):
-        chosen = files[start : start + SHOTS_PER_CLIP]
-        name = f"clip-{start // SHOTS_PER_CLIP:02}.mp4"
-        write_clip(folder / name, frames_of(chosen), options=ClipOptions(rate=Fraction(RATE), preset="veryfast"))
-        shown[name] = [file.stem.split("_", 1)[1] for file in chosen]
-    return shown
+    for path in files:
+        picture = on_black(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
+        options = ClipOptions(rate=Fraction(RATE), preset="veryfast")
+        write_clip(folder / f"{path.stem}.mp4", [picture] * RATE, options=options)
+    return write_table(folder / "labels.csv", ((f"{path.stem}.mp4", path.stem.split("_", 1)[1]) for path in files))
 
 
-def frames_of(photographs: Sequence[Path]) -> Iterator[Image]:
-    """Each photograph whole, on black, for ``SHOT_S`` seconds."""
-    for path in photographs:
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        yield from [on_black(picture)] * round(SHOT_S * RATE)
+def write_table(path: Path, rows: Iterable[tuple[str, str]]) -> Path:
+    """A labels file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label"])
+        table.writerows(rows)
+    return path
 
 
 def on_black(picture: Image) -> Image:

@@ -1,4 +1,4 @@
-"""HTML for people: texts on it come from files nobody vouches for, so its templates escape all that they are given."""
+"""HTML from templates. The texts on it are untrusted, so templates escape everything they are given."""
 
 from __future__ import annotations
 
@@ -12,32 +12,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["data_address", "jpeg_at", "printable", "rendered"]
-
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def rendered(package: str, name: str, facts: Mapping[str, Any]) -> str:
-    """What becomes of a template in a package's folder ``templates``; undecodable bytes of file names become ``?``.
+    """Render a template of a package's folder ``templates``; undecodable bytes of file names become ``?``.
 
     Raises:
-        jinja2.UndefinedError: the template speaks of a fact that is not given.
+        jinja2.UndefinedError: the template uses a fact that is not given.
     """
     return _decodable(_templates(package).get_template(name).render(facts))
 
 
 def printable(text: str, instead: str = "") -> str:
-    """A text without control characters and undecodable bytes, which have no place on a page."""
+    """Replace control characters and undecodable bytes, which have no place on a page."""
     return _UNPRINTABLE.sub(instead, _decodable(text))
 
 
 def data_address(content: bytes, media_type: str) -> str:
-    """A file as an address that holds it, so that a page needs nothing from elsewhere."""
+    """A file as a ``data:`` address, so that a page need not fetch it."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def jpeg_at(path: Path | None) -> bytes | None:
-    """The bytes of a picture's file; None where there is none, or none that a browser could show."""
+    """The bytes of a JPEG file; None if it cannot be read or is no JPEG."""
     try:
         content = b"" if path is None else path.read_bytes()
     except OSError:

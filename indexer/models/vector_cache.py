@@ -6,17 +6,25 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from indexer.core.atomic_file import written_whole
 from indexer.core.types import Embedding
-from indexer.models.base import TextEncoder
+from indexer.models.base import Fingerprint
 
 __all__ = ["cached_documents"]
 
 
-def cached_documents(texts: Sequence[str], encoder: TextEncoder, folder: Path | None) -> Embedding:
+class _DocumentEncoder(Protocol):
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Embedding: ...
+
+
+def cached_documents(texts: Sequence[str], encoder: _DocumentEncoder, folder: Path | None) -> Embedding:
     """``encoder.encode_documents(texts)``, from the folder where the same model has embedded the same texts before.
 
     A file that does not hold what it should is made anew. Without a folder, or where it cannot be written, the
@@ -34,7 +42,7 @@ def cached_documents(texts: Sequence[str], encoder: TextEncoder, folder: Path | 
     return vectors
 
 
-def _key(texts: Sequence[str], encoder: TextEncoder) -> str:
+def _key(texts: Sequence[str], encoder: _DocumentEncoder) -> str:
     content = "\0".join([encoder.fingerprint.digest, *texts])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 

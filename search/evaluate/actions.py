@@ -1,17 +1,16 @@
-"""Zero-shot action evaluation: how well the vectors in an index tell which class a video, or a stretch of it, shows.
+"""Zero-shot evaluation of actions: how well the picture vectors of an index tell which class each video shows.
 
-Nothing is decoded or encoded again but the texts of the classes. This is the protocol of CLIP on Kinetics (Radford et
-al., 2021): every frame's cosine with a text for each class, frames pooled into one cosine per video, the class ranked.
+This is the protocol of CLIP on Kinetics (Radford et al., 2021): the cosine of every frame with a text about each
+class, frames pooled into one cosine per video and class, classes ranked. Only the class texts are encoded.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
-from typing import TypeAlias
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,51 +20,19 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from search.evaluate.action_figures import Figures, Resampling, best_class, figures_of, mean_ranks
-from search.evaluate.class_vectors import KeptVectors, encode_classes
-from search.evaluate.pooling import TAU, Pooling, cosines_of, pooled
+from search.evaluate.action_figures import Figures, best_class, figures_of, mean_ranks
+from search.evaluate.class_vectors import encode_classes
+from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels
-
-__all__ = [
-    "ActionEvaluation",
-    "ActionOptions",
-    "ClassFigures",
-    "ComparedFootage",
-    "Footage",
-    "LabelOf",
-    "LeftOut",
-    "classes_of",
-    "evaluate_actions",
-    "nothing_to_compare",
-    "pictured_videos",
-    "read_footage",
-]
-
-LabelOf: TypeAlias = Callable[[Video, Record], str]
-"""The class that one frame of a video shows; empty if nobody says."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Footage:
-    """A stretch of a video with one label, mostly the whole video.
-
-    ``times_s`` are its frames' times in seconds, in order; ``vectors`` is ``(n, dim)``, L2-normalised, n at least 1.
-    """
-
-    video: Video
-    label: str
-    start_s: float
-    end_s: float
-    times_s: tuple[float, ...]
-    vectors: Embedding
+from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels, read_classes, read_templates
 
 
 @dataclass(frozen=True, eq=False)
-class ComparedFootage:
-    """Footage and its cosines with the text of every class.
+class ClassifiedVideo:
+    """A video and its cosines with the text of every class.
 
-    ``right`` is its class's place; ``frames`` is ``(n, c)``, one row per frame; ``pooled`` is ``(c,)``.
+    ``right`` is the place of its own class. ``frames`` is ``(n, c)``, one row for each of ``times_s``; ``pooled`` is
+    ``(c,)``.
     """
 
     video: Video
@@ -88,23 +55,23 @@ class ComparedFootage:
 
     @property
     def is_right(self) -> bool:
-        """Whether the nearest text is the right one, and no other is as near."""
+        """Whether the right text is nearest, alone."""
         return self.best == self.right
 
     @property
     def time_s(self) -> float:
-        """The instant that speaks most for the best class."""
+        """The time of the frame nearest to the best class."""
         return self.times_s[int(self.frames[:, self.best].argmax())]
 
     def top(self, count: int) -> list[tuple[int, float]]:
-        """The ``count`` nearest classes and their cosines, best first; of those that tie, not the right one."""
+        """The ``count`` nearest classes and their cosines; the right class comes last among those that tie."""
         order = sorted(range(len(self.pooled)), key=lambda place: (place != self.best, -self.pooled[place], place))
         return [(place, float(self.pooled[place])) for place in order[:count]]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The videos that could not be evaluated: without a label, with one that is no class, without a frame."""
+    """The videos that were not evaluated: without a label, with one that is no class, without a frame."""
 
     unlabelled: tuple[Video, ...] = ()
     of_no_class: tuple[Video, ...] = ()
@@ -113,26 +80,29 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ActionOptions:
-    """How to evaluate.
-
-    Args:
-        templates: The sentences about each class.
-        classes: The classes to tell apart; None for those that the videos' labels name.
-        pooling: How the frames of a video become one.
-        tau: The temperature of the pooling ``query``, above 0.
-        resampling: How intervals are found.
-    """
+    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
 
     templates: Templates = TEMPLATES["plain"]
     classes: ClassNames | None = None
     pooling: Pooling = "mean"
     tau: float = TAU
-    resampling: Resampling = field(default_factory=Resampling)
+
+
+def action_options(
+    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
+) -> ActionOptions:
+    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
+
+    Raises:
+        UsageError: a file, a template or the pooling is wrong.
+    """
+    known = read_classes(classes) if classes else None
+    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """One class's row: its videos, how they fared, and the wrong class they were most often taken for, if any."""
+    """The figures of one class's videos, and the wrong class they were most often taken for, if any."""
 
     name: str
     count: int
@@ -146,62 +116,67 @@ class ClassFigures:
 
 @dataclass(frozen=True, eq=False)
 class ActionEvaluation:
-    """How the classes of an index are told apart.
+    """How well the classes of an index are told apart: its labelled ``videos`` by path, at least one.
 
-    Args:
-        options: How it was evaluated.
-        classes: The classes.
-        footage: Everything with a label, compared; at least one.
-        left_out: What was not evaluated.
+    ``about`` holds names and values of facts about the index, such as its model.
     """
 
     options: ActionOptions
     classes: ClassNames
-    footage: tuple[ComparedFootage, ...]
+    videos: tuple[ClassifiedVideo, ...]
     left_out: LeftOut = field(default_factory=LeftOut)
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def right(self) -> NDArray[np.int64]:
-        """``(videos,)``: the place of each one's right class."""
-        return np.array([each.right for each in self.footage], dtype=np.int64)
+        """``(videos,)``: the place of each video's right class."""
+        return np.array([each.right for each in self.videos], dtype=np.int64)
+
+    @cached_property
+    def video_cosines(self) -> Embedding:
+        """``(videos, c)``."""
+        return np.stack([each.pooled for each in self.videos])
+
+    @cached_property
+    def frame_counts(self) -> list[int]:
+        """How many frames each video has."""
+        return [len(each.frames) for each in self.videos]
+
+    @property
+    def frame_cosines(self) -> Embedding:
+        """``(frames, c)``, the frames of all videos one after the other."""
+        return np.concatenate([each.frames for each in self.videos])
 
     @cached_property
     def by_video(self) -> Figures:
         """The figures of whole videos, frames pooled."""
-        return figures_of(
-            np.stack([each.pooled for each in self.footage]), self.right, self._videos, self.options.resampling
-        )
+        return figures_of(self.video_cosines, self.right, np.arange(len(self.videos)))
 
     @cached_property
     def by_frame(self) -> Figures:
         """The figures of single frames."""
-        counts = [len(each.frames) for each in self.footage]
-        return figures_of(
-            np.concatenate([each.frames for each in self.footage]),
-            self.right.repeat(counts),
-            self._videos.repeat(counts),
-            self.options.resampling,
-        )
+        counts = self.frame_counts
+        return figures_of(self.frame_cosines, self.right.repeat(counts), np.arange(len(counts)).repeat(counts))
 
     @cached_property
     def by_class(self) -> tuple[ClassFigures, ...]:
         """The figures of each class that has videos, in the order of the classes."""
-        groups: dict[int, list[ComparedFootage]] = {}
-        for each in self.footage:
+        groups: dict[int, list[ClassifiedVideo]] = {}
+        for each in self.videos:
             groups.setdefault(each.right, []).append(each)
         return tuple(_class_figures(self.classes.names, place, groups[place]) for place in sorted(groups))
 
-    @cached_property
-    def confusion(self) -> NDArray[np.int64]:
-        """``(c, c)``: how many videos of each class (row) are nearest to the text of each (column)."""
-        counts = np.zeros((len(self.classes.names),) * 2, dtype=np.int64)
-        np.add.at(counts, (self.right, np.array([each.best for each in self.footage])), 1)
-        return counts
+    @property
+    def broken_lines(self) -> list[str]:
+        """The lines of the files of classes and templates that could not be used, and why."""
+        return [*self.classes.broken, *self.options.templates.broken]
 
     @cached_property
-    def _videos(self) -> NDArray[np.int64]:
-        numbers = {key: place for place, key in enumerate(dict.fromkeys(each.video.id for each in self.footage))}
-        return np.array([numbers[each.video.id] for each in self.footage], dtype=np.int64)
+    def confusion(self) -> NDArray[np.int64]:
+        """``(c, c)``: how many videos of each class (row) are nearest to the text of each class (column)."""
+        count = len(self.classes.names)
+        pairs = self.right * count + np.array([each.best for each in self.videos])
+        return np.bincount(pairs, minlength=count**2).reshape(count, count)
 
 
 def evaluate_actions(
@@ -209,20 +184,19 @@ def evaluate_actions(
     encoder: FrameEncoder,
     options: ActionOptions = ActionOptions(),
     *,
-    label_of: LabelOf | None = None,
-    kept: KeptVectors | None = None,
+    about: Mapping[str, str] | None = None,
+    cache: Path | None = None,
     report_progress: ReportProgress | None = None,
 ) -> ActionEvaluation:
-    """Evaluate the labelled videos of an index. Memory grows with frames times classes, four bytes for each pair.
+    """Evaluate the labelled videos of an index. Memory grows with frames times classes.
 
     Args:
         store: The index.
         encoder: Its picture model.
-        options: How.
-        label_of: Says what each frame shows, where that is not its video's label; frames in a row with one label are
-            evaluated as one.
-        kept: Where finished class vectors are kept, so that a stopped run resumes.
-        report_progress: Told of every batch of class texts and of every video.
+        options: How to evaluate.
+        about: Facts about the index for the report.
+        cache: The folder for vectors of class texts, so that a stopped run resumes; None keeps none.
+        report_progress: Called after every batch of class texts and after every video.
 
     Raises:
         UsageError: no video has a label, none of the labels is a class, or there are fewer than two classes.
@@ -233,49 +207,46 @@ def evaluate_actions(
     pictured = pictured_videos(commits)
     classes = options.classes or classes_of(pictured)
     places = classes.places()
-    worth = pictured if label_of else [video for video in pictured if squeezed(video.label) in places]
-    texts = encode_classes(encoder, classes, options.templates, kept=kept, report_progress=report_progress)
-    compared: list[ComparedFootage] = []
-    for done, video in enumerate(worth, start=1):
-        footage = [each for each in read_footage(store, video, label_of) if squeezed(each.label) in places]
-        compared.extend(_compare(each, places[squeezed(each.label)], texts, options) for each in footage)
+    labelled = [video for video in pictured if squeezed(video.label) in places]
+    texts = encode_classes(encoder, classes, options.templates, cache=cache, report_progress=report_progress)
+    videos = []
+    for done, video in enumerate(labelled, start=1):
+        if frames := read_frames(store, video):
+            videos.append(_classified(video, places[squeezed(video.label)], frames, texts, options))
         if report_progress is not None:
-            report_progress("videos", done, len(worth))
-    if not compared:
+            report_progress("videos", done, len(labelled))
+    if not videos:
         raise nothing_to_compare(pictured, classes)
-    return ActionEvaluation(options, classes, tuple(compared), _left_out(commits, compared))
+    return ActionEvaluation(options, classes, tuple(videos), _left_out(commits, videos), about or {})
 
 
-def read_footage(store: VectorStore, video: Video, label_of: LabelOf | None = None) -> Iterator[Footage]:
-    """A video's frames in order of time, as one stretch for each run of frames with one label; none where it is empty.
+def read_frames(store: VectorStore, video: Video) -> list[Record]:
+    """The frames of a video with their vectors, by time.
 
     Raises:
         StoreError: the index cannot be read.
     """
-    found = store.records("frames", video_id=video.id, vectors=True)
-    records = sorted(found, key=lambda record: (record.time_s, record.id))
-    for label, group in groupby(records, key=lambda record: label_of(video, record) if label_of else video.label):
-        if label:
-            run = list(group)
-            times_s = tuple(record.time_s for record in run)
-            vectors = np.stack([record.vector for record in run])
-            yield Footage(video, label, run[0].start_s, run[-1].end_s, times_s, vectors)
+    frames = store.records("frames", video_id=video.id, vectors=True)
+    return sorted(frames, key=lambda frame: (frame.time_s, frame.id))
 
 
-def _compare(footage: Footage, right: int, texts: Embedding, options: ActionOptions) -> ComparedFootage:
-    return ComparedFootage(
-        video=footage.video,
+def _classified(
+    video: Video, right: int, frames: Sequence[Record], texts: Embedding, options: ActionOptions
+) -> ClassifiedVideo:
+    vectors = np.stack([frame.vector for frame in frames])
+    return ClassifiedVideo(
+        video=video,
         right=right,
-        start_s=footage.start_s,
-        end_s=footage.end_s,
-        times_s=footage.times_s,
-        frames=cosines_of(footage.vectors, texts),
-        pooled=pooled(footage.vectors, texts, options.pooling, options.tau),
+        start_s=frames[0].start_s,
+        end_s=frames[-1].end_s,
+        times_s=tuple(frame.time_s for frame in frames),
+        frames=cosines_of(vectors, texts),
+        pooled=pooled(vectors, texts, options.pooling, options.tau),
     )
 
 
 def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
-    """The videos that the index has pictures of, by path."""
+    """The videos with frames in the index, by path."""
     return sorted((commit.video for commit in commits if _has_frames(commit)), key=_by_path)
 
 
@@ -288,10 +259,10 @@ def _by_path(video: Video) -> tuple[str, str]:
 
 
 def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
-    """The classes that the labels of videos with pictures name; ``otherwise`` ends the hint where none has a label.
+    """The classes that the labels of videos name; ``otherwise`` ends the hint of the error.
 
     Raises:
-        UsageError: none has a label, or there are fewer than two classes.
+        UsageError: no video has a label, or the labels name fewer than two classes.
     """
     if not any(video.label for video in videos):
         raise UsageError(
@@ -302,20 +273,19 @@ def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
 
 
 def nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageError:
-    """That no video with pictures is of one of the classes, and what their labels are."""
+    """The error that no video is of one of the classes; it names some of the labels."""
     labels = sorted({video.label for video in videos if video.label})
-    known = (
-        f"the labels are {', '.join(labels[:3])}{' ...' if len(labels) > 3 else ''}" if labels else "none has a label"
-    )
+    named = ", ".join(labels[:3]) + (" ..." if len(labels) > 3 else "")
+    known = f"the labels are {named}" if labels else "none has a label"
     return UsageError(
         f"No video in this index is of one of the {len(classes.names)} classes in {classes.source}; {known}.",
         hint="Index with --labels, or name other classes with --classes.",
     )
 
 
-def _left_out(commits: Sequence[Commit], compared: Sequence[ComparedFootage]) -> LeftOut:
-    seen = {each.video.id for each in compared}
-    others = [commit for commit in commits if commit.video.id not in seen]
+def _left_out(commits: Sequence[Commit], videos: Sequence[ClassifiedVideo]) -> LeftOut:
+    evaluated = {each.video.id for each in videos}
+    others = [commit for commit in commits if commit.video.id not in evaluated]
     pictured = pictured_videos(others)
     return LeftOut(
         unlabelled=tuple(video for video in pictured if not video.label),
@@ -324,16 +294,17 @@ def _left_out(commits: Sequence[Commit], compared: Sequence[ComparedFootage]) ->
     )
 
 
-def _class_figures(names: Sequence[str], place: int, footage: Sequence[ComparedFootage]) -> ClassFigures:
-    ranks = np.array([each.rank for each in footage])
-    mistaken = Counter(each.best for each in footage if not each.is_right).most_common(1)
+def _class_figures(names: Sequence[str], place: int, videos: Sequence[ClassifiedVideo]) -> ClassFigures:
+    ranks = np.array([each.rank for each in videos])
+    wrong = Counter(names[each.best] for each in videos if not each.is_right).most_common(1)
+    taken_for, times = wrong[0] if wrong else ("", 0)
     return ClassFigures(
         name=names[place],
-        count=len(footage),
+        count=len(videos),
         p_at_1=float((ranks <= 1).mean()),
         hit_at_3=float((ranks <= 3).mean()),
         mean_rank=float(ranks.mean()),
-        right_cosine=float(np.mean([each.pooled[place] for each in footage])),
-        taken_for=names[mistaken[0][0]] if mistaken else "",
-        taken_for_count=mistaken[0][1] if mistaken else 0,
+        right_cosine=float(np.mean([each.pooled[place] for each in videos])),
+        taken_for=taken_for,
+        taken_for_count=times,
     )

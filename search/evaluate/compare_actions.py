@@ -6,7 +6,6 @@ class is ranked first alone, or among the first three; ``MRR`` is 1 / its rank. 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from indexer.core.types import Embedding, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import VectorStore
 from search.evaluate.action_figures import mean_ranks
-from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_footage
-from search.evaluate.class_vectors import KeptVectors, encode_classes
+from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
+from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import (
     ComparisonTable,
     by_place,
@@ -169,9 +168,10 @@ def ranks_by_setup(
     """
     ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
     for done, (video, right) in enumerate(zip(labelled.videos, labelled.right, strict=True), start=1):
-        for footage in read_footage(store, video):
+        if frames := read_frames(store, video):
+            vectors = np.stack([frame.vector for frame in frames])
             for setup in setups:
-                ranks[setup.name][video.id] = _rank(footage.vectors, texts[_templates(setup)], setup, right)
+                ranks[setup.name][video.id] = _rank(vectors, texts[_templates(setup)], setup, right)
         if progress is not None:
             progress("videos", done, len(labelled.videos))
     return ranks
@@ -215,10 +215,9 @@ class _Comparison:
             self.ranks.update(ranks_by_setup(store, self._labelled, setups, texts, self._progress))
 
     def _texts(self, encoder: FrameEncoder, templates: Templates) -> Embedding:
-        """The vectors of the classes, from the file there is for this model and these templates, or new."""
-        name = re.sub(r"[^\w.+-]+", "-", templates.name).strip("-")
-        kept = KeptVectors(self._out / "class-texts" / f"{encoder.fingerprint.digest}-{name}.npz")
-        return encode_classes(encoder, self._labelled.classes, templates, kept=kept, report_progress=self._progress)
+        """The vectors of the classes, kept for other indexes with the same model."""
+        classes, cache = self._labelled.classes, self._out / "class-texts"
+        return encode_classes(encoder, classes, templates, cache=cache, report_progress=self._progress)
 
 
 def _rank(frames: Embedding, texts: Embedding, setup: Setup, right: int) -> float:

@@ -9,8 +9,6 @@ import numpy as np
 from indexer.core.errors import UsageError
 from indexer.core.types import Embedding
 
-__all__ = ["POOLINGS", "TAU", "Pooling", "check_pooling", "cosines_of", "pooled"]
-
 Pooling: TypeAlias = Literal["mean", "max", "query"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 TAU = 0.1
@@ -18,7 +16,7 @@ TAU = 0.1
 
 
 def check_pooling(name: str, tau: float = TAU) -> Pooling:
-    """The pooling called so.
+    """The pooling of this name.
 
     Raises:
         UsageError: there is none, or ``tau`` is not above 0.
@@ -45,7 +43,7 @@ def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = T
         pooling: ``mean``: of the frames' mean, normalised again. ``max``: of the frame nearest to the text. ``query``:
             of the frames' mean weighted for each text by the softmax of their cosines over ``tau``, normalised again
             (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video Retrieval").
-        tau: The softmax's temperature, above 0: towards 0 the nearest frame alone counts, far above 1 all alike.
+        tau: The softmax's temperature, above 0. Near 0 only the nearest frame counts; far above 1 all count alike.
 
     Raises:
         ValueError: there is no frame.
@@ -61,14 +59,14 @@ def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = T
 
 def _weighted_means(frames: Embedding, texts: Embedding, tau: float) -> Embedding:
     """``(c, dim)``: for each text the frames' mean, weighted by how near they are to it."""
-    scaled = (texts @ frames.T).astype(np.float64) / tau
-    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
+    from scipy.special import softmax
+
+    weights = softmax((texts @ frames.T).astype(np.float64) / tau, axis=1)
     return _normalised((weights @ frames).astype(np.float32))
 
 
 def _normalised(rows: Embedding) -> Embedding:
-    """Rows of length 1; opposite frames can cancel out, and a row of nothing stays one."""
+    """Rows of length 1; a row of zeros, as of frames that cancel out, stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Embedding = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit

@@ -1,9 +1,9 @@
-"""What a class is called in a text: names as people say them, and the templates they are put into."""
+"""What a class is called in a text: readable names, and the templates they are put into."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,40 +12,22 @@ from indexer.core.errors import MediaError, UsageError
 from indexer.core.text import squeezed
 from indexer.corpus.sidecars import read_text
 
-__all__ = [
-    "CLASS_LISTS",
-    "TEMPLATES",
-    "ClassNames",
-    "Templates",
-    "classes_of_labels",
-    "read_classes",
-    "read_templates",
-    "readable",
-]
-
 _SLOT = "{}"
-_CLASSES = Path(__file__).with_name("classes")
-_RUN_TOGETHER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBERED = re.compile(r"\d+[\s,;]+(?=\S)")
-_WHAT = ("photo", "video", "example", "demonstration")
-_DOING = (
-    "",
-    "a person ",
-    *(f"a person {doing} " for doing in ("using", "doing", "during", "performing", "practicing")),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Sentences about a class, with ``{}`` where its name goes.
+    """Sentences about a class, with ``{}`` for its name.
 
     Args:
-        name: What to call them: ``french``, ``clip``, ``plain``, or the file they are from.
+        name: ``french``, ``clip``, ``plain``, or the file they are from.
         patterns: At least one, each with ``{}`` once.
         broken: The lines of the file that could not be used, and why.
 
     Raises:
-        ValueError: there is no pattern, or one without its slot.
+        ValueError: there is no pattern, or one does not hold ``{}`` once.
     """
 
     name: str
@@ -54,7 +36,7 @@ class Templates:
 
     def __post_init__(self) -> None:
         if not self.patterns or any(pattern.count(_SLOT) != 1 for pattern in self.patterns):
-            raise ValueError("every template needs {} once, and there has to be one")
+            raise ValueError("there must be a template, and every template needs {} once")
 
     def prompts(self, class_name: str) -> tuple[str, ...]:
         """The sentences about one class."""
@@ -66,7 +48,7 @@ class ClassNames:
     """The classes to tell apart, in readable form, each once.
 
     Args:
-        source: Where they come from: ``labels``, ``kinetics50``, ``ucf101``, or a file.
+        source: ``labels``, ``kinetics50``, ``ucf101``, or the file they are from.
         names: At least two.
         broken: The lines of the file that could not be used, and why.
     """
@@ -81,8 +63,11 @@ class ClassNames:
 
 
 def _clip_templates() -> tuple[str, ...]:
-    """The 28 that CLIP was evaluated with on Kinetics-700 (Radford et al., 2021), "a example" and all."""
-    return tuple(f"a {what} of {doing}{{}}." for what in _WHAT for doing in _DOING)
+    """The 28 that CLIP was evaluated with on Kinetics-700 (Radford et al., 2021), "a example" included."""
+    doings = ("using", "doing", "during", "performing", "practicing")
+    subjects = ("", "a person ", *(f"a person {doing} " for doing in doings))
+    kinds = ("photo", "video", "example", "demonstration")
+    return tuple(f"a {kind} of {subject}{{}}." for kind in kinds for subject in subjects)
 
 
 TEMPLATES: Mapping[str, Templates] = MappingProxyType(
@@ -93,117 +78,93 @@ TEMPLATES: Mapping[str, Templates] = MappingProxyType(
     }
 )
 CLASS_LISTS: Mapping[str, Path] = MappingProxyType(
-    {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
+    {name: Path(__file__).with_name("classes") / f"{name}.txt" for name in ("kinetics50", "ucf101")}
 )
 
 
 def readable(name: str) -> str:
-    """A class's name as it is said: ``ApplyEyeMakeup`` and ``apply_eye_makeup`` become ``apply eye makeup``."""
-    return " ".join(_RUN_TOGETHER.sub(" ", name).replace("_", " ").split()).lower()
+    """A class's name in plain words: ``ApplyEyeMakeup`` and ``apply_eye_makeup`` become ``apply eye makeup``."""
+    return " ".join(_WORD_STARTS.sub(" ", name).replace("_", " ").split()).lower()
 
 
 def read_templates(source: str) -> Templates:
-    """The templates called so, or those of a file with one on a line; blank lines and ``#`` lines are left out.
+    """The templates of this name, or those of a file, one per line; blank lines and ``#`` lines are ignored.
 
     Raises:
         UsageError: the file cannot be read, or none of its lines is a template.
     """
     if source in TEMPLATES:
         return TEMPLATES[source]
-    rows = _rows(source, f"Use {', '.join(TEMPLATES)}, or a file with one sentence on a line.")
-    usable, broken = _sorted_out(source, rows, _template_fault)
+    lines = _lines(Path(source), f"Use {', '.join(TEMPLATES)}, or a file with one sentence on a line.")
+    usable, broken = _usable(source, lines, _template_fault)
     if not usable:
+        first = f" ({broken[0]})" if broken else ""
         raise UsageError(
-            f"There is no template in {source}{_first_fault(broken)}.",
+            f"There is no template in {source}{first}.",
             hint="Write one sentence on a line, with {} where the class goes.",
         )
     return Templates(source, tuple(dict.fromkeys(usable)), broken)
 
 
 def read_classes(source: str) -> ClassNames:
-    """The class list called so, or that of a file with one class on a line; blank lines and ``#`` lines are left out.
+    """The class list of this name, or that of a file, one per line; blank lines and ``#`` lines are ignored.
 
-    A file whose every line begins with a number, as UCF101's own ``classInd.txt``, is read without the numbers.
+    Numbers are removed from a file whose every line begins with one, as in UCF101's ``classInd.txt``.
 
     Raises:
         UsageError: the file cannot be read, or names fewer than two classes.
     """
-    rows = _rows(
-        str(CLASS_LISTS.get(source, source)), f"Use {', '.join(CLASS_LISTS)}, or a file with a class on a line."
-    )
-    if rows and all(_NUMBERED.match(text) for _, text in rows):
-        rows = [(line, _NUMBERED.sub("", text, count=1)) for line, text in rows]
-    usable, broken = _sorted_out(source, rows, _name_fault)
-    return _class_names(source, usable, broken)
+    path = CLASS_LISTS.get(source, Path(source))
+    lines = _lines(path, f"Use {', '.join(CLASS_LISTS)}, or a file with a class on a line.")
+    if lines and all(_NUMBERED.match(text) for text in lines.values()):
+        lines = {number: _NUMBERED.sub("", text, count=1) for number, text in lines.items()}
+    usable, broken = _usable(source, lines, lambda text: "" if squeezed(text) else "no letter or digit in it")
+    return _class_names(source, f"in {source}", usable, broken)
 
 
 def classes_of_labels(labels: Iterable[str]) -> ClassNames:
-    """The classes that some labels name, in alphabetical order; empty labels name none.
+    """The classes that labels name, in alphabetical order; empty labels name none.
 
     Raises:
         UsageError: they name fewer than two.
     """
-    return _class_names(
-        "labels",
-        sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label)),
-        (),
-    )
+    named = sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label))
+    return _class_names("labels", "among the labels of the indexed videos", named)
 
 
-def _class_names(source: str, names: Sequence[str], broken: tuple[str, ...]) -> ClassNames:
+def _class_names(source: str, place: str, names: Iterable[str], broken: tuple[str, ...] = ()) -> ClassNames:
     distinct: dict[str, str] = {}
     for name in names:
         distinct.setdefault(squeezed(name), readable(name))
     if len(distinct) < 2:
         raise UsageError(
-            f"There have to be at least two classes to tell apart; {_place(source)} there are {len(distinct)}.",
+            f"There have to be at least two classes to tell apart; {place} there are {len(distinct)}.",
             hint="Index with --labels, or name the classes: --classes FILE, one on a line.",
         )
     return ClassNames(source, tuple(distinct.values()), broken)
 
 
-def _place(source: str) -> str:
-    return "among the labels of the indexed videos" if source == "labels" else f"in {source}"
-
-
-def _rows(source: str, hint: str) -> list[tuple[int, str]]:
-    """The lines of a file that say something, with their numbers from 1."""
-    path = Path(source)
+def _lines(path: Path, hint: str) -> dict[int, str]:
+    """The lines of a file that are not blank or comments, by their numbers from 1."""
     if not path.is_file():
-        raise UsageError(f"There is no file {source}.", hint=hint)
+        raise UsageError(f"There is no file {path}.", hint=hint)
     try:
-        lines = read_text(path).splitlines()
+        text = read_text(path)
     except MediaError as error:
         raise UsageError(error.message, hint=error.hint) from error
-    stripped = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
-    return [(number, line) for number, line in stripped if line and not line.startswith("#")]
+    lines = {number: line.strip() for number, line in enumerate(text.splitlines(), start=1)}
+    return {number: line for number, line in lines.items() if line and not line.startswith("#")}
 
 
-def _sorted_out(
-    source: str, rows: Iterable[tuple[int, str]], fault: Callable[[str], str]
-) -> tuple[list[str], tuple[str, ...]]:
-    """The usable rows, and for each other one where it is and what is wrong."""
-    usable: list[str] = []
-    broken: list[str] = []
-    for number, text in rows:
-        wrong = fault(text)
-        if wrong:
-            broken.append(f"{source}, line {number}: {wrong}")
-        else:
-            usable.append(text)
-    return usable, tuple(broken)
+def _usable(source: str, lines: Mapping[int, str], fault: Callable[[str], str]) -> tuple[list[str], tuple[str, ...]]:
+    """The lines without a fault; and for each other line its place and its fault."""
+    faults = {number: fault(text) for number, text in lines.items()}
+    broken = tuple(f"{source}, line {number}: {wrong}" for number, wrong in faults.items() if wrong)
+    return [text for number, text in lines.items() if not faults[number]], broken
 
 
 def _template_fault(text: str) -> str:
     count = text.count(_SLOT)
     if count == 1:
         return ""
-    return "no {} for the class" if count == 0 else f"{{}} stands {count} times instead of once"
-
-
-def _name_fault(text: str) -> str:
-    return "" if squeezed(text) else "no letter or digit in it"
-
-
-def _first_fault(broken: Sequence[str]) -> str:
-    return f" ({broken[0]})" if broken else ""
+    return f"{{}} stands {count} times instead of once" if count else "no {} for the class"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import UsageError
+from search.evaluate.actions import action_options
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
-from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.cli.evaluate_actions import evaluate_actions
 from ui.cli.evaluate_retrieval import CompareRequest, compare_runs
 from ui.services.context import Context
 
@@ -87,8 +88,8 @@ def test_a_row_says_what_evaluating_actions_says(
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == ["pooling=mean", "pooling=query tau=0.05"]
     for row, pooling in zip(rows, ("mean", "query"), strict=True):
-        request = ActionsRequest(tmp_path / "measured", pooling=pooling, tau=0.05, as_json=True)
-        assert evaluate_actions(Context.load(None, folder / "db"), request) == 0
+        options = action_options(pooling=pooling, tau=0.05)
+        assert evaluate_actions(Context.load(None, folder / "db"), options, tmp_path / "measured", as_json=True) == 0
         by_video = json.loads(capsys.readouterr().out)["by_video"]
         found = {metric["name"]: metric["value"] for metric in row["metrics"]}
         assert (found["P@1"], found["hit@3"]) == (by_video["p_at_1"]["value"], by_video["hit_at_3"]["value"])

@@ -13,9 +13,10 @@ import pytest
 
 from indexer.core.errors import IndexMissingError, UsageError
 from indexer.media.deliver.write import ClipOptions, write_clip
+from search.evaluate.actions import action_options
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
-from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+from ui.cli.evaluate_actions import evaluate_actions
 from ui.services.context import Context
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
@@ -60,7 +61,7 @@ def test_real_photographs_are_recognised_and_reported(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert evaluate_actions(Context.load(None, index), ActionsRequest(out)) == 0
+    assert evaluate_actions(Context.load(None, index), action_options(), out) == 0
     printed = capsys.readouterr()
     assert "hit@3" in printed.out
     assert str(out / "results.html") in printed.out.replace("\n", "")
@@ -81,18 +82,17 @@ def test_real_photographs_are_recognised_and_reported(
 def test_a_second_run_encodes_no_text_again(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = ActionsRequest(tmp_path, as_json=True)
-    evaluate_actions(Context.load(None, index), first)
+    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
     before = json.loads(capsys.readouterr().out)
 
     def refuse(*_: object) -> None:
         raise AssertionError("encoded again")
 
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
-    evaluate_actions(Context.load(None, index), first)
+    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
     again = json.loads(capsys.readouterr().out)
     assert again == before
-    evaluate_actions(Context.load(None, index), ActionsRequest(tmp_path, pooling="query", as_json=True))
+    evaluate_actions(Context.load(None, index), action_options(pooling="query"), tmp_path, as_json=True)
     assert json.loads(capsys.readouterr().out)["options"]["pooling"] == "query"
 
 
@@ -102,8 +102,8 @@ def test_own_classes_and_templates_and_their_broken_lines(
     classes, templates = tmp_path / "classes.txt", tmp_path / "templates.txt"
     classes.write_text("tiger\nelectric locomotive\nsubmarine\n", encoding="utf-8")
     templates.write_text("{}\nwithout a place\n", encoding="utf-8")
-    request = ActionsRequest(tmp_path / "out", str(classes), str(templates), as_json=True)
-    assert evaluate_actions(Context.load(None, index), request) == 3
+    options = action_options(str(classes), str(templates))
+    assert evaluate_actions(Context.load(None, index), options, tmp_path / "out", as_json=True) == 3
     content = json.loads(capsys.readouterr().out)
     assert {each["label"] for each in content["videos"]} == {"tiger", "electric locomotive"}
     assert content["left_out"]["broken_lines"] == [f"{templates}, line 2: no {{}} for the class"]
@@ -113,7 +113,7 @@ def test_own_classes_and_templates_and_their_broken_lines(
 def test_a_wrong_request_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     context = Context.load(None, tmp_path / "no-index")
     with pytest.raises(UsageError, match="no pooling"):
-        evaluate_actions(context, ActionsRequest(tmp_path / "out", pooling="median"))
+        action_options(pooling="median")
     with pytest.raises(IndexMissingError):
-        evaluate_actions(context, ActionsRequest(tmp_path / "out"))
+        evaluate_actions(context, action_options(), tmp_path / "out")
     assert not (tmp_path / "out").exists()

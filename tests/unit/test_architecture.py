@@ -35,7 +35,7 @@ HOMES = {
     "rich": "ui/",
     "scenedetect": "indexer/shots/detect.py",
     "sentence_transformers": "indexer/models/sentence.py",
-    "sklearn": "indexer/shots/",
+    "sklearn": ("indexer/shots/", "search/evaluate/action_figures.py"),
     "timm": "indexer/models/",
     "torch": "indexer/models/",
     "transformers": "indexer/models/",

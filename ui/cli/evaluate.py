@@ -81,10 +81,12 @@ def actions_command(
     Raises:
         typer.Exit: with the exit code of the command.
     """
-    from ui.cli.evaluate_actions import ActionsRequest, evaluate_actions
+    from search.evaluate.actions import action_options
+    from ui.cli.evaluate_actions import evaluate_actions
 
-    request = ActionsRequest(out, classes, templates, pooling, tau, as_json, quiet)
-    raise typer.Exit(evaluate_actions(Context.load(config, index, {"models.device": device}), request))
+    context = Context.load(config, index, {"models.device": device})
+    options = action_options(classes, templates, pooling, tau)
+    raise typer.Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("retrieval")

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from indexer.core.errors import IndexBusyError, QueryError, SceneseekError, UsageError
 from ui.services.job_status import CLOSED, EARLIEST_GUESS_S, JobState, JobStatus
 from ui.services.library import Library
-from ui.web.evaluate_view import render_actions, render_retrieval, render_self_test
 
 if TYPE_CHECKING:
+    from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.progress import ReportProgress
     from search.evaluate.qrels import Queries
-    from ui.cli.evaluate_actions import ActionsRequest
+    from search.evaluate.retrieval import RetrievalReport
+    from search.evaluate.self_test import SelfTestReport
 
 __all__ = [
     "CAPTION_SUFFIXES",
@@ -27,6 +28,7 @@ __all__ = [
     "LARGEST_CAPTIONS",
     "EvaluationKind",
     "EvaluationProgress",
+    "EvaluationResult",
     "Evaluations",
     "FinishedEvaluation",
 ]
@@ -50,8 +52,9 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 _STOPPED = "What was found so far is kept: start it again, and it goes on from there."
 _UNFORESEEN = "The terminal of the server says more."
 
-_Rendered: TypeAlias = "tuple[str, Sequence[Path]]"
-_Work: TypeAlias = "Callable[[int, ReportProgress], _Rendered]"
+EvaluationResult: TypeAlias = "SelfTestReport | RetrievalReport | ActionEvaluation"
+_Found: TypeAlias = "tuple[EvaluationResult, Sequence[Path]]"
+_Work: TypeAlias = "Callable[[ReportProgress], _Found]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,15 @@ class FinishedEvaluation:
 
     Args:
         number: Which evaluation it was.
-        html: Its tables and pictures, ready for the page; texts of files and people are escaped in it.
+        result: What it found; the page renders it.
         files: What was written, by name.
+        source: The name of the file that the queries came from, if they came from one.
     """
 
     number: int
-    html: str
+    result: EvaluationResult
     files: Mapping[str, Path] = field(default_factory=dict)
+    source: str = ""
 
 
 class Evaluations:
@@ -146,7 +151,8 @@ class Evaluations:
         self._begin(
             "retrieval",
             f"Searching for the queries of {queries.source}",
-            lambda number, report: self._retrieval(queries, number, report),
+            lambda report: self._retrieval(queries, report),
+            source=queries.source,
         )
 
     def start_actions(self, classes: str, templates: str, pooling: str, tau: float) -> None:
@@ -162,11 +168,11 @@ class Evaluations:
             IndexBusyError: another evaluation has not ended yet.
             UsageError: there is no such list, sentence or pooling.
         """
-        request = _actions_request(self._folder("actions"), classes, templates, pooling, tau)
+        options = _action_options(classes, templates, pooling, tau)
         self._begin(
             "actions",
             "Comparing pictures with texts about actions",
-            lambda number, report: self._actions(request, number, report),
+            lambda report: self._actions(options, report),
         )
 
     def progress(self, kind: EvaluationKind) -> EvaluationProgress:
@@ -213,7 +219,7 @@ class Evaluations:
         self.cancel()
         self.wait(timeout_s)
 
-    def _begin(self, kind: EvaluationKind, what: str, work: _Work) -> None:
+    def _begin(self, kind: EvaluationKind, what: str, work: _Work, source: str = "") -> None:
         self._check_free()
         with self._lock:
             if self._running is not None:  # another browser was quicker
@@ -223,7 +229,7 @@ class Evaluations:
             self._progress[kind] = EvaluationProgress("running", self._count, what, kind=kind)
             self._finished.pop(kind, None)
             self._running.thread = Thread(
-                target=self._follow, args=(self._running, self._count, work), name="evaluation", daemon=True
+                target=self._follow, args=(self._running, self._count, work, source), name="evaluation", daemon=True
             )
             self._running.thread.start()
 
@@ -234,17 +240,17 @@ class Evaluations:
             if self._running is not None:
                 raise _busy()
 
-    def _follow(self, running: _Running, number: int, work: _Work) -> None:
+    def _follow(self, running: _Running, number: int, work: _Work, source: str) -> None:
         """Do the work to its end, whatever that is; runs in a thread of its own."""
-        outcome = _outcome_of(lambda: work(number, self._hear))
+        outcome = _outcome_of(lambda: work(self._hear))
         with self._lock:
             ended = replace(running.timed(self._progress[running.kind]), eta_s=None, ended_at=time.time())
             self._progress[running.kind] = replace(
                 ended, state=outcome.state, message=outcome.message, hint=outcome.hint
             )
-            if outcome.state == "done":
+            if outcome.result is not None:
                 files = {file.name: file for file in outcome.files}
-                self._finished[running.kind] = FinishedEvaluation(number, outcome.html, files)
+                self._finished[running.kind] = FinishedEvaluation(number, outcome.result, files, source)
             self._running = None
 
     def _hear(self, step: str, done: int, total: int) -> None:
@@ -266,7 +272,7 @@ class Evaluations:
     def _folder(self, kind: EvaluationKind) -> Path:
         return self._library.folder / "evaluation" / kind
 
-    def _self_test(self, number: int, report: ReportProgress) -> _Rendered:
+    def _self_test(self, report: ReportProgress) -> _Found:
         from search.evaluate.self_test import SelfTestOptions, run_self_test
         from ui.cli.evaluate_retrieval import run_options
 
@@ -275,9 +281,9 @@ class Evaluations:
         engine = self._library.engine()
         with closing(context.open_store()) as store:
             found = run_self_test(engine, store, out=self._folder("self-test"), options=options, progress=report)
-        return render_self_test(found, number), found.files
+        return found, found.files
 
-    def _retrieval(self, queries: Queries, number: int, report: ReportProgress) -> _Rendered:
+    def _retrieval(self, queries: Queries, report: ReportProgress) -> _Found:
         from search.evaluate.retrieval import evaluate_retrieval
         from ui.cli.evaluate_retrieval import run_options
 
@@ -285,13 +291,12 @@ class Evaluations:
         found = evaluate_retrieval(
             self._library.engine(), queries, out=self._folder("retrieval"), options=options, progress=report
         )
-        return render_retrieval(found, queries.source, number), found.files
+        return found, found.files
 
-    def _actions(self, request: ActionsRequest, number: int, report: ReportProgress) -> _Rendered:
-        from ui.cli.evaluate_actions import measure_actions
+    def _actions(self, options: ActionOptions, report: ReportProgress) -> _Found:
+        from ui.services.action_evaluation import measure_actions
 
-        measured = measure_actions(self._library.context, request, report)
-        return render_actions(measured.evaluation, measured.files, number), measured.files
+        return measure_actions(self._library.context, options, self._folder("actions"), report)
 
 
 class _CancelledError(Exception):
@@ -327,15 +332,15 @@ class _Outcome:
     """How an evaluation ended."""
 
     state: JobState
-    html: str = ""
+    result: EvaluationResult | None = None
     files: Sequence[Path] = ()
     message: str = ""
     hint: str = ""
 
 
-def _outcome_of(work: Callable[[], _Rendered]) -> _Outcome:
+def _outcome_of(work: Callable[[], _Found]) -> _Outcome:
     try:
-        html, files = work()
+        result, files = work()
     except _CancelledError:
         return _Outcome("stopped", message=_STOPPED)
     except SceneseekError as error:
@@ -343,7 +348,7 @@ def _outcome_of(work: Callable[[], _Rendered]) -> _Outcome:
     except Exception as error:  # noqa: BLE001 - the end of a thread; the page would wait for ever
         traceback.print_exc()
         return _Outcome("failed", message=f"It broke off unexpectedly ({type(error).__name__}).", hint=_UNFORESEEN)
-    return _Outcome("done", html, files)
+    return _Outcome("done", result, files)
 
 
 def _busy() -> IndexBusyError:
@@ -378,15 +383,13 @@ def _check_captions(path: Path) -> None:
         )
 
 
-def _actions_request(out: Path, classes: str, templates: str, pooling: str, tau: float) -> ActionsRequest:
-    """What the command line would be asked; names alone count here, so that nobody can name a file of the server."""
-    from search.evaluate.pooling import check_pooling
+def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
+    """The options of these names; files are refused, since a visitor must not read files of the server."""
+    from search.evaluate.actions import action_options
     from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
-    from ui.cli.evaluate_actions import ActionsRequest
 
     if classes != "labels" and classes not in CLASS_LISTS:
         raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")
     if templates not in TEMPLATES:
         raise UsageError("There are no such sentences.", hint=f"There are: {', '.join(TEMPLATES)}.")
-    named = "" if classes == "labels" else classes
-    return ActionsRequest(out, named, templates, check_pooling(pooling, tau), tau, quiet=True)
+    return action_options("" if classes == "labels" else classes, templates, pooling, tau)

@@ -38,6 +38,7 @@ _HEAD = """
 <link rel="stylesheet" href="/page/style.css">
 <link rel="stylesheet" href="/page/library.css">
 <link rel="stylesheet" href="/page/evaluate.css">
+<link rel="stylesheet" href="/evaluation/report.css">
 """
 # Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
 _POLICY = (

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from PIL import Image as Pictures
 
 from indexer.core.errors import UsageError
 from indexer.store.memory import MemoryStore
-from search.evaluate import action_page
+from search.evaluate.action_page import render_action_page
 from search.evaluate.action_pictures import MOST_CLASSES_DRAWN, confusion_picture, distribution_picture
 from search.evaluate.action_report import evaluation_as_json, write_action_report
 from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
@@ -38,13 +38,16 @@ FILES = {
 }
 
 
-def evaluation_of(shown: Sequence[tuple[str, str]], classes: Sequence[str], path: str = "") -> ActionEvaluation:
+def evaluation_of(
+    shown: Sequence[tuple[str, str]], classes: Sequence[str], path: str = "", about: Mapping[str, str] = ABOUT
+) -> ActionEvaluation:
     """Videos of (label, what their only frame shows)."""
     store = MemoryStore()
     for number, (label, text) in enumerate(shown):
         key = f"v{number:03}"
         put(store, video(key, label=label, path=path and f"{path}{number}"), shots(key, [text]))
-    return evaluate_actions(store, BagOfWords(), ActionOptions(classes=ClassNames("file", tuple(classes))))
+    options = ActionOptions(classes=ClassNames("file", tuple(classes)))
+    return evaluate_actions(store, BagOfWords(), options, about=about)
 
 
 @pytest.fixture
@@ -57,12 +60,12 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_file_is_written_whole(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    written = write_action_report(evaluation, tmp_path / "new" / "out", ABOUT)
+    written = write_action_report(evaluation, tmp_path / "new" / "out")
     assert {path.name for path in written} == FILES == {path.name for path in (tmp_path / "new" / "out").iterdir()}
 
 
 def test_the_tables_say_what_was_found(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    write_action_report(evaluation, tmp_path, ABOUT)
+    write_action_report(evaluation, tmp_path)
     rows = table(tmp_path / "results.csv")
     assert [(row["label"], row["best"], row["right"], row["rank"]) for row in rows] == [
         ("diving", "diving", "1", "1"),
@@ -77,18 +80,18 @@ def test_the_tables_say_what_was_found(evaluation: ActionEvaluation, tmp_path: P
 
 
 def test_the_json_holds_every_figure(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    write_action_report(evaluation, tmp_path, ABOUT)
+    write_action_report(evaluation, tmp_path)
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert content["index"] == ABOUT
     assert content["by_video"]["p_at_1"]["value"] == pytest.approx(2 / 3)
     assert content["by_video"]["precision_at_3"]["value"] == pytest.approx(1 / 3)
     assert [each["rank"] for each in content["videos"]] == [1, 2, 1]
     assert content["options"]["templates"]["patterns"] == ["{}"]
-    assert content == json.loads(json.dumps(evaluation_as_json(evaluation, ABOUT)))
+    assert content == json.loads(json.dumps(evaluation_as_json(evaluation)))
 
 
 def test_the_page_names_figures_classes_and_videos(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    write_action_report(evaluation, tmp_path, ABOUT)
+    write_action_report(evaluation, tmp_path)
     page = (tmp_path / "results.html").read_text(encoding="utf-8")
     assert "Right class first for 2 of 3 videos, in the first three for 3" in page
     assert page.count('class="card right"') == 2
@@ -99,7 +102,7 @@ def test_the_page_names_figures_classes_and_videos(evaluation: ActionEvaluation,
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    write_action_report(evaluation, tmp_path, ABOUT)
+    write_action_report(evaluation, tmp_path)
     page = (tmp_path / "results.html").read_text(encoding="utf-8")
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
     assert "<script" not in page
@@ -108,8 +111,10 @@ def test_the_page_fetches_nothing_and_runs_nothing(evaluation: ActionEvaluation,
 
 def test_texts_from_elsewhere_stay_texts(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>\x07&"
-    evaluation = evaluation_of([(evil, "diving")], [evil, "diving"], path="/films/<img src=x onerror=y>")
-    write_action_report(evaluation, tmp_path, {"index": evil})
+    evaluation = evaluation_of(
+        [(evil, "diving")], [evil, "diving"], path="/films/<img src=x onerror=y>", about={"index": evil}
+    )
+    write_action_report(evaluation, tmp_path)
     page = (tmp_path / "results.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "<img src=x" not in page
@@ -119,7 +124,7 @@ def test_texts_from_elsewhere_stay_texts(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_unicode_breaks_nothing(tmp_path: Path) -> None:
     name = os.fsdecode(b"/films/caf\xe9-")
-    write_action_report(evaluation_of([("diving", "diving")], ["diving", "fencing"], path=name), tmp_path, ABOUT)
+    write_action_report(evaluation_of([("diving", "diving")], ["diving", "fencing"], path=name), tmp_path)
     assert "caf\ufffd-0" in (tmp_path / "results.html").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["videos"][0]["path"] == f"{name}0"
 
@@ -135,7 +140,7 @@ def test_thumbnails_are_inline_and_only_pictures(evaluation: ActionEvaluation, t
         asked.append((video_id, time_s))
         return found[video_id]
 
-    write_action_report(evaluation, tmp_path / "out", ABOUT, find)
+    write_action_report(evaluation, tmp_path / "out", find)
     page = (tmp_path / "out" / "results.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 1
     assert page.count("No picture") == 2
@@ -163,9 +168,9 @@ def test_the_histogram_is_green_for_right_and_red_for_wrong() -> None:
 
 
 def test_too_many_classes_are_not_drawn_and_an_old_picture_goes(evaluation: ActionEvaluation, tmp_path: Path) -> None:
-    write_action_report(evaluation, tmp_path, ABOUT)
+    write_action_report(evaluation, tmp_path)
     names = [f"c{number}" for number in range(MOST_CLASSES_DRAWN + 1)]
-    written = write_action_report(evaluation_of([(name, name) for name in names], names), tmp_path, ABOUT)
+    written = write_action_report(evaluation_of([(name, name) for name in names], names), tmp_path)
     assert "confusion.png" not in {path.name for path in written} | {path.name for path in tmp_path.iterdir()}
     assert len(table(tmp_path / "confusion.csv")) == len(names)
 
@@ -178,12 +183,8 @@ def test_a_class_may_be_called_like_a_formula_or_in_any_script() -> None:
         assert confusion_picture(evaluation)
 
 
-def test_a_long_list_is_cut_and_says_so(
-    evaluation: ActionEvaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(action_page, "MOST_CARDS", 2)
-    write_action_report(evaluation, tmp_path, ABOUT)
-    page = (tmp_path / "results.html").read_text(encoding="utf-8")
+def test_a_long_list_is_cut_and_says_so(evaluation: ActionEvaluation) -> None:
+    page = render_action_page(evaluation, b"", None, None, most_cards=2)
     assert page.count('class="card ') == 2
     assert "These are the first 2; results.csv has all 3." in page
 
@@ -193,13 +194,13 @@ def test_a_right_class_beyond_the_fifth_is_shown_with_its_rank(tmp_path: Path) -
     store = MemoryStore()
     put(store, video("v", label=names[8]), shots("v", ["diving"]))
     options = ActionOptions(classes=ClassNames("file", tuple(names)))
-    write_action_report(evaluate_actions(store, BagOfWords(), options), tmp_path, ABOUT)
+    write_action_report(evaluate_actions(store, BagOfWords(), options), tmp_path)
     assert "· rank 9" in (tmp_path / "results.html").read_text(encoding="utf-8")
 
 
 def test_broken_lines_and_left_out_videos_are_listed(evaluation: ActionEvaluation, tmp_path: Path) -> None:
     broken = replace(TEMPLATES["plain"], broken=("mine.txt, line 3: no {} for the class",))
-    write_action_report(replace(evaluation, options=replace(evaluation.options, templates=broken)), tmp_path, ABOUT)
+    write_action_report(replace(evaluation, options=replace(evaluation.options, templates=broken)), tmp_path)
     assert "mine.txt, line 3" in (tmp_path / "results.html").read_text(encoding="utf-8")
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert content["left_out"]["broken_lines"] == list(broken.broken)
@@ -208,4 +209,4 @@ def test_broken_lines_and_left_out_videos_are_listed(evaluation: ActionEvaluatio
 def test_a_folder_that_cannot_be_written_is_a_usage_error(evaluation: ActionEvaluation, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be written"):
-        write_action_report(evaluation, tmp_path / "file", ABOUT)
+        write_action_report(evaluation, tmp_path / "file")

@@ -11,17 +11,21 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from indexer.core.errors import QueryError, UsageError
+from indexer.store.memory import MemoryStore
+from search.evaluate.actions import ActionOptions, evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import SkippedRow, Span
 from search.evaluate.retrieval import MetricValue, RetrievalReport
+from search.evaluate.search_report import metric_meaning
 from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
+from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
-from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations
+from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.services.library import Library
 from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_view import metric_meaning, render_progress, render_retrieval, render_self_test
+from ui.web.evaluate_view import render_finished, render_progress
 
 EVIL = "<img src=x onerror=alert(1)>"
 PATIENCE_S = 30.0
@@ -92,6 +96,11 @@ def self_test_report(queries: int) -> SelfTestReport:
     return SelfTestReport(rows, drawn, videos=20)
 
 
+def finished_retrieval(folder: Path, source: str) -> str:
+    report = retrieval_report(folder)
+    return render_finished(FinishedEvaluation(3, report, {file.name: file for file in report.files}, source))
+
+
 def test_every_metric_is_explained_in_a_line() -> None:
     names = [*VIDEO_METRICS, *MOMENT_METRICS, *SELF_TEST_METRICS]
     meanings = {name: metric_meaning(name) for name in names}
@@ -102,7 +111,7 @@ def test_every_metric_is_explained_in_a_line() -> None:
 
 
 def test_a_report_escapes_what_files_say_and_names_broken_rows(tmp_path: Path) -> None:
-    html = render_retrieval(retrieval_report(tmp_path), f"{EVIL}.csv", 3)
+    html = finished_retrieval(tmp_path, f"{EVIL}.csv")
     page = Elements(html)
     assert page.named("img") == []
     assert EVIL in page.text
@@ -113,7 +122,7 @@ def test_a_report_escapes_what_files_say_and_names_broken_rows(tmp_path: Path) -
 
 
 def test_tables_can_be_read_by_a_screen_reader_and_draw_their_intervals(tmp_path: Path) -> None:
-    html = render_retrieval(retrieval_report(tmp_path), "queries.csv", 3)
+    html = finished_retrieval(tmp_path, "queries.csv")
     page = Elements(html)
     assert page.named("th")
     assert {cell.get("scope") for cell in page.named("th")} == {"col", "row"}
@@ -126,16 +135,31 @@ def test_tables_can_be_read_by_a_screen_reader_and_draw_their_intervals(tmp_path
 
 
 def test_links_lead_to_the_files_of_this_evaluation(tmp_path: Path) -> None:
-    page = Elements(render_retrieval(retrieval_report(tmp_path), "queries.csv", 3))
+    page = Elements(finished_retrieval(tmp_path, "queries.csv"))
     assert [(link["href"], link.get("download")) for link in page.named("a")] == [
         ("/evaluation/retrieval/metrics.csv?n=3", "metrics.csv"),
         ("/evaluation/retrieval/run.trec?n=3", "run.trec"),
     ]
 
 
+def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
+    store = MemoryStore()
+    put(store, video("v", label=EVIL), shots("v", ["img"]))
+    put(store, video("w", label="diving"), shots("w", ["img"]))
+    put(store, video("x"), shots("x", ["diving"]))
+    evaluation = evaluate_actions(store, BagOfWords(), ActionOptions())
+    files = {name: Path(name) for name in ("results.html", "similarity_distribution.png", "classes.csv")}
+    page = Elements(render_finished(FinishedEvaluation(7, evaluation, files)))
+    assert [picture["src"] for picture in page.named("img")] == ["/evaluation/actions/similarity_distribution.png?n=7"]
+    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{name}?n=7" for name in files]
+    assert EVIL in page.text
+    assert "Not evaluated: 1 video without a label" in page.text
+    assert len(page.named("table")) == len(("figures", "classes"))
+
+
 def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> None:
     report = self_test_report(15)
-    page = Elements(render_self_test(report, 1))
+    page = Elements(render_finished(FinishedEvaluation(1, report)))
     assert report.expectation in page.text
     assert page.text.index(report.expectation) < page.text.index("hit@1")
     assert "15 queries from 1 of 20 videos" in page.text
@@ -145,7 +169,7 @@ def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> No
 
 
 def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_intervals() -> None:
-    everything, speech, written = render_self_test(self_test_report(15), 1).split("</table>")[:3]
+    everything, speech, written = render_finished(FinishedEvaluation(1, self_test_report(15))).split("</table>")[:3]
     for table, chance in ((everything, "0.100"), (speech, "0.200"), (written, "0.300")):
         assert table.count(chance) == len(SELF_TEST_METRICS)
     assert "0.250 – 0.750" in everything
@@ -257,6 +281,14 @@ def test_nothing_starts_once_the_page_is_closed(evaluations: Evaluations) -> Non
     evaluations.close()
     with pytest.raises(UsageError, match="closed"):
         evaluations.start_self_test()
+
+
+def test_the_styles_of_reports_are_served(evaluations: Evaluations) -> None:
+    app = FastAPI()
+    app.include_router(evaluation_router(evaluations))
+    answer = TestClient(app).get("/evaluation/report.css")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert ".ev-table" in answer.text
 
 
 @pytest.mark.parametrize(
