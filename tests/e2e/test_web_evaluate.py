@@ -101,7 +101,7 @@ def test_a_cancelled_self_test_keeps_what_it_has_and_lets_others_search(served: 
     stopped = evaluations.progress("self-test")
     assert stopped.state == "stopped"
     assert stopped.done < stopped.total
-    assert evaluations.finished("self-test") is None
+    assert evaluations.progress("self-test").result is None
     assert evaluations.file("self-test", "qrels.trec") is None, "only files of finished evaluations are given out"
     kept = list((library.folder / "evaluation" / "self-test").glob("searched-*.json"))
     assert sum(len(json.loads(path.read_text(encoding="utf-8"))["queries"]) for path in kept) >= 2
@@ -186,7 +186,7 @@ def test_no_serious_accessibility_fault_in_what_the_others_left(
     page.goto(served.address)
     page.get_by_role("tab", name="Evaluate").click()
     for kind in ("self-test", "retrieval", "actions"):
-        if served.evaluations.finished(kind):
+        if served.evaluations.progress(kind).result:
             page.locator(f"#evaluate-{kind} .ev-headline").wait_for(timeout=1000 * PATIENCE_S)
     assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")
     assert faults(page) == []

@@ -109,7 +109,8 @@ def index_command(
     Raises:
         typer.Exit: with the exit code of the command.
     """
-    from ui.cli.index import IndexRequest, index_videos
+    from ui.cli.index import index_videos
+    from ui.services.indexing import run_options
 
     flags: Flags = {
         "models.profile": profile,
@@ -120,10 +121,9 @@ def index_command(
         "corpus.exclude": tuple(exclude) if exclude else None,
         "speech.always": speech_always,
     }
-    request = IndexRequest(
-        tuple(paths or ()), retry_failed, prune, tuple(add or ()), tuple(without or ()), as_json, quiet
-    )
-    raise typer.Exit(index_videos(Context.load(config, index, flags), request))
+    options = run_options(add=add or (), without=without or (), retry_failed=retry_failed, prune=prune)
+    context = Context.load(config, index, flags)
+    raise typer.Exit(index_videos(context, paths or (), options, as_json=as_json, quiet=quiet))
 
 
 class _TakesNegatedText(TyperCommand):

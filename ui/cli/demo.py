@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui.cli.console import answer_console, plain, side_console
-from ui.cli.index import IndexRequest, index_videos
+from ui.cli.index import index_videos
 from ui.cli.search import print_moments
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
     library = folder / "library"
     side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
     build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
-    exit_code = index_videos(context, IndexRequest(paths=(library,)))
+    exit_code = index_videos(context, [library])
     _search_it(context, library)
     _say_next(context)
     if serves:

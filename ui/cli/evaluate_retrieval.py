@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from indexer.core.types import ModalityName
     from search.evaluate.compare import ComparedRow, ComparisonTable
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
-    from search.evaluate.runs import RunOptions
     from search.evaluate.significance import Difference
     from ui.services.context import Context
 
@@ -30,7 +28,6 @@ __all__ = [
     "compare_run_files",
     "compare_runs",
     "evaluate_retrieval",
-    "run_options",
 ]
 
 SOME_SKIPPED = 3
@@ -88,7 +85,7 @@ def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
     queries = read_queries(request.queries)
     with context.open_engine() as engine, work_bar(silent=request.quiet) as progress:
         report = retrieval.evaluate_retrieval(
-            engine, queries, out=request.out, options=run_options(context, request.depth), progress=progress
+            engine, queries, out=request.out, options=context.run_options(request.depth), progress=progress
         )
     if request.as_json:
         print_json(report.as_json())
@@ -133,7 +130,7 @@ def _compared_searches(context: Context, request: CompareRequest, captions: Path
     _chosen(request.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
     setups, queries = setups_of(parse_axes(request.axes)), read_queries(captions)
     variants = IndexVariants(context.loaded, request.out / "indexes")
-    options = run_options(context, request.depth)
+    options = context.run_options(request.depth)
     with work_bar(silent=request.quiet) as progress:
         return compare_setups(setups, queries, variants, out=request.out, options=options, progress=progress)
 
@@ -177,25 +174,6 @@ def compare_run_files(request: RunFilesRequest) -> int:
     else:
         _print_compared(answer_console(), rows, names)
     return 0
-
-
-def run_options(context: Context, depth: int) -> RunOptions:
-    """How to search for a run: so many answers to a query, weighted as the settings say.
-
-    Raises:
-        QueryError: the depth is less than the metrics look at.
-    """
-    from search.evaluate.runs import RunOptions
-
-    return RunOptions(depth, _usual_weights(context))
-
-
-def _usual_weights(context: Context) -> Mapping[ModalityName, float]:
-    """Those of the settings, as a search uses them."""
-    from indexer.core.types import SPACE_OF_MODALITY
-
-    weights = context.settings.search.weights
-    return {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY}
 
 
 def _chosen(asked: Sequence[str], known: Sequence[str], usual: Sequence[str] = _COMPARED) -> list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.modalities import PLAIN_NAMES
 from ui.cli.console import answer_console, plain, print_json, work_bar
-from ui.cli.evaluate_retrieval import run_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +46,7 @@ def self_test(context: Context, request: SelfTestRequest) -> int:
     """
     from search.evaluate.self_test import SelfTestOptions, run_self_test
 
-    options = SelfTestOptions(request.queries, request.seed, run_options(context, _DEPTH))
+    options = SelfTestOptions(request.queries, request.seed, context.run_options(_DEPTH))
     with (
         context.open_engine() as engine,
         closing(context.open_store()) as store,

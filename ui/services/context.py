@@ -1,4 +1,4 @@
-"""What every command starts from: the settings in force."""
+"""The settings in force, and the index that they name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from indexer.store.thumbnails import ThumbnailFolder
     from search.confidence.background_cache import Learning
     from search.engine import SearchEngine
+    from search.evaluate.runs import RunOptions
 
 __all__ = ["Context", "Flags"]
 
@@ -23,13 +24,13 @@ Flags: TypeAlias = "Mapping[str, Value | None]"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The settings of one command."""
+    """The settings of one command, and what they name."""
 
     loaded: LoadedSettings
 
     @classmethod
     def load(cls, config: Path | None, index: Path | None, flags: Flags | None = None) -> Context:
-        """The settings from the file, the environment and the flags.
+        """Read the settings from the file, the environment and the flags.
 
         Raises:
             ConfigError: as ``load_settings`` does.
@@ -41,16 +42,16 @@ class Context:
 
     @property
     def settings(self) -> Settings:
-        """The values alone."""
+        """The values, without where each comes from."""
         return self.loaded.settings
 
     @property
     def index_folder(self) -> Path:
-        """Where the index lives."""
+        """The folder of the index."""
         return Path(self.settings.index.path)
 
     def open_store(self) -> VectorStore:
-        """The index, for reading.
+        """Open the index for reading.
 
         Raises:
             IndexMissingError: there is none.
@@ -60,14 +61,14 @@ class Context:
         return open_store(self.index_folder, name=self.settings.index.name, url=self.settings.index.url)
 
     def open_engine(self, learning: Learning = nullcontext) -> SearchEngine:
-        """The index, for searching.
+        """Open the index for searching.
 
         Args:
-            learning: Entered while it is measured what unrelated queries score in this index.
+            learning: Entered while the scores of unrelated queries in this index are measured.
 
         Raises:
             IndexMissingError: there is none.
-            IndexDamagedError: there is one that cannot be opened.
+            IndexDamagedError: it cannot be opened.
         """
         from search.engine import SearchEngine
 
@@ -80,8 +81,20 @@ class Context:
             learning=learning,
         )
 
+    def run_options(self, depth: int) -> RunOptions:
+        """How to search when an evaluation measures the search: ``depth`` answers to a query, with the usual weights.
+
+        Raises:
+            QueryError: the depth is less than the metrics look at.
+        """
+        from indexer.core.types import SPACE_OF_MODALITY
+        from search.evaluate.runs import RunOptions
+
+        weights = self.settings.search.weights
+        return RunOptions(depth, {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY})
+
     def thumbnails(self) -> ThumbnailFolder:
-        """The pictures of the index."""
+        """The thumbnails of the index."""
         from indexer.store.thumbnails import ThumbnailFolder
 
         return ThumbnailFolder(self.index_folder, self.settings.index.name)

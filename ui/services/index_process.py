@@ -1,290 +1,235 @@
-"""The process that writes the index for the page: one task, what it tells meanwhile, and how it is stopped.
+"""The child process that writes the index for the page: what it does, what it reports, and how it is stopped.
 
-It holds models and memory that the page gets back when it ends. It stops between two writes, on a word from the page,
-on Ctrl-C, and also when the page's process is gone.
+Its models and memory are freed when it ends. It stops between two writes: when the page says so, on Ctrl-C, and when
+the page's process is gone.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread, get_ident
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.core.errors import SceneseekError
 from ui.services.context import Context
+from ui.services.indexing import start_notes
+from ui.services.job_runner import JobCancelledError, Outcome, Report, outcome_of
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
     from indexer.core.config import LoadedSettings
     from indexer.progress import IndexReport, Progress
-    from indexer.run import RunOptions, RunStart
-    from indexer.store.base import Commit, Location, VectorStore
-    from indexer.store.thumbnails import ThumbnailFolder
+    from indexer.run import RunOptions
 
-__all__ = [
-    "Began",
-    "Broke",
-    "Finished",
-    "IndexTask",
-    "Message",
-    "Outcome",
-    "RemoveTask",
-    "Stopped",
-    "Task",
-    "Told",
-    "perform",
-]
+__all__ = ["InProcess", "Task", "index_task", "remove_task"]
 
-_TELLING_S = 0.2
+_INTERVAL_S = 0.2
 _NICENESS = 5
 _MOST_NOTES = 20
+_AFTER_A_CRASH = "Nothing finished is lost. Start again: the next run goes on from there."
+
+
+Task: TypeAlias = Callable[[Report], object]
+"""Does something with an index and returns the result; it is pickled on its way into the process."""
+
+
+def index_task(loaded: LoadedSettings, paths: Sequence[Path], options: RunOptions, report: Report) -> IndexReport:
+    """Bring the index in line with folders and videos; without any, with those it knows.
+
+    Raises:
+        SceneseekError: as ``run_indexing`` raises it.
+    """
+    from indexer.run import run_indexing
+
+    return run_indexing(
+        paths,
+        loaded,
+        options=options,
+        on_start=lambda start: report(step="indexing", notes=tuple(start_notes(start)[:_MOST_NOTES])),
+        on_progress=lambda progress: report(**_fields(progress)),
+    )
+
+
+def remove_task(loaded: LoadedSettings, video_ids: Sequence[str], root: Path | None, report: Report) -> int:
+    """Remove videos, or all of an indexed folder, from the index; returns how many. No file is touched.
+
+    Raises:
+        StoreError: there is no index, or another process is writing it.
+    """
+    from indexer.maintenance import remove
+    from indexer.store.lock import writing
+
+    context = Context(loaded)
+
+    def report_progress(done: int, total: int, path: Path) -> None:
+        report(step="removing", done=done, total=total, current=path)
+
+    with closing(context.open_store()) as store, writing(context.index_folder):
+        if root is None:
+            return remove.remove_videos(store, context.thumbnails(), video_ids, report_progress)
+        return remove.remove_root(store, context.thumbnails(), root, report_progress)
+
+
+def _fields(progress: Progress) -> dict[str, Any]:
+    return {
+        "step": "indexing",
+        "done": progress.videos_done,
+        "total": progress.videos_total,
+        "bytes_done": progress.bytes_done,
+        "bytes_total": progress.bytes_total,
+        "media_s": progress.media_s,
+        "failed": progress.failed,
+        "current": progress.current,
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How far the task is."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Began:
-    """What is worth knowing before the first video is opened, in sentences."""
-
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The task is done; a removal has no report."""
-
-    report: IndexReport | None
-    removed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The task was asked to stop and did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """The task could not be done, for a reason that people can do something about."""
-
-    message: str
-    hint: str
-
-
-Outcome: TypeAlias = Finished | Stopped | Broke
-Message: TypeAlias = Told | Began | Outcome
-
-
-class Task(Protocol):
-    """Something to do with an index; pickled on its way into the process."""
-
-    def run(self, teller: Teller) -> Finished:
-        """Do it.
-
-        Raises:
-            SceneseekError: it cannot be done.
-        """
-
-
-class Teller:
-    """Sends to the page, from a thread of its own: an interrupted task never leaves half a message on the line.
+class InProcess:
+    """Work in a child process; a crash stays there.
 
     Args:
-        line: The connection to the page.
+        task: What to do.
+        grace_s: How long a cancelled task may take to end before its process is killed.
+    """
+
+    task: Task
+    grace_s: float
+
+    def __call__(self, report: Report, cancelled: Event) -> Outcome:
+        """See ``Work``."""
+        spawning = multiprocessing.get_context("spawn")
+        line, far_end = spawning.Pipe()
+        # A daemon, so that it does not outlive a page that leaves without closing.
+        process = spawning.Process(target=_perform, args=(self.task, far_end), name="indexing", daemon=True)
+        with closing(line):
+            process.start()
+            far_end.close()
+            outcome = self._listen(line, process, report, cancelled)
+            exit_code = self._end(process)
+        if outcome is not None:
+            return outcome
+        if cancelled.is_set():
+            raise JobCancelledError
+        raise SceneseekError(_crash_in_words(exit_code), hint=_AFTER_A_CRASH)
+
+    def _listen(self, line: Connection, process: SpawnProcess, report: Report, cancelled: Event) -> Outcome | None:
+        """Pass on what the process reports until it says how it ended; None if it is gone without a word."""
+        deadline = None
+        with suppress(EOFError, OSError):
+            while deadline is None or time.monotonic() < deadline:
+                if deadline is None and cancelled.is_set():
+                    deadline = time.monotonic() + self.grace_s
+                    with suppress(OSError):  # it has just ended by itself
+                        line.send("stop")
+                if line.poll(_INTERVAL_S):
+                    message = line.recv()
+                    if isinstance(message, Outcome):
+                        return message
+                    report(**message)
+            process.kill()
+        return None
+
+    def _end(self, process: SpawnProcess) -> int | None:
+        """Wait for the process to leave, and kill it if it stays; its exit code is negative for a signal."""
+        process.join(self.grace_s)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        exit_code = process.exitcode
+        process.close()
+        return exit_code
+
+
+def _crash_in_words(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.strsignal(-exit_code) or "unknown"
+        why = " Perhaps the machine ran out of memory." if exit_code == -signal.SIGKILL else ""
+        return f"The process that indexes was ended from outside (signal {-exit_code}, {name}).{why}"
+    return f"The process that indexes broke off (exit code {exit_code}); the terminal of the server says more."
+
+
+# From here on: what runs in the child process.
+
+
+class _Reporter:
+    """Sends changes of the status to the page, a few times a second.
+
+    It sends from a thread of its own, so that an interrupted task never leaves half a message on the line.
     """
 
     def __init__(self, line: Connection) -> None:
         self._line = line
-        self._latest: Progress | None = None
-        self._sent: Progress | None = None
-        self._notes: tuple[str, ...] | None = None
+        self._changes: deque[dict[str, Any]] = deque()
         self._outcome: Outcome | None = None
-        self._over = Event()
-        self._thread = Thread(target=self._send_all, name="teller", daemon=True)
+        self._is_over = Event()
+        self._thread = Thread(target=self._send_all, name="reporter", daemon=True)
         self._thread.start()
 
-    def began(self, notes: Sequence[str]) -> None:
-        """Tell what is known at the beginning."""
-        self._notes = tuple(notes[:_MOST_NOTES])
-
-    def progress(self, progress: Progress) -> None:
-        """Tell how far the task is; only the latest is sent, a few times a second."""
-        self._latest = progress
+    def __call__(self, **changes: Any) -> None:
+        self._changes.append(changes)
 
     def end(self, outcome: Outcome) -> None:
-        """Tell how it ended, after everything before."""
+        """Send how the task ended, after everything before."""
         self._outcome = outcome
-        self._over.set()
+        self._is_over.set()
         self._thread.join()
 
     def _send_all(self) -> None:
-        with suppress(OSError):  # the page is gone: nobody listens
-            while not self._over.wait(_TELLING_S):
-                self._send_news()
-            self._send_news()
+        with suppress(OSError):  # the page is gone
+            while not self._is_over.wait(_INTERVAL_S):
+                self._send_changes()
+            self._send_changes()
             self._line.send(self._outcome)
 
-    def _send_news(self) -> None:
-        if self._notes is not None:
-            self._line.send(Began(self._notes))
-            self._notes = None
-        latest = self._latest
-        if latest is not None and latest is not self._sent:
-            self._line.send(Told(latest))
-            self._sent = latest
+    def _send_changes(self) -> None:
+        merged: dict[str, Any] = {}
+        while self._changes:
+            merged |= self._changes.popleft()
+        if merged:
+            self._line.send(merged)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexTask:
-    """Bring the index in line with folders and videos; without any, with those it knows."""
-
-    loaded: LoadedSettings
-    paths: tuple[Path, ...] = ()
-    options: RunOptions | None = None
-
-    def run(self, teller: Teller) -> Finished:
-        """See ``Task``."""
-        from indexer.run import RunOptions, run_indexing
-
-        report = run_indexing(
-            self.paths,
-            self.loaded,
-            options=self.options or RunOptions(),
-            on_start=lambda start: teller.began(_notes(start)),
-            on_progress=teller.progress,
-        )
-        return Finished(report)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveTask:
-    """Take videos, or all of a folder that was indexed, out of the index; no file is touched.
-
-    A folder is forgotten with its videos; of a video that has a copy elsewhere, the copy stays.
-    """
-
-    loaded: LoadedSettings
-    video_ids: tuple[str, ...] = ()
-    root: Path | None = field(default=None)
-
-    def run(self, teller: Teller) -> Finished:
-        """See ``Task``."""
-        from indexer.store.lock import writing
-
-        context = Context(self.loaded)
-        with closing(context.open_store()) as store, writing(context.index_folder):
-            removal = _Removal(store, context.thumbnails(), teller)
-            if self.root is None:
-                return Finished(None, removal.of_videos(self.video_ids))
-            return Finished(None, removal.of_root(self.root))
-
-
-@dataclass(frozen=True, slots=True)
-class _Removal:
-    store: VectorStore
-    thumbnails: ThumbnailFolder
-    teller: Teller
-
-    def of_videos(self, video_ids: Sequence[str]) -> int:
-        known = self.store.commits()
-        return self._delete([known[key] for key in video_ids if key in known])
-
-    def of_root(self, root: Path) -> int:
-        gone, shared = [], []
-        for commit in self.store.commits().values():
-            elsewhere = tuple(place for place in commit.locations if not place.path.is_relative_to(root))
-            if not elsewhere:
-                gone.append(commit)
-            elif len(elsewhere) < len(commit.locations):
-                shared.append(_at(commit, elsewhere))
-        for commit in shared:
-            self.store.write_commit(commit)
-        removed = self._delete(gone)
-        # Last: a removal that was cut off half-way still shows the folder, to be removed once more.
-        manifest = self.store.read_manifest()
-        if manifest is not None:
-            kept = tuple(other for other in manifest.roots if other != root)
-            self.store.write_manifest(replace(manifest, roots=kept))
-        return removed
-
-    def _delete(self, commits: Sequence[Commit]) -> int:
-        from indexer.progress import Progress
-
-        for done, commit in enumerate(commits):
-            self.teller.progress(Progress(done, len(commits), 0, 0, 0.0, 0, 0, commit.video.path))
-            # As ``remove`` does for a few: pending first, so that a cut half-way is known to be one.
-            self.store.write_commit(replace(commit, state="pending"))
-            self.store.delete_records(commit.video.id)
-            self.thumbnails.delete(commit.video.id)
-            self.store.delete_commit(commit.video.id)
-        return len(commits)
-
-
-def perform(task: Task, line: Connection) -> None:
-    """Do a task and tell of it; the entry of the process."""
-    signal.signal(signal.SIGINT, _stop_once)
-    signal.signal(signal.SIGTERM, _stop_once)
+def _perform(task: Task, line: Connection) -> None:
+    signal.signal(signal.SIGINT, _interrupt_once)
+    signal.signal(signal.SIGTERM, _interrupt_once)
     # Threads that spin while they wait make models several times slower beside a busy decoder; read when PyTorch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with suppress(OSError, AttributeError):
-        os.nice(_NICENESS)  # whoever searches meanwhile goes first
-    teller = Teller(line)
-    Thread(target=_listen, args=(line, get_ident()), name="listener", daemon=True).start()
-    outcome = _outcome(task, teller)
-    _ignore_stops()
-    teller.end(outcome)
+        os.nice(_NICENESS)  # searches go first
+    reporter = _Reporter(line)
+    Thread(target=_await_stop, args=(line, get_ident()), name="listener", daemon=True).start()
+    outcome = outcome_of(lambda: Outcome("done", task(reporter)))
+    _ignore_signals()
+    reporter.end(outcome)
 
 
-def _outcome(task: Task, teller: Teller) -> Outcome:
-    try:
-        return task.run(teller)
-    except KeyboardInterrupt:
-        return Stopped()
-    except SceneseekError as error:
-        return Broke(error.message, error.hint)
-
-
-def _stop_once(_signal: int, _frame: FrameType | None) -> None:
-    """Interrupt the task, and let nothing interrupt its clearing up: Ctrl-C reaches this process and the page's."""
-    _ignore_stops()
+def _interrupt_once(_signal: int, _frame: FrameType | None) -> None:
+    """Interrupt the task once: Ctrl-C reaches this process and the page's, which then says stop as well."""
+    _ignore_signals()
     raise KeyboardInterrupt
 
 
-def _ignore_stops() -> None:
+def _ignore_signals() -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
 
 
-def _listen(line: Connection, working_thread: int) -> None:
-    """Wait for the word to stop, or for the page to be gone, and interrupt the thread that works."""
+def _await_stop(line: Connection, working_thread: int) -> None:
+    """Wait until the page says stop or is gone, and interrupt the thread that works."""
     with suppress(EOFError, OSError):
         line.recv()
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(working_thread, signal.SIGINT)  # also where it waits for a lock
     else:
         signal.raise_signal(signal.SIGINT)
-
-
-def _notes(start: RunStart) -> list[str]:
-    empty = [] if start.corpus.files else ["No videos were found there."]
-    chosen = [f"Models: the profile “{start.manifest.profile}”. {start.reason}"] if start.reason else []
-    unreadable = [f"{folder} cannot be read; nothing below it is touched." for folder in start.corpus.unreadable]
-    broken = [f"A label was skipped: {row} names no video or no label." for row in start.labels.broken]
-    return [*empty, *unreadable, *chosen, *start.notes, *broken]
-
-
-def _at(commit: Commit, places: tuple[Location, ...]) -> Commit:
-    first = places[0]
-    video = replace(commit.video, path=first.path, size=first.size, mtime_ns=first.mtime_ns)
-    return replace(commit, locations=places, video=video)

@@ -1,76 +1,114 @@
-"""What all jobs of the page have in common, whatever they do: how they are, and how that is put into words."""
+"""How far a job of the page is, and how that is put into words."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-__all__ = ["CLOSED", "EARLIEST_GUESS_S", "JobState", "JobStatus", "job_facts", "length_in_words"]
+__all__ = ["EARLIEST_GUESS_S", "JobState", "JobStatus", "length_in_words"]
 
 JobState: TypeAlias = Literal["idle", "running", "stopping", "done", "stopped", "failed"]
 
 EARLIEST_GUESS_S = 2.0
-"""So early a guess of the speed is worth nothing."""
-
-CLOSED = "The page is being closed."
+"""Before this, the pace of a step says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class JobStatus(ABC):
+class JobStatus:
     """How far a job is, or how the last one ended.
 
     Args:
-        state: ``idle`` as long as there was none; ``stopping`` until a cancelled one has ended as ``stopped``.
+        state: ``idle`` before the first job; ``stopping`` from the cancellation until the job has ended as ``stopped``.
         number: Counts the jobs from 1; 0 while idle.
         what: What the job does, in words for a person.
-        elapsed_s: Seconds since it began.
-        eta_s: Seconds left at the pace so far; None until there is something to say.
-        message: Why it failed, or what came of one that was stopped.
+        step: What it does now; ``done`` of ``total`` of this step are done. The total is 0 until it is known.
+        kind: What kind of job it is, where a runner has several.
+        elapsed_s: Seconds since the job began.
+        step_s: Seconds since the step began.
+        message: Why the job failed, or what remains of a stopped one.
         hint: What to do about it.
         ended_at: When it ended, in seconds since 1970; 0 before.
+        result: What a finished job found or did.
     """
 
     state: JobState = "idle"
     number: int = 0
     what: str = ""
+    step: str = ""
+    done: int = 0
+    total: int = 0
     _: KW_ONLY
+    kind: str = ""
     elapsed_s: float = 0.0
-    eta_s: float | None = None
+    step_s: float = 0.0
     message: str = ""
     hint: str = ""
     ended_at: float = 0.0
+    result: object = None
 
     @property
     def is_active(self) -> bool:
-        """Whether it goes on."""
+        """Whether the job still runs."""
         return self.state in ("running", "stopping")
 
     @property
-    def share(self) -> float:
-        """How much is done, in [0, 1]."""
-        return 1.0 if self.state == "done" else self._share_so_far
+    def is_ready(self) -> bool:
+        """Whether it is known how much there is to do."""
+        return self.total > 0
 
     @property
-    @abstractmethod
-    def _share_so_far(self) -> float:
-        """The share of a job that is not done."""
+    def step_share(self) -> float:
+        """The share of the step that is done, in [0, 1]."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The part of the bar that the step takes, in [0, 1]."""
+        return 0.0, 1.0
 
-def job_facts(job: JobStatus) -> dict[str, Any]:
-    """What the templates of all jobs are given: the job, and its figures in words."""
-    return {
-        "job": job,
-        "percent": int(100 * job.share),
-        "left": f"about {length_in_words(job.eta_s)} left" if job.eta_s is not None and job.share < 1 else "",
-        "elapsed": length_in_words(job.elapsed_s),
-        "ended": datetime.fromtimestamp(job.ended_at).astimezone().strftime("%H:%M") if job.ended_at else "",
-    }
+    @property
+    def share(self) -> float:
+        """The share of the job that is done, in [0, 1]."""
+        begin, end = self.span
+        return 1.0 if self.state == "done" else begin + (end - begin) * self.step_share
+
+    @property
+    def has_pace(self) -> bool:
+        """Whether the pace of the step tells how long the rest takes."""
+        return self.span[1] == 1.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left at the pace of this step; None while that is unknown."""
+        share = self.step_share
+        if not self.is_active or not self.has_pace or self.step_s < EARLIEST_GUESS_S or not share:
+            return None
+        return self.step_s * (1 - share) / share
+
+    @property
+    def percent(self) -> int:
+        """The share in whole percent."""
+        return int(100 * self.share)
+
+    @property
+    def time_left(self) -> str:
+        """The time left in words; empty while it is unknown."""
+        return f"about {length_in_words(self.eta_s)} left" if self.eta_s is not None and self.share < 1 else ""
+
+    @property
+    def elapsed(self) -> str:
+        """The time since the job began, in words."""
+        return length_in_words(self.elapsed_s)
+
+    @property
+    def ended(self) -> str:
+        """The time of day when the job ended; empty before."""
+        return datetime.fromtimestamp(self.ended_at).astimezone().strftime("%H:%M") if self.ended_at else ""
 
 
 def length_in_words(seconds: float) -> str:
-    """A length of time in the coarsest words that serve."""
+    """A length of time in seconds, minutes, or hours and minutes."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

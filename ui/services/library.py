@@ -1,4 +1,4 @@
-"""The index behind the page: opened when there is one, then shared by all who look."""
+"""The index behind the page: opened once there is one, and shared by all visitors."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Library:
 
     @property
     def folder(self) -> Path:
-        """Where the index lives, or will."""
+        """The folder of the index, which may not exist yet."""
         return self.context.index_folder
 
     def engine(self) -> SearchEngine:
-        """What to search with; opened the first time there is something to open.
+        """The search engine; opened once there is an index.
 
         Raises:
             IndexMissingError: nothing has been indexed yet.
@@ -50,7 +50,7 @@ class Library:
             return self._engine
 
     def catalogue(self) -> Catalogue | None:
-        """What there is to search, as it is now; None as long as nothing has been indexed.
+        """What there is to search now; None while nothing has been indexed.
 
         Raises:
             StoreError: the index cannot be read.
@@ -61,16 +61,16 @@ class Library:
             return None
 
     def video(self, video_id: str) -> Video | None:
-        """A searchable video by its exact id, None if the index names no such video: whoever guesses gets nothing."""
+        """The searchable video with exactly this id; None if there is none."""
         catalogue = self.catalogue()
         return None if catalogue is None else catalogue.videos.get(video_id)
 
     def picture(self, video_id: str, time_s: float) -> Path | None:
-        """The file with the thumbnail of a video nearest to an instant, None where there is none."""
+        """The thumbnail of a video nearest to an instant; None if there is none."""
         return self.context.thumbnails().find(video_id, time_s)
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index."""
         with self._opening:
             if self._engine is not None:
                 self._engine.close()

@@ -17,7 +17,6 @@ from ui.web.endpoints import Endpoints, add_endpoints, guard_files
 from ui.web.evaluate_router import evaluation_router
 from ui.web.evaluate_tab import evaluate_tab
 from ui.web.gradio_limits import CloseDoors, LimitUploads
-from ui.web.index_activity import Growing
 from ui.web.library_tab import library_tab
 from ui.web.media import media_router
 from ui.web.search_page import SearchPage
@@ -39,6 +38,7 @@ _HEAD = """
 <link rel="stylesheet" href="/page/library.css">
 <link rel="stylesheet" href="/page/evaluate.css">
 <link rel="stylesheet" href="/evaluation/report.css">
+<script src="/page/library.js"></script>
 """
 # Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
 _POLICY = (
@@ -83,7 +83,7 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
     """
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_router(library, shares=not is_local))
-    page = SearchPage(library, shows_paths=is_local, growing=Growing(jobs, library.folder))
+    page = SearchPage(library, shows_paths=is_local, growing=jobs.activity)
     app.include_router(answers_router(page))
     app.include_router(evaluation_router(evaluations))
     app.mount("/page", StaticFiles(directory=STATIC), name="page")

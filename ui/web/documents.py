@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from search.query.filters import date_of
 from ui.services.answers import as_json
-from ui.web.redaction import model_placeless, placeless
+from ui.web.redaction import model_without_path, without_paths
 from ui.web.search_form import SearchForm
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ class Documents:
     def _placeless(self, text: str, path: Path) -> str:
         if self._shows_paths:
             return text
-        return placeless(text, path).replace(path.name, "it")
+        return without_paths(text, path).replace(path.name, "it")
 
     def _model(self, spec: str) -> str:
-        return spec if self._shows_paths else model_placeless(spec)
+        return spec if self._shows_paths else model_without_path(spec)
 
 
 def texts_document(records: Iterable[Record]) -> Document:

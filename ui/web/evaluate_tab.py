@@ -174,7 +174,8 @@ def _attempt(action: Callable[..., None]) -> Callable[..., str]:
 
 def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Updates:
     """What has changed in one section since this browser last showed it."""
-    running, progress, finished = evaluations.running, evaluations.progress(kind), evaluations.finished(kind)
+    running, progress = evaluations.running, evaluations.progress(kind)
+    finished, number = progress.result, progress.number
     is_waiting = running is not None and running != kind
     bar = progress if progress.is_active else (progress.number, progress.state, is_waiting)
     buttons = [cancel_button(progress), gr.update(interactive=running is None)]
@@ -182,6 +183,6 @@ def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Up
         *fresh.of(f"{kind} bar", bar, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
         *fresh.of(f"{kind} buttons", (progress.state, running is not None), lambda: buttons, 2),
         *fresh.of(
-            f"{kind} report", finished and finished.number, lambda: [render_finished(finished) if finished else ""], 1
+            f"{kind} report", finished and number, lambda: [render_finished(finished, number) if finished else ""], 1
         ),
     ]

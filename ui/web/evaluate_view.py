@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from search.html import printable, rendered
-from ui.services.job_status import job_facts
 
 if TYPE_CHECKING:
     from ui.services.evaluation_jobs import EvaluationProgress, FinishedEvaluation
@@ -26,22 +25,23 @@ def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -
         progress: How far it is.
         is_waiting: Whether an evaluation of another kind is running, which has to end first.
     """
-    facts = {**job_facts(progress), "phase": _phase(progress), "is_waiting": is_waiting}
+    facts = {"job": progress, "phase": _phase(progress), "is_waiting": is_waiting}
     return printable(rendered("ui.web", "evaluate_job.html.j2", facts), instead="�").strip()
 
 
-def render_finished(finished: FinishedEvaluation) -> str:
+def render_finished(finished: FinishedEvaluation, number: int) -> str:
     """The report of an evaluation, with links to its files."""
     from search.evaluate.action_page import render_actions
     from search.evaluate.actions import ActionEvaluation
     from search.evaluate.search_report import render_retrieval, render_self_test
     from search.evaluate.self_test import SelfTestReport
 
-    result, number = finished.result, finished.number
+    result = finished.result
     if isinstance(result, SelfTestReport):
         return render_self_test(result, lambda name: _address("self-test", name, number))
     if isinstance(result, ActionEvaluation):
-        return render_actions(result, finished.files, lambda name: _address("actions", name, number))
+        names = [file.name for file in finished.files]
+        return render_actions(result, names, lambda name: _address("actions", name, number))
     return render_retrieval(result, finished.source, lambda name: _address("retrieval", name, number))
 
 

@@ -1,7 +1,7 @@
 """The library as HTML: what is indexed, what failed and why, and how far the running job is.
 
-``shows_paths`` says whether a visitor may know where files lie on this machine: over the network names must do.
-Names, labels and reasons come from files that nobody vouches for; the templates escape all of them.
+``shows_paths`` says whether visitors may see paths of this machine; over the network they see names only. Names, labels
+and reasons come from untrusted files; the templates escape all of them.
 """
 
 from __future__ import annotations
@@ -21,35 +21,16 @@ from indexer.core.errors import UsageError
 from indexer.core.text import fold
 from indexer.core.types import SPACE_OF_MODALITY
 from search.html import printable, rendered
-from ui.cli.index import counts_in_words
 from ui.export.html_page import MODALITY_NAMES, format_time
-from ui.services.job_status import job_facts, length_in_words
-from ui.web.redaction import model_placeless, placeless, tells_place
+from ui.services.indexing import counts_in_words, speed_in_words
+from ui.services.job_status import length_in_words
+from ui.web.redaction import model_without_path, names_path, without_paths
 
 if TYPE_CHECKING:
     from indexer.core.errors import SceneseekError
     from indexer.store.base import Commit
     from search.catalogue import Catalogue
-    from ui.services.index_jobs import JobProgress
-
-__all__ = [
-    "PAGE_SIZE",
-    "SHOWS",
-    "SORTS",
-    "ListRequest",
-    "ListSort",
-    "Show",
-    "VideoList",
-    "folder_named",
-    "list_videos",
-    "render_details",
-    "render_job",
-    "render_list",
-    "render_message",
-    "render_removal",
-    "render_totals",
-    "render_trouble",
-]
+    from ui.services.index_jobs import IndexProgress
 
 PAGE_SIZE = 50
 Show: TypeAlias = Literal["all", "ready", "noted", "failed", "unfinished"]
@@ -70,21 +51,22 @@ SORTS: Mapping[ListSort, str] = {
     "shortest": "Shortest",
     "trouble": "Trouble first",
 }
-_MODALITIES = tuple(SPACE_OF_MODALITY)
-_STATES = {"ready": "Ready", "noted": "Ready, with a note", "failed": "Failed", "unfinished": "Not finished"}
 _TROUBLE_ORDER = ("failed", "unfinished", "noted", "ready")
 _MOST_REASONS = 3
 _MOST_NOTES = 2
-# Whoever turns pages asks for the same names again and again.
-_MOST_REMEMBERED = 1 << 15
+# Turning pages needs the same names again and again.
+_CACHED_NAMES = 1 << 15
 _LONGEST_TITLE, _LONGEST_FOLDER, _LONGEST_PATH, _LONGEST_LABEL, _LONGEST_REASON = 100, 140, 240, 60, 180
 _MOST_BYTES_PER_LETTER = 2
-_ASK_AT_THE_SERVER = "Whoever runs this page finds the reason with 'sceneseek status'."
+_ASK_AT_THE_SERVER = "The person who runs this page finds the reason with 'sceneseek status'."
+
+
+_cached_fold = lru_cache(_CACHED_NAMES)(fold)
 
 
 @dataclass(frozen=True, slots=True)
-class ListRequest:
-    """What of the list to show: videos that hold all the words in name, folder or label, sorted; pages count from 1."""
+class VideoListRequest:
+    """Which page of the list to show; ``words`` are looked for in names, folders and labels, pages count from 1."""
 
     words: str = ""
     show: Show = "all"
@@ -94,9 +76,9 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class VideoList:
-    """One page of the list. ``found`` counts the videos on all pages, ``known`` those before anything was left out."""
+    """One page of the list; ``found`` counts the videos on all pages, ``known`` all videos of the index."""
 
-    request: ListRequest
+    request: VideoListRequest
     commits: tuple[Commit, ...]
     found: int
     known: int
@@ -113,14 +95,14 @@ class VideoList:
 
 
 def list_videos(
-    commits: Collection[Commit], request: ListRequest, *, within: Sequence[Path] | None = None
+    commits: Collection[Commit], request: VideoListRequest, *, within: Sequence[Path] | None = None
 ) -> VideoList:
     """The videos asked for; a page beyond the last one is the last one.
 
     Args:
         commits: All there are.
         request: Which of them.
-        within: Look for words in what is shown of the paths, from these folders' own names on; None: in whole paths.
+        within: Look for words only in the part of paths that begins with the names of these folders; None for all.
     """
     chosen = [commit for commit in commits if request.show == "all" or _state(commit) == request.show]
     if words := fold(request.words).split():
@@ -133,44 +115,40 @@ def list_videos(
 
 
 def render_list(videos: VideoList, roots: Sequence[Path], *, is_working: bool, shows_paths: bool = True) -> str:
-    """The list as a table, or what to do where there is none; ``is_working`` says that a job is running."""
+    """The list as a table, or what to do if it is empty; ``is_working`` says that a job is running."""
     rows = [_row(commit, roots, is_working, shows_paths) for commit in videos.commits]
-    return _render("library_list.html.j2", {"list": videos, "rows": rows, "is_working": is_working})
+    return _render("library_list.html.j2", list=videos, rows=rows, is_working=is_working)
 
 
 def render_totals(catalogue: Catalogue, disk_bytes: int | None) -> str:
-    """What the index holds altogether; the size on disk is left out where it is not known."""
+    """What the index holds altogether; the size on disk is left out while it is unknown."""
     known = catalogue.videos.values()
-    stats = [
-        (f"{len(known):,}", "video" if len(known) == 1 else "videos"),
-        (_hours(sum(video.duration_s for video in known)), "of video"),
-        (f"{sum(catalogue.counts.values()):,}", "records"),
-    ]
-    if disk_bytes is not None:
-        stats.append((_bytes(disk_bytes), "on disk"))
-    return _render("library_totals.html.j2", {"stats": stats})
+    length = _length(sum(video.duration_s for video in known))
+    records = sum(catalogue.counts.values())
+    return _render("library_totals.html.j2", videos=len(known), length=length, records=records, disk_bytes=disk_bytes)
 
 
 def render_details(catalogue: Catalogue, *, shows_paths: bool = True) -> str:
-    """The folders that were indexed, the records by kind, and the models."""
+    """The indexed folders, the records by modality, and the models."""
     manifest = catalogue.manifest
     models = [(role, spec) for role, (spec, _) in manifest.models.items()] if manifest else []
-    facts = {
-        "counts": [(MODALITY_NAMES[name], catalogue.counts[name]) for name in _MODALITIES if name in catalogue.counts],
-        "profile": manifest.profile if manifest else "",
-        "models": models if shows_paths else [(role, model_placeless(spec)) for role, spec in models],
-        "folders": _folders(catalogue, shows_paths),
-    }
-    return _render("library_details.html.j2", facts)
+    counted = [name for name in SPACE_OF_MODALITY if name in catalogue.counts]
+    return _render(
+        "library_details.html.j2",
+        counts=[(MODALITY_NAMES[name], catalogue.counts[name]) for name in counted],
+        profile=manifest.profile if manifest else "",
+        models=models if shows_paths else [(role, model_without_path(spec)) for role, spec in models],
+        folders=_folders(catalogue, shows_paths),
+    )
 
 
-def folder_named(catalogue: Catalogue, key: str, *, shows_paths: bool = True) -> Path | None:
-    """The indexed folder whose button says ``key`` in what ``render_details`` shows, None if there is none (more)."""
+def root_of_button(catalogue: Catalogue, key: str, *, shows_paths: bool = True) -> Path | None:
+    """The indexed folder whose button in ``render_details`` says ``key``; None if there is none (any more)."""
     return next((root for own_key, root in _keyed_roots(catalogue, shows_paths) if own_key == key), None)
 
 
 def render_trouble(commits: Iterable[Commit], *, shows_paths: bool = True) -> str:
-    """What failed, with the first reasons; empty if nothing did."""
+    """How many videos failed, with the first reasons; empty if none did."""
     failed = _sorted([commit for commit in commits if commit.state == "failed"], "name")
     if not failed:
         return ""
@@ -178,87 +156,52 @@ def render_trouble(commits: Iterable[Commit], *, shows_paths: bool = True) -> st
         (_clipped(commit.video.path.name, _LONGEST_TITLE), _reason(commit, shows_paths))
         for commit in failed[:_MOST_REASONS]
     ]
-    return _render("library_trouble.html.j2", {"count": len(failed), "reasons": reasons})
+    return _render("library_trouble.html.j2", count=len(failed), reasons=reasons)
 
 
-def render_job(job: JobProgress, *, shows_paths: bool = True) -> str:
+def render_job(job: IndexProgress, *, shows_paths: bool = True) -> str:
     """The progress bar of a running job, or how the last one ended; empty if there was none."""
     if job.state == "idle":
         return ""
-    if not shows_paths:
-        job = _placeless_job(job)
-    facts = {
-        **job_facts(job),
-        "phase": _phase(job),
-        "speed": _speed(job.speed),
-        "current": _clipped(job.current.name, _LONGEST_TITLE) if job.current else "",
-        "outcome": _account(job),
-    }
-    return _render("library_job.html.j2", facts)
+    return _render(
+        "library_job.html.j2",
+        job=job if shows_paths else _job_without_paths(job),
+        speed=speed_in_words(job.speed),
+        current=_clipped(job.current.name, _LONGEST_TITLE) if job.current else "",
+        result=_result_in_words(job),
+    )
 
 
 def render_removal(what: str, count: int, *, is_folder: bool) -> str:
-    """The question before a video or a folder is taken out of the index."""
-    facts = {"what": _clipped(what, _LONGEST_PATH), "count": count, "is_folder": is_folder}
-    return _render("library_removal.html.j2", facts)
+    """The question before a video or a folder is removed from the index."""
+    return _render("library_removal.html.j2", what=_clipped(what, _LONGEST_PATH), count=count, is_folder=is_folder)
 
 
 def render_message(error: SceneseekError, *, shows_paths: bool = True) -> str:
-    """An error in words, and what to do about it; a wrong input is told of as it was typed."""
+    """An error in words, and what to do about it; a wrong input is shown as it was typed."""
     message, hint = error.message, error.hint
-    if not shows_paths and not isinstance(error, UsageError) and tells_place(f"{message} {hint}"):
+    if not shows_paths and not isinstance(error, UsageError) and names_path(f"{message} {hint}"):
         message, hint = "That does not work just now.", _ASK_AT_THE_SERVER
-    return _render("library_message.html.j2", {"message": message, "hint": hint})
+    return _render("library_message.html.j2", message=message, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    id: str
-    title: str
-    folder: str
-    path: str
-    duration: str
-    label: str
-    kinds: tuple[tuple[str, int], ...]
-    indexed_at: str
-    indexed_on: str
-    state: str
-    state_name: str
-    reasons: tuple[str, ...]
-    has_picture: bool
-    has_audio: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    key: str
-    name: str
-    videos: int
-    amount: str
-    is_there: bool
-
-
-def _row(commit: Commit, roots: Sequence[Path], is_working: bool, shows_paths: bool) -> _Row:
+def _row(commit: Commit, roots: Sequence[Path], is_working: bool, shows_paths: bool) -> dict[str, Any]:
     video, state = commit.video, _state(commit)
-    made = [name for name in _MODALITIES if name in commit.modalities and commit.modalities[name].count]
-    name = "Being indexed" if state == "unfinished" and is_working else _STATES[state]
-    when = _local_time(commit.indexed_at)
-    return _Row(
-        id=video.id,
-        title=_clipped(video.title or video.path.name, _LONGEST_TITLE),
-        folder=_clipped(_place(video.path, roots, shows_paths), _LONGEST_FOLDER),
-        path=_clipped(str(video.path), _LONGEST_PATH) if shows_paths else "",
-        duration=format_time(video.duration_s) if video.duration_s else "",
-        label=_clipped(video.label, _LONGEST_LABEL),
-        kinds=tuple((MODALITY_NAMES[name], commit.modalities[name].count) for name in made),
-        indexed_at=when.isoformat() if when else "",
-        indexed_on=f"{when:%Y-%m-%d}" if when else "",
-        state=state,
-        state_name=name,
-        reasons=_reasons(commit, is_working, shows_paths),
-        has_picture="frames" in made,
-        has_audio=video.has_audio,
-    )
+    made = [name for name in SPACE_OF_MODALITY if name in commit.modalities and commit.modalities[name].count]
+    return {
+        "id": video.id,
+        "title": _clipped(_title(commit), _LONGEST_TITLE),
+        "folder": _clipped(_place(video.path, roots, shows_paths), _LONGEST_FOLDER),
+        "path": _clipped(str(video.path), _LONGEST_PATH) if shows_paths else "",
+        "duration": format_time(video.duration_s) if video.duration_s else "",
+        "label": _clipped(video.label, _LONGEST_LABEL),
+        "kinds": [(MODALITY_NAMES[name], commit.modalities[name].count) for name in made],
+        "indexed_at": datetime.fromisoformat(commit.indexed_at).astimezone() if commit.indexed_at else None,
+        "state": state,
+        "reasons": _reasons(commit, is_working, shows_paths),
+        "has_picture": "frames" in made,
+        "has_audio": video.has_audio,
+    }
 
 
 def _state(commit: Commit) -> Show:
@@ -273,20 +216,21 @@ def _reasons(commit: Commit, is_working: bool, shows_paths: bool) -> tuple[str, 
     if commit.state == "pending":
         return () if is_working else ("A run was cut off here. Reindex finishes it.",)
     missing = () if commit.video.path.exists() else ("The file is not where it was. Reindex brings the list in line.",)
-    told = commit.warnings if shows_paths else [placeless(warning, commit.video.path) for warning in commit.warnings]
-    notes = tuple(_clipped(warning, _LONGEST_REASON) for warning in told)
+    warnings = commit.warnings
+    shown = warnings if shows_paths else [without_paths(warning, commit.video.path) for warning in warnings]
+    notes = tuple(_clipped(warning, _LONGEST_REASON) for warning in shown)
     return (*missing, *notes)[:_MOST_NOTES]
 
 
 def _reason(commit: Commit, shows_paths: bool) -> str:
-    """Why a video failed; the path that the reason begins with is shown beside it."""
+    """Why a video failed, without the path at the beginning, which the list shows beside it."""
     path, text = f"{commit.video.path} ", commit.failure
     it = f"It {text.removeprefix(path)}" if text.startswith(path) else text
-    return _clipped(it if shows_paths else placeless(it, commit.video.path), _LONGEST_REASON)
+    return _clipped(it if shows_paths else without_paths(it, commit.video.path), _LONGEST_REASON)
 
 
 def _place(path: Path, roots: Sequence[Path], shows_paths: bool) -> str:
-    """The folder of a video as people know it: from the indexed folder's own name on."""
+    """The folder of a video, from the name of the indexed folder on."""
     root = next((root for root in roots if root != path and path.is_relative_to(root)), None)
     if root is None:
         return str(path.parent) if shows_paths else path.parent.name
@@ -296,12 +240,12 @@ def _place(path: Path, roots: Sequence[Path], shows_paths: bool) -> str:
 def _holds_all(commit: Commit, words: Sequence[str], within: Sequence[Path] | None) -> bool:
     video = commit.video
     place = str(video.path) if within is None else f"{_place(video.path, within, shows_paths=False)}/{video.path.name}"
-    text = _folded(f"{video.title}\n{place}\n{video.label}")
+    text = _cached_fold(f"{video.title}\n{place}\n{video.label}")
     return all(word in text for word in words)
 
 
 def _sorted(commits: Collection[Commit], sort: ListSort) -> list[Commit]:
-    by_name = sorted(commits, key=lambda commit: (_natural(_name(commit)), str(commit.video.path)))
+    by_name = sorted(commits, key=lambda commit: (_natural(_title(commit)), str(commit.video.path)))
     if sort == "folder":
         by_name.sort(key=lambda commit: _natural(str(commit.video.path.parent)))
     elif sort == "newest":
@@ -313,29 +257,24 @@ def _sorted(commits: Collection[Commit], sort: ListSort) -> list[Commit]:
     return by_name
 
 
-def _name(commit: Commit) -> str:
+def _title(commit: Commit) -> str:
     return commit.video.title or commit.video.path.name
 
 
-@lru_cache(_MOST_REMEMBERED)
-def _folded(text: str) -> str:
-    return fold(text)
-
-
-@lru_cache(_MOST_REMEMBERED)
+@lru_cache(_CACHED_NAMES)
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A sort key that puts clip 2 before clip 10, whatever the case."""
+    """A sort key that ignores case and puts clip 2 before clip 10."""
     parts = re.findall(r"\d+|\D+", name.casefold())
     return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
 
 
 def _keyed_roots(catalogue: Catalogue, shows_paths: bool) -> list[tuple[str, Path]]:
-    """The indexed folders, sorted, each with what its button says: its path, or where that is not told a number."""
+    """The indexed folders, sorted, each with the key of its button: its path, or a number where paths are not shown."""
     roots = sorted(catalogue.manifest.roots) if catalogue.manifest else []
     return [(_shown(root) if shows_paths else str(number), root) for number, root in enumerate(roots)]
 
 
-def _folders(catalogue: Catalogue, shows_paths: bool) -> list[_Folder]:
+def _folders(catalogue: Catalogue, shows_paths: bool) -> list[dict[str, Any]]:
     videos: Counter[Path] = Counter()
     seconds: Counter[Path] = Counter()
     for commit in catalogue.commits.values():
@@ -343,72 +282,49 @@ def _folders(catalogue: Catalogue, shows_paths: bool) -> list[_Folder]:
             videos[root] += 1
             seconds[root] += round(commit.video.duration_s)
     return [
-        _Folder(key, _shown(root if shows_paths else root.name), videos[root], _hours(seconds[root]), root.exists())
+        {
+            "key": key,
+            "name": _shown(root if shows_paths else root.name),
+            "videos": videos[root],
+            "length": _length(seconds[root]),
+            "is_there": root.exists(),
+        }
         for key, root in _keyed_roots(catalogue, shows_paths)
     ]
 
 
-def _placeless_job(job: JobProgress) -> JobProgress:
-    """The job without what tells where files lie; ``job.what`` names no paths where jobs come from the network."""
-    notes = tuple(note for note in job.notes if not tells_place(note))
-    if not tells_place(f"{job.message} {job.hint}"):
+def _job_without_paths(job: IndexProgress) -> IndexProgress:
+    """The job without paths; ``job.what`` has none over the network anyway."""
+    notes = tuple(note for note in job.notes if not names_path(note))
+    if not names_path(f"{job.message} {job.hint}"):
         return replace(job, notes=notes)
     return replace(job, notes=notes, message="It broke off.", hint=_ASK_AT_THE_SERVER)
 
 
-def _phase(job: JobProgress) -> str:
-    if job.state == "stopping":
-        return "Stopping after what is being written"
-    if not job.is_ready:
-        return "Loading models and looking for videos"
-    return f"{job.videos_done:,} of {job.videos_total:,} {'video' if job.videos_total == 1 else 'videos'}"
-
-
-def _account(job: JobProgress) -> str:
-    """What a job that has ended did, in one line."""
-    if job.state != "done":
+def _result_in_words(job: IndexProgress) -> str:
+    if job.result is None:
         return ""
-    if job.report is None:
-        return f"{job.removed:,} removed from the index. The files are where they were."
-    return counts_in_words(job.report) or "There was nothing to do."
+    if isinstance(job.result, int):
+        return f"{job.result:,} removed from the index. The files are where they were."
+    return counts_in_words(job.result) or "There was nothing to do."
 
 
-def _speed(speed: float | None) -> str:
-    if speed is None:
-        return ""
-    return f"{speed:.0f}× real time" if speed >= 10 else f"{speed:.1f}× real time"
-
-
-def _hours(seconds: float) -> str:
+def _length(seconds: float) -> str:
     return length_in_words(seconds) if seconds else "0 s"
 
 
-def _bytes(size: int) -> str:
-    for unit, amount in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= amount:
-            return f"{size / amount:.1f} {unit}"
-    return f"{size / 1e3:.0f} kB"
-
-
-def _local_time(indexed_at: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(indexed_at).astimezone()
-    except ValueError:
-        return None
-
-
 def _shown(text: object) -> str:
-    """A name for a page: undecodable bytes and control characters of file names have no place in one."""
+    """A file name for a page, without undecodable bytes and control characters."""
     return printable(str(text), instead="�")
 
 
 def _clipped(text: str, longest: int) -> str:
-    """At most so many letters, fewer where they take many bytes in HTML: pages stay small whatever files are called."""
+    """At most ``longest`` letters, fewer where they take many bytes in HTML, so that pages stay small."""
     shown = _shown(text[: longest + 1])
     sizes = accumulate(len(escape(letter).encode()) for letter in shown)
     fitting = sum(size <= _MOST_BYTES_PER_LETTER * longest for size in sizes)
     return shown if fitting == len(shown) <= longest else f"{shown[: min(fitting, longest) - 1]}…"
 
 
-def _render(name: str, facts: Mapping[str, Any]) -> str:
-    return rendered("ui.web", name, facts)
+def _render(template: str, **values: Any) -> str:
+    return rendered("ui.web", template, values)

@@ -1,4 +1,4 @@
-"""What the tabs that watch a job have in common: how often they look, and that only what has changed is sent."""
+"""What the tabs that watch a job share: how often they look, and that only changes are sent."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Updates: TypeAlias = list[Any]
 
 
 class Fresh:
-    """What of the page is new to one browser.
+    """Finds what of the page has changed for one browser.
 
     Args:
-        seen: What it was last shown, as ``seen`` said then.
+        seen: What the browser was last shown: the attribute ``seen`` of the last ``Fresh``.
     """
 
     def __init__(self, seen: Mapping[str, Any]) -> None:
         self.seen = dict(seen)
 
     def of(self, name: str, key: object, make: Callable[[], Updates], count: int) -> Updates:
-        """The ``count`` updates of a part of the page, made only if its key has changed; those seen are skipped."""
+        """The ``count`` updates of a part of the page, made if its key has changed; those seen are skipped."""
         if self.seen.get(name) == repr(key):
             return [gr.skip()] * count
         self.seen[name] = repr(key)
@@ -51,7 +51,7 @@ def timer(*, is_busy: bool) -> gr.Timer:
 
 
 def cancel_button(job: JobStatus) -> Any:
-    """The button that cancels a job: there as long as the job goes on, and pressed once."""
+    """The button that cancels a job: visible while the job runs, and pressed once."""
     is_stopping = job.state == "stopping"
     value = "Stopping…" if is_stopping else "Cancel"
     return gr.update(visible=job.is_active, interactive=not is_stopping, value=value)

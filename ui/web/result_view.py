@@ -18,7 +18,7 @@ from ui.web.search_form import PAGE_SIZE, SearchForm
 
 if TYPE_CHECKING:
     from indexer.core.errors import SceneseekError
-    from ui.web.index_activity import Growth
+    from ui.services.index_jobs import IndexProgress
 
 __all__ = [
     "EXPORTS",
@@ -106,7 +106,7 @@ class Panel:
     links: tuple[tuple[str, str], ...] = ()
     tab: str = ""
     library: LibraryState | Literal[""] = ""
-    growth: Growth | None = None
+    growth: IndexProgress | None = None
     is_error: bool = False
 
     @classmethod
@@ -198,7 +198,7 @@ def render_panel(panel: Panel, address: str = "") -> str:
     return _render("panel.html.j2", panel=panel, address=address)
 
 
-def render_growth(growth: Growth) -> str:
+def render_growth(growth: IndexProgress) -> str:
     """How far the library is that is being built."""
     return _render("growth.html.j2", growth=growth)
 

@@ -12,8 +12,8 @@ from search.engine import Ranking, SearchEngine
 from search.modalities import PLAIN_NAMES, about_absent, how_to_add
 from search.query.filters import Filters
 from ui.export.html_page import format_time
+from ui.services.index_jobs import IndexProgress
 from ui.services.library import Library
-from ui.web.index_activity import Growth, never_growing
 from ui.web.picture_cache import KeptPictures
 from ui.web.result_view import (
     LibraryState,
@@ -64,7 +64,7 @@ class SearchPage:
         pictures: KeptPictures | None = None,
         *,
         shows_paths: bool = True,
-        growing: Callable[[], Growth | None] = never_growing,
+        growing: Callable[[], IndexProgress | None] = lambda: None,
     ) -> None:
         self._library = library
         self._growing = growing
@@ -160,7 +160,7 @@ class SearchPage:
             return replace(_BUILDING, growth=growth)
         return _NONE_READ if catalogue is not None and catalogue.commits else _NO_INDEX
 
-    def _state(self, growth: Growth | None) -> LibraryState | Literal[""]:
+    def _state(self, growth: IndexProgress | None) -> LibraryState | Literal[""]:
         try:
             catalogue = self._library.catalogue()
         except SceneseekError:

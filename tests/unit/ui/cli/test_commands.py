@@ -6,16 +6,13 @@ import pytest
 from indexer.core.errors import UsageError
 from indexer.core.types import Video
 from ui.cli.console import answer_console
-from ui.cli.index import IndexRequest, index_videos
 from ui.cli.listing import _cell, _print_table
-from ui.services.context import Context
+from ui.services.indexing import run_options
 
 
-def test_what_is_both_added_and_dropped_is_neither(tmp_path: Path) -> None:
-    request = IndexRequest(add=("ocr,speech",), without=("sounds", "Speech"))
+def test_what_is_both_added_and_dropped_is_neither() -> None:
     with pytest.raises(UsageError, match="both name speech"):
-        index_videos(Context.load(None, tmp_path / "index", {}), request)
-    assert not (tmp_path / "index").exists()
+        run_options(add=["ocr,speech"], without=["sounds", "Speech"])
 
 
 def test_facts_of_any_kind_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

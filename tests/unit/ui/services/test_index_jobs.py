@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import IndexBusyError, UsageError
+from indexer.progress import IndexReport
 from indexer.store.lock import writing
 from tests.clips import BLUE, GREEN, RED, WHITE, clip
 from ui.services.context import Context
-from ui.services.index_jobs import JobProgress, Jobs
-from ui.services.index_process import IndexTask
+from ui.services.index_jobs import IndexProgress, Jobs
 
 # A limit for what hangs; other work may keep the machine busy.
 PATIENCE_S = 300.0
@@ -66,10 +66,10 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 @dataclass(frozen=True)
 class Made:
-    """An index of the films, made by a job, and what the job told meanwhile."""
+    """An index of the films, made by a job, and what the job reported meanwhile."""
 
     context: Context
-    told: list[JobProgress]
+    reported: list[IndexProgress]
 
 
 @pytest.fixture(scope="module")
@@ -78,18 +78,28 @@ def made(films: Path, spare: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     jobs.start([str(films), spare])
     with pytest.raises(IndexBusyError, match="Another job"):
         jobs.start([films])
-    told = [jobs.progress()]
-    while told[-1].is_active:
+    reported = [jobs.progress()]
+    while reported[-1].is_active:
         time.sleep(0.02)
-        told.append(jobs.progress())
-    return Made(jobs.context, told)
+        reported.append(jobs.progress())
+    return Made(jobs.context, reported)
 
 
 def running_process() -> int:
-    """The id of the one process that indexes."""
-    (process,) = multiprocessing.active_children()
-    assert process.pid is not None
-    return process.pid
+    """The id of the one process that indexes; a job starts it in a thread."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for process in multiprocessing.active_children():
+            if process.pid is not None:
+                return process.pid
+        time.sleep(0.02)
+    raise AssertionError("no process was started")
+
+
+def ended(jobs: Jobs) -> IndexProgress:
+    """How the job ended."""
+    jobs.wait(PATIENCE_S)
+    return jobs.progress()
 
 
 def is_collected(pid: int) -> bool:
@@ -101,7 +111,7 @@ def is_collected(pid: int) -> bool:
     return False
 
 
-def until(jobs: Jobs, condition: Callable[[JobProgress], bool]) -> JobProgress:
+def until(jobs: Jobs, condition: Callable[[IndexProgress], bool]) -> IndexProgress:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         progress = jobs.progress()
@@ -111,22 +121,22 @@ def until(jobs: Jobs, condition: Callable[[JobProgress], bool]) -> JobProgress:
     raise AssertionError(f"waited in vain: {jobs.progress()}")
 
 
-def test_there_is_nothing_to_tell_before_the_first_job(jobs: Jobs) -> None:
-    assert jobs.progress() == JobProgress()
+def test_nothing_is_reported_before_the_first_job(jobs: Jobs) -> None:
+    assert jobs.progress() == IndexProgress()
 
 
-def test_a_job_indexes_folders_and_tells_of_it(made: Made, films: Path, spare: Path) -> None:
-    shares = [progress.share for progress in made.told]
+def test_a_job_indexes_folders_and_reports_its_progress(made: Made, films: Path, spare: Path) -> None:
+    shares = [progress.share for progress in made.reported]
     assert shares == sorted(shares)
     assert any(0 < share < 1 for share in shares)
-    first, last = made.told[0], made.told[-1]
+    first, last = made.reported[0], made.reported[-1]
     assert (first.state, first.what) == ("running", f"Adding {films}, {spare}")
     assert last.state == "done"
-    assert last.report is not None
-    assert sorted(path.name for path in last.report.indexed) == ["one.mp4", "three.mp4", "two.mp4"]
-    assert [path.name for path, _ in last.report.failed] == ["broken.mp4"]
-    assert [path.name for path in last.report.copies] == ["copy.mp4"]
-    assert (last.videos_done, last.videos_total, last.share) == (5, 5, 1.0)
+    assert isinstance(last.result, IndexReport)
+    assert sorted(path.name for path in last.result.indexed) == ["one.mp4", "three.mp4", "two.mp4"]
+    assert [path.name for path, _ in last.result.failed] == ["broken.mp4"]
+    assert [path.name for path in last.result.copies] == ["copy.mp4"]
+    assert (last.done, last.total, last.share) == (5, 5, 1.0)
     files = [*films.rglob("*.mp4"), *spare.rglob("*.mp4")]
     assert last.bytes_total == sum(path.stat().st_size for path in files)
     assert last.media_s == pytest.approx(3 * 2.0, abs=0.2)
@@ -138,12 +148,12 @@ def test_videos_and_folders_are_removed_and_their_files_stay(made: Made, films: 
     store = made.context.open_store()
     ids = {commit.video.path.name: key for key, commit in store.commits().items()}
     jobs.remove(video_ids=[ids["one.mp4"], "no such id"])
-    assert jobs.wait(PATIENCE_S).removed == 1
+    assert ended(jobs).result == 1
     store.refresh()
     assert store.commits().keys() == {ids[name] for name in ("two.mp4", "three.mp4", "broken.mp4")}
 
     jobs.remove(root=films)
-    assert jobs.wait(PATIENCE_S).removed == 2
+    assert ended(jobs).result == 2
     store.refresh()
     (copy,) = store.commits().values()
     assert (copy.video.id, copy.video.path, len(copy.locations)) == (ids["two.mp4"], spare / "copy.mp4", 1)
@@ -153,14 +163,14 @@ def test_videos_and_folders_are_removed_and_their_files_stay(made: Made, films: 
     assert manifest.roots == (spare,)
 
     jobs.remove(root=spare)
-    assert jobs.wait(PATIENCE_S).removed == 1
+    assert ended(jobs).result == 1
     store.refresh()
     assert (store.commits(), store.count("frames")) == ({}, 0)
     store.close()
     assert len([*films.rglob("*.mp4"), *spare.rglob("*.mp4")]) == 5
     jobs.start()
-    ended = jobs.wait(PATIENCE_S)
-    assert (ended.state, ended.message) == ("failed", "Nothing has been indexed yet.")
+    end = ended(jobs)
+    assert (end.state, end.message) == ("failed", "Nothing has been indexed yet.")
 
 
 def test_a_cancelled_job_stops_and_the_next_one_finishes_it(jobs: Jobs, many: Path) -> None:
@@ -169,31 +179,31 @@ def test_a_cancelled_job_stops_and_the_next_one_finishes_it(jobs: Jobs, many: Pa
     jobs.cancel()
     assert jobs.progress().state == "stopping"
     jobs.cancel()
-    ended = jobs.wait(PATIENCE_S)
-    assert ended.state == "stopped"
-    assert ended.videos_done < 3
+    end = ended(jobs)
+    assert end.state == "stopped"
+    assert end.done < 3
     jobs.start()
-    finished = jobs.wait(PATIENCE_S)
+    finished = ended(jobs)
     assert finished.state == "done"
-    assert finished.report is not None
-    assert len(finished.report.indexed) + finished.report.unchanged == 3
+    assert isinstance(finished.result, IndexReport)
+    assert len(finished.result.indexed) + finished.result.unchanged == 3
 
 
 def test_a_job_cancelled_while_it_loads_stops_too(jobs: Jobs, films: Path) -> None:
     jobs.start([films])
     jobs.cancel()
-    assert jobs.wait(PATIENCE_S).state == "stopped"
+    assert ended(jobs).state == "stopped"
 
 
-def test_a_killed_process_is_told_of_and_the_page_lives(jobs: Jobs, films: Path) -> None:
+def test_a_killed_process_is_reported_and_the_page_lives(jobs: Jobs, films: Path) -> None:
     jobs.start([films])
     until(jobs, lambda progress: progress.is_ready)
     process = running_process()
     os.kill(process, signal.SIGKILL)
-    ended = jobs.wait(PATIENCE_S)
-    assert ended.state == "failed"
-    assert "signal 9" in ended.message
-    assert "Start again" in ended.hint
+    end = ended(jobs)
+    assert end.state == "failed"
+    assert "signal 9" in end.message
+    assert "Start again" in end.hint
     assert is_collected(process)
     with writing(jobs.context.index_folder):
         pass  # the system has taken the right to write back
@@ -206,8 +216,8 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, films: Path) -> 
     os.kill(process, signal.SIGSTOP)
     began = time.monotonic()
     jobs.cancel()
-    ended = jobs.wait(PATIENCE_S)
-    assert ended.state == "stopped"
+    end = ended(jobs)
+    assert end.state == "stopped"
     assert time.monotonic() - began < 5
     assert is_collected(process)
 
@@ -215,10 +225,10 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, films: Path) -> 
 def test_an_index_that_another_process_writes_is_said_to_be_busy(jobs: Jobs, films: Path) -> None:
     with writing(jobs.context.index_folder):
         jobs.start([films])
-        ended = jobs.wait(PATIENCE_S)
-    assert ended.state == "failed"
-    assert "Another process is writing" in ended.message
-    assert "Wait" in ended.hint
+        end = ended(jobs)
+    assert end.state == "failed"
+    assert "Another process is writing" in end.message
+    assert "Wait" in end.hint
 
 
 def test_after_closing_there_is_no_job(jobs: Jobs, films: Path) -> None:
@@ -304,7 +314,7 @@ def test_a_path_that_cannot_be_meant_is_refused(jobs: Jobs, typed: str, message:
     with pytest.raises(UsageError, match=message) as refused:
         jobs.start([typed])
     assert refused.value.hint
-    assert jobs.progress() == JobProgress()
+    assert jobs.progress() == IndexProgress()
 
 
 def test_a_file_that_is_no_video_is_refused(jobs: Jobs, tmp_path: Path) -> None:
@@ -321,12 +331,12 @@ def test_over_the_network_only_allowed_folders_are_taken(tmp_path: Path, films: 
     for elsewhere in (films, tmp_path, tmp_path / "allowed" / ".." / "index", tmp_path / "allowed" / "link"):
         with pytest.raises(UsageError, match="may not be indexed from this page"):
             jobs.check_path(elsewhere)
-    told = set()
+    messages = set()
     for typed in ("/etc/passwd", "/etc/no-such-file", "~", "~/films", "~root", "~nobody-of-this-name", "file://h/~/x"):
         with pytest.raises(UsageError) as refused:
             jobs.check_path(typed)
-        told.add(f"{refused.value.message}{refused.value.hint}")
-    assert told == {"That may not be indexed from this page."}
+        messages.add(f"{refused.value.message}{refused.value.hint}")
+    assert messages == {"That may not be indexed from this page."}
     with pytest.raises(UsageError, match="may not"):
         Jobs(context(tmp_path / "index"), allowed_roots=[]).check_path(films)
 
@@ -334,13 +344,6 @@ def test_over_the_network_only_allowed_folders_are_taken(tmp_path: Path, films: 
 def test_kinds_are_checked_before_anything_runs(jobs: Jobs) -> None:
     with pytest.raises(UsageError, match="'smell'"):
         jobs.start(add=["smell"])
-
-
-def test_the_task_that_travels_says_what_was_asked(tmp_path: Path) -> None:
-    import pickle
-
-    task = IndexTask(context(tmp_path).loaded, (Path("/films"),))
-    assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
 
 
 def test_over_the_network_a_job_names_no_path(tmp_path: Path) -> None:

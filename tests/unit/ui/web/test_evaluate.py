@@ -98,7 +98,7 @@ def self_test_report(queries: int) -> SelfTestReport:
 
 def finished_retrieval(folder: Path, source: str) -> str:
     report = retrieval_report(folder)
-    return render_finished(FinishedEvaluation(3, report, {file.name: file for file in report.files}, source))
+    return render_finished(FinishedEvaluation(report, report.files, source), 3)
 
 
 def test_every_metric_is_explained_in_a_line() -> None:
@@ -159,7 +159,7 @@ def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
 
 def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> None:
     report = self_test_report(15)
-    page = Elements(render_finished(FinishedEvaluation(1, report)))
+    page = Elements(render_finished(FinishedEvaluation(report), 1))
     assert report.expectation in page.text
     assert page.text.index(report.expectation) < page.text.index("hit@1")
     assert "15 queries from 1 of 20 videos" in page.text
@@ -169,7 +169,7 @@ def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> No
 
 
 def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_intervals() -> None:
-    everything, speech, written = render_finished(FinishedEvaluation(1, self_test_report(15))).split("</table>")[:3]
+    everything, speech, written = render_finished(FinishedEvaluation(self_test_report(15)), 1).split("</table>")[:3]
     for table, chance in ((everything, "0.100"), (speech, "0.200"), (written, "0.300")):
         assert table.count(chance) == len(SELF_TEST_METRICS)
     assert "0.250 – 0.750" in everything
@@ -187,7 +187,7 @@ def test_every_step_has_its_part_of_the_bar() -> None:
     only = EvaluationProgress("running", 1, "x", "searching", done=30, total=60, kind="retrieval")
     assert [each.share for each in (first, second, only)] == [0.5 / 2, 0.5 + 0.5 / 2, 0.5]
     assert choosing.share <= searching.share == 0.1
-    assert [each.is_last_step for each in (first, second, choosing, searching, only)] == [
+    assert [each.has_pace for each in (first, second, choosing, searching, only)] == [
         False,
         True,
         False,
@@ -204,7 +204,7 @@ def test_the_bar_says_what_goes_on_and_how_it_ended() -> None:
     assert EVIL in waiting.text
     assert "Loading models" in waiting.text
     assert "%" not in waiting.text
-    running = EvaluationProgress("running", 1, "x", "searching", done=3, total=60, eta_s=125.0, kind="retrieval")
+    running = EvaluationProgress("running", 1, "x", "searching", done=3, total=60, step_s=6.5, kind="retrieval")
     assert "about 2 min left" in Elements(render_progress(running)).text
     failed = EvaluationProgress("failed", 1, "x", message=EVIL, hint="Do this.", ended_at=1.0, kind="retrieval")
     assert EVIL in Elements(render_progress(failed)).text
@@ -230,7 +230,7 @@ def test_without_an_index_each_evaluation_says_so(evaluations: Evaluations, tmp_
         assert (ended.state, ended.number) == ("failed", number)
         assert "index" in ended.message
         assert ended.hint
-        assert evaluations.finished(kind) is None
+        assert evaluations.progress(kind).result is None
     assert evaluations.running is None
     assert not (tmp_path / "index").exists(), "nothing is written where there is nothing to evaluate"
 

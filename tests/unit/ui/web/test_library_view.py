@@ -20,14 +20,13 @@ from indexer.models.base import Fingerprint
 from indexer.progress import IndexReport
 from indexer.store.base import Commit, CommitState, Location, Manifest, ModalityState
 from search.catalogue import Catalogue
-from ui.services.index_jobs import JobProgress
+from ui.services.index_jobs import IndexProgress
 from ui.web.library_view import (
     PAGE_SIZE,
     SORTS,
-    ListRequest,
     ListSort,
     VideoList,
-    folder_named,
+    VideoListRequest,
     list_videos,
     render_details,
     render_job,
@@ -36,6 +35,7 @@ from ui.web.library_view import (
     render_removal,
     render_totals,
     render_trouble,
+    root_of_button,
 )
 
 ROOT = Path("/films")
@@ -60,15 +60,15 @@ def names(videos: VideoList) -> list[str]:
 
 
 def listed(commits: list[Commit], words: str = "") -> str:
-    return render_list(list_videos(commits, ListRequest(words=words)), [ROOT], is_working=False)
+    return render_list(list_videos(commits, VideoListRequest(words=words)), [ROOT], is_working=False)
 
 
 @given(count=st.integers(0, 4 * PAGE_SIZE), sort=st.sampled_from(sorted(SORTS)))
 def test_the_pages_hold_every_video_once(count: int, sort: ListSort) -> None:
     commits = [commit(f"{number}.mp4", seconds=number % 7) for number in range(count)]
-    pages = list_videos(commits, ListRequest()).pages
+    pages = list_videos(commits, VideoListRequest()).pages
     assert pages == max(1, (count + PAGE_SIZE - 1) // PAGE_SIZE)
-    shown = [list_videos(commits, ListRequest(sort=sort, page=page)) for page in range(1, pages + 1)]
+    shown = [list_videos(commits, VideoListRequest(sort=sort, page=page)) for page in range(1, pages + 1)]
     assert all(len(page.commits) == PAGE_SIZE for page in shown[:-1])
     assert sorted(name for page in shown for name in names(page)) == sorted(f"{number}.mp4" for number in range(count))
     assert [page.first for page in shown if page.commits] == [
@@ -79,12 +79,12 @@ def test_the_pages_hold_every_video_once(count: int, sort: ListSort) -> None:
 @given(page=st.integers(-5, 500))
 def test_a_page_that_is_not_there_is_the_nearest(page: int) -> None:
     commits = [commit(f"{number}.mp4") for number in range(2 * PAGE_SIZE + 1)]
-    assert list_videos(commits, ListRequest(page=page)).request.page == min(max(1, page), 3)
+    assert list_videos(commits, VideoListRequest(page=page)).request.page == min(max(1, page), 3)
 
 
 def test_names_are_sorted_as_people_count() -> None:
     commits = [commit(name) for name in ("clip 10.mp4", "Clip 2.mp4", "clip 1.mp4", "²³.mp4", "9" * 40 + ".mp4")]
-    assert names(list_videos(commits, ListRequest()))[-4:-1] == ["clip 1.mp4", "Clip 2.mp4", "clip 10.mp4"]
+    assert names(list_videos(commits, VideoListRequest()))[-4:-1] == ["clip 1.mp4", "Clip 2.mp4", "clip 10.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,21 @@ def test_names_are_sorted_as_people_count() -> None:
 def test_the_list_is_sorted_by_what_is_asked(sort: ListSort, first: str) -> None:
     newest = replace(commit("a", seconds=1), indexed_at="2026-11-22T10:00:00+00:00")
     commits = [commit("c", seconds=9), commit("b", seconds=5, state="failed"), newest]
-    assert names(list_videos(commits, ListRequest(sort=sort)))[0] == first
+    assert names(list_videos(commits, VideoListRequest(sort=sort)))[0] == first
 
 
 def test_words_are_looked_for_in_name_folder_and_label() -> None:
     commits = [commit("Été/lac.mp4"), commit("winter/lac.mp4", label="Ski"), commit("x.mp4")]
     for words, found in {"ete LAC": 1, "lac": 2, "ski": 1, "films": 3, "lac x": 0, "  ": 3}.items():
-        assert list_videos(commits, ListRequest(words=words)).found == found
+        assert list_videos(commits, VideoListRequest(words=words)).found == found
 
 
 def test_the_list_shows_one_state_alone() -> None:
     noted = replace(commit("noted"), warnings=("No sound.",))
     commits = [commit("ready"), noted, commit("failed", state="failed"), commit("unfinished", state="pending")]
     for state in ("ready", "noted", "failed", "unfinished"):
-        assert names(list_videos(commits, ListRequest(show=state))) == [state]
-    assert list_videos(commits, ListRequest()).known == 4
+        assert names(list_videos(commits, VideoListRequest(show=state))) == [state]
+    assert list_videos(commits, VideoListRequest()).known == 4
 
 
 def test_a_row_says_what_is_known() -> None:
@@ -130,7 +130,7 @@ def test_a_failed_video_shows_its_reason_once_and_no_picture() -> None:
 
 
 def test_an_unfinished_video_is_being_indexed_only_while_a_job_runs() -> None:
-    videos = list_videos([commit("a.mp4", state="pending")], ListRequest())
+    videos = list_videos([commit("a.mp4", state="pending")], VideoListRequest())
     assert "Being indexed" in render_list(videos, [ROOT], is_working=True)
     assert "A run was cut off here" in render_list(videos, [ROOT], is_working=False)
 
@@ -140,7 +140,7 @@ def test_nothing_that_comes_from_a_file_is_markup() -> None:
     bad = replace(commit(name, state="failed", label="<b>"), failure="<i>why</i>", warnings=("<u>",))
     manifest = Manifest("<q>", {"text": ("<s>", Fingerprint("a", "b", "c", "d", 4))}, "", roots=(ROOT / name,))
     catalogue = Catalogue({bad.video.id: bad}, manifest)
-    job = JobProgress("running", 1, f"Adding {name}", 1, 2, current=bad.video.path, notes=("<hr>",))
+    job = IndexProgress("running", 1, f"Adding {name}", done=1, total=2, current=bad.video.path, notes=("<hr>",))
     pages = [
         listed([bad]),
         render_trouble([bad]),
@@ -152,7 +152,7 @@ def test_nothing_that_comes_from_a_file_is_markup() -> None:
     for page in pages:
         assert not re.search(r"<(script|b>\"|i>why|u>|q>|s>|hr)", page)
     assert "&lt;script&gt;" in pages[0]
-    assert folder_named(catalogue, str(ROOT / name)) == ROOT / name
+    assert root_of_button(catalogue, str(ROOT / name)) == ROOT / name
 
 
 def test_names_that_are_no_text_can_be_shown() -> None:
@@ -189,34 +189,43 @@ def test_a_clipped_name_begins_as_the_name_does(name: str) -> None:
 
 def test_an_empty_library_says_what_to_do() -> None:
     assert "Nothing is indexed yet" in listed([])
-    assert "on their way" in render_list(list_videos([], ListRequest()), [], is_working=True)
+    assert "on their way" in render_list(list_videos([], VideoListRequest()), [], is_working=True)
     assert "No video fits" in listed([commit("a")], words="b")
 
 
-def test_the_bar_tells_how_far_the_job_is() -> None:
-    job = JobProgress(
-        "running", 1, "Adding /films", 3, 12, 25, 100, media_s=60, current=ROOT / "a.mp4", speed=12.34, eta_s=150
+def test_the_bar_shows_how_far_the_job_is() -> None:
+    job = IndexProgress(
+        "running",
+        1,
+        "Adding /films",
+        done=3,
+        total=12,
+        bytes_done=25,
+        bytes_total=100,
+        media_s=617,
+        current=ROOT / "a.mp4",
+        step_s=50,
     )
     shown = render_job(job)
     assert 'role="progressbar"' in shown
     assert 'aria-valuenow="25"' in shown
     for fact in ("25 %", "3 of 12 videos", "12× real time", "about 2 min left", "a.mp4"):
         assert fact in shown
-    waiting = render_job(JobProgress("running", 1, "Adding /films"))
+    waiting = render_job(IndexProgress("running", 1, "Adding /films"))
     assert "aria-valuenow" not in waiting
     assert "Loading models" in waiting
     assert "Stopping" in render_job(replace(job, state="stopping"))
 
 
-def test_the_end_of_a_job_is_told() -> None:
+def test_the_end_of_a_job_is_shown() -> None:
     report = IndexReport(indexed=[Path("/a"), Path("/b")], failed=[(Path("/c"), "/c is no video.")], unchanged=7)
-    assert "2 indexed, 1 failed, 7 unchanged" in render_job(JobProgress("done", 1, report=report))
-    assert "There was nothing to do." in render_job(JobProgress("done", 1, report=IndexReport()))
-    assert "3 removed" in render_job(JobProgress("done", 1, removed=3))
-    failed = render_job(JobProgress("failed", 1, message="It broke.", hint="Mend it."))
+    assert "2 indexed, 1 failed, 7 unchanged" in render_job(IndexProgress("done", 1, result=report))
+    assert "There was nothing to do." in render_job(IndexProgress("done", 1, result=IndexReport()))
+    assert "3 removed" in render_job(IndexProgress("done", 1, result=3))
+    failed = render_job(IndexProgress("failed", 1, message="It broke.", hint="Mend it."))
     assert "It broke." in failed
     assert "Mend it." in failed
-    assert render_job(JobProgress()) == ""
+    assert render_job(IndexProgress()) == ""
 
 
 def test_totals_are_those_of_the_searchable_videos() -> None:
@@ -248,15 +257,15 @@ def secret_catalogue() -> Catalogue:
     return Catalogue({one.video.id: one for one in commits}, manifest)
 
 
-def test_over_the_network_no_path_is_told() -> None:
+def test_over_the_network_no_path_is_shown() -> None:
     catalogue = secret_catalogue()
     commits, roots = list(catalogue.commits.values()), catalogue.manifest.roots if catalogue.manifest else ()
-    job = JobProgress(
+    job = IndexProgress(
         "failed", 1, message="/home/secret/index is full.", hint="Free it.", notes=("Not /home/secret/x.",)
     )
     error = IndexDamagedError("The index at /home/secret/index cannot be read.", hint="Delete /home/secret/index.")
     pages = [
-        render_list(list_videos(commits, ListRequest()), roots, is_working=False, shows_paths=False),
+        render_list(list_videos(commits, VideoListRequest()), roots, is_working=False, shows_paths=False),
         render_details(catalogue, shows_paths=False),
         render_trouble(commits, shows_paths=False),
         render_job(job, shows_paths=False),
@@ -270,12 +279,12 @@ def test_over_the_network_no_path_is_told() -> None:
     assert "<b>films</b>" in pages[1]
     assert "yolo:best.pt" in pages[1]
     assert "sceneseek status" in pages[3]
-    shown = render_list(list_videos(commits, ListRequest()), roots, is_working=False)
+    shown = render_list(list_videos(commits, VideoListRequest()), roots, is_working=False)
     assert 'title="/home/secret/films/trips/sea.mp4"' in shown
     assert "/home/secret/index is full." in render_job(job)
 
 
-def test_errors_that_tell_no_place_are_told_as_they_are() -> None:
+def test_errors_that_name_no_path_are_shown_as_they_are() -> None:
     busy = IndexBusyError("Another job is running.", hint="Wait.")
     assert "Another job is running." in render_message(busy, shows_paths=False)
     typed = UsageError("There is no /typed/by/hand.", hint="Check it.")
@@ -285,14 +294,14 @@ def test_errors_that_tell_no_place_are_told_as_they_are() -> None:
 def test_over_the_network_folders_go_by_number() -> None:
     catalogue = secret_catalogue()
     buttons = re.findall(r'data-folder="([^"]*)"', render_details(catalogue, shows_paths=False))
-    found = [folder_named(catalogue, key, shows_paths=False) for key in buttons]
+    found = [root_of_button(catalogue, key, shows_paths=False) for key in buttons]
     assert found == [SECRET, Path("/home/secret/spare")]
     for guess in (str(SECRET), "2", "-1", "", "x"):
-        assert folder_named(catalogue, guess, shows_paths=False) is None
+        assert root_of_button(catalogue, guess, shows_paths=False) is None
 
 
 def test_over_the_network_words_are_not_looked_for_in_what_is_not_shown() -> None:
     commits = list(secret_catalogue().commits.values())
     for words, found in {"secret": 0, "home": 0, "films": 2, "trips sea": 1, "moon": 1}.items():
-        assert list_videos(commits, ListRequest(words=words), within=[SECRET]).found == found
-    assert list_videos(commits, ListRequest(words="secret")).found == 3
+        assert list_videos(commits, VideoListRequest(words=words), within=[SECRET]).found == found
+    assert list_videos(commits, VideoListRequest(words="secret")).found == 3

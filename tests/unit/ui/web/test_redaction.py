@@ -1,4 +1,4 @@
-"""Texts without the places of files."""
+"""Texts without paths."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ui.web.redaction import model_placeless, placeless, tells_place
+from ui.web.redaction import model_without_path, names_path, without_paths
 
 FILM = Path("/home/ann/films/sea.mp4")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         (f"{FILM} is empty.", "the file is empty."),
         (f"Cannot write in '{FILM.parent}'.", "Cannot write in 'its folder'."),
@@ -20,17 +20,17 @@ FILM = Path("/home/ann/films/sea.mp4")
         ("5 words/s and/or 3/4 of it: a / b", "5 words/s and/or 3/4 of it: a / b"),
     ],
 )
-def test_what_is_told_of_a_file_goes_without_its_place(text: str, told: str) -> None:
-    assert placeless(text, FILM) == told
+def test_a_text_about_a_file_loses_its_path(text: str, shown: str) -> None:
+    assert without_paths(text, FILM) == shown
 
 
 @pytest.mark.parametrize(
     "text",
     ["See /var/log/x.", "In (/srv/a b/c)", "path=/root/x", "'/x'", "~/films", "~ann/films", "C:\\films", "file:///x/y"],
 )
-def test_whatever_tells_of_other_places_is_not_told(text: str) -> None:
-    assert tells_place(text)
-    assert placeless(text, FILM).startswith("The reason names other files")
+def test_a_text_that_names_other_paths_is_hidden(text: str) -> None:
+    assert names_path(text)
+    assert without_paths(text, FILM).startswith("The reason names other files")
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_whatever_tells_of_other_places_is_not_told(text: str) -> None:
         ("embedded", "embedded"),
     ],
 )
-def test_a_model_that_is_a_file_goes_by_its_name(spec: str, name: str) -> None:
-    assert model_placeless(spec) == name
+def test_a_model_that_is_a_file_is_shown_by_its_name(spec: str, name: str) -> None:
+    assert model_without_path(spec) == name

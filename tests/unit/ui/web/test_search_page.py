@@ -19,9 +19,9 @@ from search.engine import SearchEngine
 from tests.unit.search.library import engine_of, put, record, shots, video
 from tests.unit.search.test_unsearched import engine_without_its_sound_model
 from ui.services.context import Context
+from ui.services.index_jobs import IndexProgress
 from ui.services.library import Library
 from ui.web.answers_router import answers_router
-from ui.web.index_activity import Growth
 from ui.web.search_form import PAGE_SIZE, SearchForm
 from ui.web.search_page import SearchPage
 
@@ -161,7 +161,11 @@ def with_failure() -> MemoryStore:
 @pytest.mark.parametrize("tried", [False, True])
 def test_a_library_that_is_being_built_says_how_far_it_is(tmp_path, library, tried):
     store = with_failure() if tried else MemoryStore()
-    growth = [Growth("Adding <films>", 1, 4, 0.3, left_s=200.0)]
+    growth = [
+        IndexProgress(
+            "running", 1, "Adding <films>", done=1, total=4, bytes_done=3, bytes_total=10, media_s=9.0, step_s=80.0
+        )
+    ]
     page = SearchPage(library_of(store, tmp_path), growing=lambda: growth[0] if growth else None)
     for form in (SearchForm(), SearchForm(text="red bus")):
         html = page.answer(form)
@@ -191,9 +195,9 @@ def test_news_of_a_library_that_is_not_there_or_cannot_be_read(tmp_path, library
 
     assert SearchPage(Library(library.context, missing)).news() == {"library": "empty", "line": "", "figures": ""}
     assert SearchPage(Library(library.context, broken)).news()["library"] == ""
-    assert "being built" in SearchPage(Library(library.context, missing), growing=lambda: Growth("Adding")).answer(
-        SearchForm()
-    )
+    assert "being built" in SearchPage(
+        Library(library.context, missing), growing=lambda: IndexProgress("running", 1, "Adding")
+    ).answer(SearchForm())
 
 
 @pytest.fixture

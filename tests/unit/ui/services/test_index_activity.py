@@ -1,17 +1,14 @@
-"""Who writes the library, and what is told of it meanwhile."""
+"""Whether the library is being written, and how that is shown."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from indexer.store.lock import is_being_written, writing
 from ui.services.context import Context
-from ui.services.index_jobs import JobProgress, Jobs
-from ui.web.index_activity import Growing, Growth, growth_of
+from ui.services.index_jobs import BY_ANOTHER_PROGRAM, IndexProgress, Jobs
 
 
 class Clock:
@@ -22,13 +19,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
-    idle = Jobs(Context.load(None, tmp_path / "index"))
-    yield idle
-    idle.close()
 
 
 def test_asking_for_a_writer_makes_nothing(tmp_path: Path) -> None:
@@ -66,25 +56,25 @@ def test_who_asks_keeps_no_writer_out(tmp_path: Path) -> None:
             thread.join()
 
 
-def test_another_program_is_noticed_and_asked_for_once_a_second(jobs: Jobs, tmp_path: Path) -> None:
+def test_another_program_is_noticed_and_asked_for_once_a_second(tmp_path: Path) -> None:
     clock = Clock()
-    growing = Growing(jobs, tmp_path / "index", clock)
-    assert growing() is None
+    activity = Jobs(Context.load(None, tmp_path / "index"), clock=clock).activity
+    assert activity() is None
     with writing(tmp_path / "index"):
-        assert growing() is None
+        assert activity() is None
         clock.now_s += 1.0
-        growth = growing()
-        assert growth is not None
-        assert not growth.is_ours
-        assert growth.line.startswith("Another program is writing the library. ")
+        assert activity() == BY_ANOTHER_PROGRAM
+        assert BY_ANOTHER_PROGRAM.line.startswith("Another program is writing the library. ")
     clock.now_s += 1.0
-    assert growing() is None
+    assert activity() is None
 
 
 def test_a_job_is_told_in_words() -> None:
-    begun = growth_of(JobProgress("running", 1, "Adding /films"))
+    begun = IndexProgress("running", 1, "Adding /films")
     assert begun.line == "Adding /films. What is finished can be found already."
-    job = JobProgress("running", 1, "Adding /films", videos_done=3, videos_total=12, bytes_done=1, bytes_total=4)
-    assert growth_of(job).line.startswith("Adding /films: 3 of 12 videos, 25 %. ")
-    assert "3 of 12 videos, 25 %, about 2 min left." in Growth("A", 3, 12, 0.25, left_s=120.0).line
-    assert Growth("A", 1, 1, 1.0, left_s=0.0).line.startswith("A: 1 of 1 video, 100 %. ")
+    job = replace(begun, done=3, total=12, bytes_done=1, bytes_total=4)
+    assert job.line.startswith("Adding /films: 3 of 12 videos, 25 %. ")
+    assert "3 of 12 videos, 25 %, about 2 min left." in replace(job, media_s=9.0, step_s=40.0).line
+    assert replace(job, done=1, total=1, bytes_done=4, media_s=9.0, step_s=40.0).line.startswith(
+        "Adding /films: 1 of 1 video, 100 %. "
+    )
