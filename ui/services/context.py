@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from indexer.store.thumbnails import ThumbnailFolder
     from search.confidence.null import Learning
     from search.engine import SearchEngine
+    from search.evaluate.runs import RetrievalOptions
 
 __all__ = ["Context", "Flags"]
 
@@ -79,6 +80,18 @@ class Context:
             device=settings.models.device,
             learning=learning,
         )
+
+    def run_options(self, depth: int) -> RetrievalOptions:
+        """How to search when an evaluation measures the search: ``depth`` answers to a query, with the usual weights.
+
+        Raises:
+            QueryError: the depth is less than the metrics look at.
+        """
+        from indexer.core.types import SPACE_OF_MODALITY
+        from search.evaluate.runs import RetrievalOptions
+
+        weights = self.settings.search.weights
+        return RetrievalOptions(depth, {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY})
 
     def thumbnails(self) -> ThumbnailFolder:
         """The pictures of the index."""

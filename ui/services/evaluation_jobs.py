@@ -268,10 +268,9 @@ class Evaluations:
 
     def _self_test(self, number: int, report: ReportProgress) -> _Rendered:
         from search.evaluate.self_test import SelfTestOptions, run_self_test
-        from ui.cli.evaluate_retrieval import run_options
 
         context = self._library.context
-        options = SelfTestOptions(run=run_options(context, _DEPTH))
+        options = SelfTestOptions(run=context.run_options(_DEPTH))
         engine = self._library.engine()
         with closing(context.open_store()) as store:
             found = run_self_test(engine, store, out=self._folder("self-test"), options=options, progress=report)
@@ -279,9 +278,8 @@ class Evaluations:
 
     def _retrieval(self, queries: Queries, number: int, report: ReportProgress) -> _Rendered:
         from search.evaluate.retrieval import evaluate_retrieval
-        from ui.cli.evaluate_retrieval import run_options
 
-        options = run_options(self._library.context, _DEPTH)
+        options = self._library.context.run_options(_DEPTH)
         found = evaluate_retrieval(
             self._library.engine(), queries, out=self._folder("retrieval"), options=options, progress=report
         )
