@@ -7,37 +7,23 @@ will have p < 0.05.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from indexer.core.errors import UsageError
-from indexer.progress import IndexReport, Progress
 from search.engine import SearchEngine
-from search.evaluate.checkpoint import Searched, index_signature
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.matching import Topics
+from search.evaluate.matching import Topics, match_queries
 from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
-from search.evaluate.retrieval import MetricValue, alike, columns, matched, measure_runs, summed_up, write_topics
-from search.evaluate.runs import DEFAULT_RUN, Level, Run, RunOptions, run_queries, write_run
+from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
+from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
 from search.evaluate.setups import OF_ACTIONS, Setup
 from search.evaluate.significance import Difference, paired_differences
 from search.evaluate.variants import IndexVariants
-
-__all__ = [
-    "ComparedRow",
-    "ComparisonTable",
-    "by_place",
-    "check_setups",
-    "compare_setups",
-    "compared",
-    "failures",
-    "indexing_progress",
-    "write_table",
-]
 
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 
@@ -65,9 +51,10 @@ class ComparedRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """What was compared. ``failed`` are the videos that could not be indexed in some way, with the reasons.
+    """What was compared.
 
-    Where actions are compared, ``queries`` is how many videos are in every row.
+    ``queries`` counts the queries, or where actions are compared, the videos in every row. ``failed`` are the videos
+    that could not be indexed in some way, with the reasons.
     """
 
     rows: tuple[ComparedRow, ...]
@@ -83,19 +70,12 @@ class ComparisonTable:
         return tuple(metric.name for metric in self.rows[0].metrics)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
-        return {
-            "queries": self.queries,
-            "rows": [{**asdict(row), "differences": _as_dicts(row.differences)} for row in self.rows],
-            "skipped": [asdict(row) for row in self.skipped],
-            "unmatched": [asdict(row) for row in self.unmatched],
-            "failed": [asdict(row) for row in self.failed],
-            "files": [str(path) for path in self.files],
-        }
+        """All of it."""
+        return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
 def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """Rows of a table from every way's values per query; what is not of this module can be compared with it too.
+    """The rows of a table.
 
     Args:
         named: A name and the values by metric and query, for each way; the first is what others are compared with.
@@ -105,13 +85,13 @@ def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = (
     Raises:
         ValueError: no metric has a query that all ways have.
     """
-    shared = _shared(named)
+    shared = _shared([values for _, values in named])
     if not shared:
         raise ValueError("there is no metric with a query in common")
     aligned = [{name: {query: values[name][query] for query in shared[name]} for name in shared} for _, values in named]
     counts = list(videos) or [0] * len(named)
     return tuple(
-        ComparedRow(name, summed_up(values), _differences(aligned[0], values) if number else {}, counts[number])
+        ComparedRow(name, summarise(values), _differences(aligned[0], values) if number else {}, counts[number])
         for number, ((name, _), values) in enumerate(zip(named, aligned, strict=True))
     )
 
@@ -122,110 +102,73 @@ def compare_setups(
     variants: IndexVariants,
     *,
     out: Path,
-    options: RunOptions = DEFAULT_RUN,
+    options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
     """Search in every way, measure, compare, and write ``comparison.csv`` and ``.json`` and every run to a folder.
 
-    Every way is measured by the same judgements, those of the index there is; a video that another index lacks counts
-    as not found there. Stopped and started again, it goes on where it was.
-
-    Args:
-        setups: The ways, the one to compare with first.
-        queries: What to ask, and what is right.
-        variants: The index there is, and where others are kept.
-        out: Where the files go.
-        options: How to search, but for what the setups say.
-        progress: Told of indexing and searching.
+    Every way is measured by the same judgements, those of the existing index; a video that another index lacks counts
+    as not found there. The first setup is what others are compared with. Stopped and started again, it continues where
+    it was.
 
     Raises:
-        UsageError: a setup is none for searching, or the folder cannot be written.
+        UsageError: a setup makes no difference to searches, or the folder cannot be written.
         SceneseekError: as indexing and searching raise it.
     """
     check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
-        topics = matched(queries, engine.catalogue())
-    places = by_place(setups, variants)
-    qrels = write_topics(out, topics)
-    comparison = _Comparison(variants, topics, out, options, progress)
-    for alike_indexed in places:
-        comparison.run(alike_indexed)
-    rows = compared(
-        [(setup.name, comparison.values[setup.name]) for setup in setups],
-        [comparison.videos[setup.name] for setup in setups],
-    )
-    table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(comparison.failed))
-    written = write_table(out, table, (*qrels, *comparison.files))
-    comparison.forget()
+        topics = match_queries(queries, engine.catalogue())
+    groups = grouped_by_index(setups, variants)
+    files = write_topics(out, topics.videos, topics.moments)
+    failed: list[SkippedRow] = []
+    searched: dict[str, _Searched] = {}
+    for group in groups:
+        failed += prepare_index(group[0], variants, progress)
+        with variants.open(group[0]) as engine:  # opened once, so that its models load once
+            searched.update((setup.name, _search(setup, engine, topics, out, options, progress)) for setup in group)
+    named = [(setup.name, searched[setup.name].values) for setup in setups]
+    rows = compared(named, [searched[setup.name].videos for setup in setups])
+    table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(failed))
+    written = write_table(out, table, [*files, *(path for each in searched.values() for path in each.files)])
+    for setup in setups:
+        _checkpoint(out, setup).unlink(missing_ok=True)
     return written
 
 
-class _Comparison:
-    """Runs one setup after the other."""
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """The results of one way to search."""
 
-    def __init__(
-        self, variants: IndexVariants, topics: Topics, out: Path, options: RunOptions, progress: ReportProgress | None
-    ) -> None:
-        self.values: dict[str, QueryValues] = {}
-        self.videos: dict[str, int] = {}
-        self.failed: list[SkippedRow] = []
-        self.files: list[Path] = []
-        self._variants = variants
-        self._topics = topics
-        self._out = out
-        self._options = options
-        self._progress = progress
-        self._searched: list[Searched] = []
+    values: QueryValues
+    videos: int
+    files: Sequence[Path]
 
-    def run(self, setups: Sequence[Setup]) -> None:
-        """Index if need be, search and measure, with one index opened once, so that its models load once."""
-        self._prepare(setups[0])
-        with self._variants.open(setups[0]) as engine:
-            for setup in setups:
-                self._search(setup, engine)
 
-    def _search(self, setup: Setup, engine: SearchEngine) -> None:
-        options = replace(self._options, weights=setup.weights(self._options.weights), name=setup.slug)
-        catalogue = engine.catalogue()
-        unfinished = self._out / "runs" / f"{setup.slug}.json"
-        self._searched.append(Searched(unfinished, index_signature(catalogue, options)))
-        runs = run_queries(
-            engine, self._topics.texts, options=options, searched=self._searched[-1], progress=self._of(setup)
-        )
-        self.videos[setup.name] = len(catalogue.videos)
-        self.values[setup.name] = measure_runs(runs, self._topics, len(catalogue.videos))
-        self._write(setup, runs)
+def _search(
+    setup: Setup,
+    engine: SearchEngine,
+    topics: Topics,
+    out: Path,
+    options: RetrievalOptions,
+    progress: ReportProgress | None,
+) -> _Searched:
+    options = replace(options, weights=setup.weights(options.weights), name=setup.slug)
+    report = None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
+    runs = run_queries(engine, topics.texts, options=options, checkpoint=_checkpoint(out, setup), progress=report)
+    files = write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
+    videos = len(engine.catalogue().videos)
+    return _Searched(measure_runs(runs, topics, videos), videos, files)
 
-    def forget(self) -> None:
-        """Delete what was kept for going on."""
-        for searched in self._searched:
-            searched.forget()
 
-    def _prepare(self, setup: Setup) -> None:
-        report = self._variants.prepare(setup, indexing_progress(setup, self._progress))
-        self.failed += failures(setup, report)
-
-    def _of(self, setup: Setup) -> ReportProgress | None:
-        report = self._progress
-        return None if report is None else lambda what, done, total: report(f"{what}: {setup.name}", done, total)
-
-    def _write(self, setup: Setup, runs: Mapping[Level, Run]) -> None:
-        folder = self._out / "runs"
-        self.files.append(write_run(folder / f"{setup.slug}.trec", runs["videos"]))
-        if len(self._topics.moments):
-            self.files.append(write_run(folder / f"{setup.slug}-moments.trec", runs["moments"]))
+def _checkpoint(out: Path, setup: Setup) -> Path:
+    return out / "runs" / f"{setup.slug}.json"
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
-    """Refuse what would be no comparison.
-
-    Args:
-        setups: The ways to compare.
-        idle: The axes that make no difference here.
-        hint: Where those do.
+    """Refuse what would be no comparison; the hint says where the ``idle`` axes make a difference.
 
     Raises:
-        UsageError: one of those is varied, or there is only one way.
+        UsageError: an idle axis is varied, or there is only one way.
     """
     for axis in idle:
         if any(setup.value(axis) for setup in setups):
@@ -234,56 +177,34 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
         raise UsageError("There is only one way; nothing to compare.", hint="Give two values or more.")
 
 
-def by_place(setups: Sequence[Setup], variants: IndexVariants) -> Iterable[Sequence[Setup]]:
+def grouped_by_index(setups: Sequence[Setup], variants: IndexVariants) -> list[list[Setup]]:
     """The setups in groups of the same index.
 
     Raises:
         StoreError: there is no index to start from.
         ConfigError: there is no such profile.
     """
-    places: dict[Path | None, list[Setup]] = {}
+    groups: dict[Path | None, list[Setup]] = {}
     for setup in setups:
-        places.setdefault(variants.place(setup), []).append(setup)
-    return places.values()
+        groups.setdefault(variants.place(setup), []).append(setup)
+    return list(groups.values())
 
 
-def indexing_progress(setup: Setup, report: ReportProgress | None) -> Callable[[Progress], None] | None:
-    """Tells of the indexing for a setup in the words of an evaluation."""
-    if report is None:
-        return None
-    return lambda progress: report(f"indexing: {setup.name}", progress.bytes_done, progress.bytes_total)
+def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
+    """Make the index for a setup or bring it up to date; the videos that could not be indexed.
 
-
-def _shared(named: Sequence[tuple[str, QueryValues]]) -> dict[str, list[str]]:
-    """The queries that all have, by metric, in the order of the first."""
-    first, *others = [values for _, values in named]
-    shared = {
-        name: [query for query in of_query if all(query in values.get(name, {}) for values in others)]
-        for name, of_query in first.items()
-    }
-    return {name: queries for name, queries in shared.items() if queries}
-
-
-def _differences(first: QueryValues, second: QueryValues) -> dict[str, Difference]:
-    found: dict[str, Difference] = {}
-    for names, statistic in alike(first):
-        pairs = paired_differences(columns(first, names), columns(second, names), statistic)
-        found.update(zip(names, pairs, strict=True))
-    return {name: found[name] for name in first}
-
-
-def failures(setup: Setup, report: IndexReport | None) -> list[SkippedRow]:
-    """The videos that could not be indexed for a setup; none where nothing had to be indexed."""
+    Raises:
+        SceneseekError: as indexing raises it.
+    """
+    said = f"indexing: {setup.name}"
+    show = None if progress is None else lambda step: progress(said, step.bytes_done, step.bytes_total)
+    report = variants.prepare(setup, show)
     failed = () if report is None else (*report.failed, *report.failed_before)
     return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
 
 
-def _as_dicts(differences: Mapping[str, Difference]) -> dict[str, Any]:
-    return {name: asdict(difference) for name, difference in differences.items()}
-
-
 def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
-    """Write ``comparison.csv`` and ``.json``; the table with its files, the ``others`` that were written first.
+    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``.
 
     Raises:
         UsageError: they cannot be written there.
@@ -293,6 +214,23 @@ def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) 
     written = replace(table, files=(*others, rows, out / "comparison.json"))
     write_json(out / "comparison.json", written.as_json())
     return written
+
+
+def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:
+    """The queries that all ways have, by metric, in the order of the first."""
+    first, *others = ways
+    shared = {
+        name: [query for query in of_query if all(query in values.get(name, {}) for values in others)]
+        for name, of_query in first.items()
+    }
+    return {name: queries for name, queries in shared.items() if queries}
+
+
+def _differences(first: QueryValues, second: QueryValues) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for (names, before, statistic), (_, after, _) in zip(as_tables(first), as_tables(second), strict=True):
+        found.update(zip(names, paired_differences(before, after, statistic), strict=True))
+    return {name: found[name] for name in first}
 
 
 def _csv_rows(table: ComparisonTable) -> Iterator[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Which of several ways tells actions better, and how sure that is: the labelled videos of an index, no captions.
+"""Which of several ways recognises actions better, and how sure that is: the labelled videos of an index, no captions.
 
 Every video counts once, with the figures of ``search.evaluate.actions``: ``P@1`` and ``hit@3`` are 1 if the right
 class is ranked first alone, or among the first three; ``MRR`` is 1 / its rank. Classes that tie share their mean rank.
@@ -16,18 +16,16 @@ import numpy as np
 from indexer.core.errors import UsageError
 from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Video
-from indexer.models.base import FrameEncoder
 from indexer.store.base import VectorStore
 from search.evaluate.action_figures import mean_ranks
 from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
 from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import (
     ComparisonTable,
-    by_place,
     check_setups,
     compared,
-    failures,
-    indexing_progress,
+    grouped_by_index,
+    prepare_index,
     write_table,
 )
 from search.evaluate.files import write_csv
@@ -39,24 +37,13 @@ from search.evaluate.qrels import SkippedRow
 from search.evaluate.setups import OF_SEARCHES, Setup
 from search.evaluate.variants import IndexVariants
 
-__all__ = [
-    "ACTION_METRICS",
-    "Labelled",
-    "action_setups",
-    "compare_actions",
-    "figures_by_video",
-    "labelled_videos",
-    "ranks_by_setup",
-]
-
 ACTION_METRICS = ("P@1", "hit@3", "MRR")
-_USUAL_TEMPLATES, _USUAL_POOLING = "clip", "mean"
 _NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The videos to be judged and the place of each one's right class; ``of_no_class`` have another label."""
+    """The videos to be judged; ``of_no_class`` have another label."""
 
     classes: ClassNames
     videos: tuple[Video, ...]
@@ -79,38 +66,34 @@ def compare_actions(
 ) -> ComparisonTable:
     """Rank the classes in every way, compare, and write ``comparison.csv``, ``.json`` and ``videos.csv`` to a folder.
 
-    Labels and classes are those of the index there is. Only videos with frames in every index are compared. Frames are
-    read once for each index, and texts encoded once for each model and set of templates, and kept.
-
-    Args:
-        setups: The ways, the one to compare with first; of ``action_setups``.
-        variants: The index there is, and where others are kept.
-        out: Where the files go.
-        classes: What to tell apart; None for what the labels name.
-        progress: Told of indexing, of the texts and of the videos.
+    Labels and classes are those of the existing index. Only videos with frames in every index are compared. Frames are
+    read once for each index, and texts encoded once for each model and set of templates, and kept. The first setup, of
+    those of ``action_setups``, is what others are compared with.
 
     Raises:
-        UsageError: a setup is none for actions, no video has a label of these classes, no video is in every index, or
-            the folder cannot be written.
+        UsageError: a setup makes no difference to actions, no video has a label of these classes, no video is in every
+            index, or the folder cannot be written.
         SceneseekError: as indexing and reading raise it.
     """
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
     templates = {name: read_templates(name) for name in dict.fromkeys(_templates(setup) for setup in setups)}
     with closing(variants.open_store(Setup())) as store:
         labelled = labelled_videos(store, classes)
-    comparison = _Comparison(variants, labelled, templates, out, progress)
-    for alike_indexed in by_place(setups, variants):
-        comparison.run(alike_indexed)
-    ranks = {setup.name: comparison.ranks[setup.name] for setup in setups}
-    shared = [video for video in labelled.videos if all(video.id in found for found in ranks.values())]
+    failed: list[SkippedRow] = []
+    found: dict[str, dict[str, float]] = {}
+    for group in grouped_by_index(setups, variants):
+        failed += prepare_index(group[0], variants, progress)
+        with closing(variants.open_store(group[0])) as store:
+            texts = _class_texts(variants, store, labelled.classes, templates, out, progress)
+            found.update(ranks_by_setup(store, labelled, group, texts, progress))
+    ranks = {setup.name: found[setup.name] for setup in setups}
+    shared = {video.id for video in labelled.videos if all(video.id in of_video for of_video in ranks.values())}
     if not shared:
         raise UsageError("No labelled video has frames in every index that is compared.", hint="Compare fewer ways.")
-    rows = compared(
-        [(name, figures_by_video(found)) for name, found in ranks.items()], [len(found) for found in ranks.values()]
-    )
-    left_out = tuple(_left_out(labelled, shared))
-    broken = tuple(_broken(labelled.classes, *templates.values()))
-    table = ComparisonTable(rows, len(shared), broken, left_out, tuple(comparison.failed))
+    figures = [(name, figures_by_video(of_video)) for name, of_video in ranks.items()]
+    rows = compared(figures, [len(of_video) for of_video in ranks.values()])
+    broken, left_out = _broken(labelled.classes, *templates.values()), _left_out(labelled, shared)
+    table = ComparisonTable(rows, len(shared), tuple(broken), tuple(left_out), tuple(failed))
     return write_table(out, table, [_write_videos(out, labelled, ranks)])
 
 
@@ -120,21 +103,20 @@ def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
     Raises:
         UsageError: ``tau`` is varied where it never makes a difference.
     """
-    if any(setup.value("tau") for setup in setups) and not any(setup.value("pooling") == "query" for setup in setups):
+    if any(setup.value("tau") for setup in setups) and not any(map(_uses_tau, setups)):
         raise UsageError("Tau makes a difference to the pooling 'query' alone.", hint="Add pooling=query.")
-    kept = [setup if setup.value("pooling") == "query" else _without_tau(setup) for setup in setups]
+    kept = [
+        Setup({axis: value for axis, value in setup.chosen.items() if axis != "tau" or _uses_tau(setup)})
+        for setup in setups
+    ]
     return tuple({setup.name: setup for setup in kept}.values())
 
 
 def labelled_videos(store: VectorStore, classes: ClassNames | None = None) -> Labelled:
-    """The videos of an index that have frames and a label, by path.
-
-    Args:
-        store: The index.
-        classes: What to tell apart; None for what the labels name.
+    """The videos of an index that have frames and a label, by path; by default, its labels are the classes.
 
     Raises:
-        UsageError: none has a label of these classes, or the labels name fewer than two.
+        UsageError: no video has a label of these classes, or the labels name fewer than two.
         StoreError: the index cannot be read.
     """
     pictured = pictured_videos(commit for commit in store.commits().values() if commit.is_searchable)
@@ -156,12 +138,8 @@ def ranks_by_setup(
 ) -> dict[str, dict[str, float]]:
     """The rank of each video's right class in each setup, by the setup's name and the video's id.
 
-    Args:
-        store: The index; every video's frames are read once. A video without frames is left out.
-        labelled: What to judge.
-        setups: The ways, which differ in pooling, tau and templates.
-        texts: By the name of the templates, ``(classes, dim)``: the vectors of the classes.
-        progress: Told of every video.
+    Every video's frames are read once; a video without frames is left out. ``texts`` has the vectors of the classes,
+    ``(classes, dim)``, by the name of the templates.
 
     Raises:
         StoreError: the index cannot be read.
@@ -186,67 +164,49 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
     }
 
 
-class _Comparison:
-    """Ranks the classes in one index after the other."""
-
-    def __init__(
-        self,
-        variants: IndexVariants,
-        labelled: Labelled,
-        templates: Mapping[str, Templates],
-        out: Path,
-        progress: ReportProgress | None,
-    ) -> None:
-        self.ranks: dict[str, dict[str, float]] = {}
-        self.failed: list[SkippedRow] = []
-        self._variants = variants
-        self._labelled = labelled
-        self._templates = templates
-        self._out = out
-        self._progress = progress
-
-    def run(self, setups: Sequence[Setup]) -> None:
-        """Index if need be, and rank in every way that shares this index."""
-        report = self._variants.prepare(setups[0], indexing_progress(setups[0], self._progress))
-        self.failed += failures(setups[0], report)
-        with closing(self._variants.open_store(setups[0])) as store:
-            encoder = self._variants.frame_encoder(store)
-            texts = {name: self._texts(encoder, templates) for name, templates in self._templates.items()}
-            self.ranks.update(ranks_by_setup(store, self._labelled, setups, texts, self._progress))
-
-    def _texts(self, encoder: FrameEncoder, templates: Templates) -> Embedding:
-        """The vectors of the classes, kept for other indexes with the same model."""
-        classes, cache = self._labelled.classes, self._out / "class-texts"
-        return encode_classes(encoder, classes, templates, cache=cache, report_progress=self._progress)
+def _class_texts(
+    variants: IndexVariants,
+    store: VectorStore,
+    classes: ClassNames,
+    templates: Mapping[str, Templates],
+    out: Path,
+    progress: ReportProgress | None,
+) -> dict[str, Embedding]:
+    """The vectors of the classes for each set of templates, from the files of this model, or new."""
+    encoder, cache = variants.frame_encoder(store), out / "class-texts"
+    return {
+        name: encode_classes(encoder, classes, chosen, cache=cache, report_progress=progress)
+        for name, chosen in templates.items()
+    }
 
 
 def _rank(frames: Embedding, texts: Embedding, setup: Setup, right: int) -> float:
-    pooling = check_pooling(setup.value("pooling") or _USUAL_POOLING, setup.tau)
+    pooling = check_pooling(setup.value("pooling") or "mean", setup.tau)
     cosines = pooled(frames, texts, pooling, setup.tau)
     return float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
 
 
 def _templates(setup: Setup) -> str:
-    return setup.value("templates") or _USUAL_TEMPLATES
+    return setup.value("templates") or "clip"
 
 
-def _without_tau(setup: Setup) -> Setup:
-    return Setup({axis: value for axis, value in setup.chosen.items() if axis != "tau"})
+def _uses_tau(setup: Setup) -> bool:
+    return setup.value("pooling") == "query"
 
 
-def _left_out(labelled: Labelled, shared: Sequence[Video]) -> Iterator[SkippedRow]:
-    compared_ids = {video.id for video in shared}
+def _left_out(labelled: Labelled, shared: set[str]) -> Iterator[SkippedRow]:
     for video in labelled.videos:
-        if video.id not in compared_ids:
+        if video.id not in shared:
             yield SkippedRow(str(video.path), "it has no frames in one of the indexes")
     for video in labelled.of_no_class:
         yield SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
 
 
 def _broken(*files: ClassNames | Templates) -> Iterator[SkippedRow]:
-    for line in (line for file in files for line in file.broken):
-        place, _, reason = line.partition(": ")
-        yield SkippedRow(place, reason)
+    for file in files:
+        for line in file.broken:
+            place, _, reason = line.partition(": ")
+            yield SkippedRow(place, reason)
 
 
 def _write_videos(out: Path, labelled: Labelled, ranks: Mapping[str, Mapping[str, float]]) -> Path:

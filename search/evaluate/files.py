@@ -12,17 +12,6 @@ from typing import Any
 from indexer.core.atomic_file import written_whole
 from indexer.core.errors import UsageError
 
-__all__ = ["write_bytes_whole", "write_csv", "write_json", "write_whole"]
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file as ``write_bytes_whole`` does, in UTF-8; what that cannot hold is escaped.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
-    return write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
-
 
 def write_bytes_whole(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there when it is complete; makes the folder.
@@ -41,23 +30,18 @@ def write_bytes_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def write_json(path: Path, content: Any) -> Path:
-    """Write a JSON document; no value in it may be infinite or no number.
+def write_whole(path: Path, text: str) -> Path:
+    """Write text in UTF-8; what that cannot hold is escaped. Raises as ``write_bytes_whole`` does."""
+    return write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
-    Raises:
-        UsageError: it cannot be written there.
-    """
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON document of finite numbers. Raises as ``write_bytes_whole`` does."""
     return write_whole(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """Write a table.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
+    """Write a table. Raises as ``write_bytes_whole`` does."""
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(heading)
-    table.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([heading, *rows])
     return write_whole(path, text.getvalue())

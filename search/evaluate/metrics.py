@@ -1,10 +1,8 @@
 """Retrieval metrics as trec_eval defines them, with ties counted at what they are worth on average.
 
-Documents with the same score have no order; trec_eval puts them in the order of their ids, and published code often
-lets the right one come first. Here a query's value is **the mean over all orders of the tied documents**, in closed
-form (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied
-Scores", ECIR 2008). For the rank of a single answer that is the mean rank of its tie. Without ties that matter (those
-between documents of equal relevance do not), values come from ir-measures.
+Documents with the same score have no order; trec_eval orders them by their ids, and published code often lets the right
+one come first. Here a query's value is **the mean over all orders of the tied documents**, in closed form (McSherry and
+Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).
 
 Per query, with ``R`` relevant documents (judged 1 or more) in all; a query that found nothing counts 0, and one without
 a relevant document is left out:
@@ -20,32 +18,14 @@ a relevant document is left out:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from statistics import fmean, median
-from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from search.evaluate.qrels import Qrels, Span, span_of
-from search.evaluate.runs import Run
+import numpy as np
 
-if TYPE_CHECKING:
-    from ir_measures import Measure
-
-__all__ = [
-    "MOMENT_METRICS",
-    "RANK_METRICS",
-    "VIDEO_METRICS",
-    "QueryValues",
-    "TiedGroup",
-    "aggregate",
-    "by_moment",
-    "first_ranks",
-    "per_query",
-    "tied_groups",
-]
+from search.evaluate.qrels import Qrels, RelevantSpan, answerable, span_of
+from search.evaluate.runs import Run, Scored
 
 QueryValues: TypeAlias = Mapping[str, Mapping[str, float]]
 """Metric name to query id to value."""
@@ -59,36 +39,11 @@ MOMENT_METRICS = tuple(f"R@{k} IoU={iou}" for iou in IOUS for k in (1, 5, 10))
 RANK_METRICS = frozenset({"MdR", "MnR"})
 """Those where less is better."""
 
-
-@dataclass(frozen=True, slots=True)
-class TiedGroup:
-    """Documents of equal score: ``before`` are ranked above; ``gains`` are their relevances, 0 for what is not."""
-
-    before: int
-    gains: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """How many share the score."""
-        return len(self.gains)
-
-    @property
-    def relevant(self) -> int:
-        """How many of them are relevant."""
-        return sum(gain > 0 for gain in self.gains)
-
-    @property
-    def order_matters(self) -> bool:
-        """Whether another order of the tied could change a metric."""
-        return len(set(self.gains)) > 1
-
-    def among_first(self, cutoff: int) -> int:
-        """How many places of the group are among the first ``cutoff``."""
-        return min(self.size, max(0, cutoff - self.before))
+_NAME = re.compile(r"(?P<family>R|P|hit|nDCG)@(?P<cutoff>[1-9]\d*)|MRR|mAP|MdR|MnR")
 
 
 def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int) -> QueryValues:
-    """Every query's value of each metric, ties at their mean.
+    """Every query's value of each metric.
 
     Args:
         run: What was answered.
@@ -99,26 +54,13 @@ def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int)
     Raises:
         ValueError: there is no such metric.
     """
-    asked = qrels.answerable
-    groups = {query: tied_groups(run, asked, query) for query in asked}
-    ranks = first_ranks(run, asked, corpus_size=corpus_size) if RANK_METRICS & set(names) else {}
-    others = [name for name in names if name not in RANK_METRICS]
-    plain = {query for query, tied in groups.items() if not any(group.order_matters for group in tied)}
-    values = _from_library(run, asked, others, plain)
-    for name in others:
-        formula = _formula(name)
-        for query in groups.keys() - plain:
-            values[name][query] = formula(groups[query], tuple(asked[query].values()))
-    return {name: ranks if name in RANK_METRICS else {query: values[name][query] for query in asked} for name in names}
+    rankings = {query: _Ranking(run[query], judged) for query, judged in answerable(qrels).items()}
+    return {name: {query: each.value(name, corpus_size) for query, each in rankings.items()} for name in names}
 
 
-def first_ranks(run: Run, qrels: Qrels, *, corpus_size: int) -> dict[str, float]:
-    """The rank of each query's first relevant document, as on average over the orders of the tied.
-
-    A tie of n places with r relevant documents has the first of them at (n + 1) / (r + 1). What was not returned is one
-    such tie behind all that was.
-    """
-    return {query: _first_rank(tied_groups(run, qrels, query), qrels[query], corpus_size) for query in qrels}
+def first_ranks(run: Run, qrels: Qrels, *, corpus_size: int) -> Mapping[str, float]:
+    """The mean rank of each query's first relevant document."""
+    return per_query(run, qrels, ["MnR"], corpus_size=corpus_size)["MnR"]
 
 
 def by_moment(run: Run, windows: Qrels) -> QueryValues:
@@ -128,163 +70,89 @@ def by_moment(run: Run, windows: Qrels) -> QueryValues:
         run: Moments, by the ids of ``moment_id``; anything else in it is no answer.
         windows: The spans that are right, by such ids.
     """
-    asked = windows.answerable
-    values: dict[str, dict[str, float]] = {}
-    for iou in IOUS:
-        judged = Qrels({query: _overlapping(run, asked, query, iou) for query in asked})
-        for cutoff in (1, 5, 10):
-            hits = _formula(f"hit@{cutoff}")
-            values[f"R@{cutoff} IoU={iou}"] = {query: hits(tied_groups(run, judged, query), ()) for query in asked}
+    asked = answerable(windows)
+    values: dict[str, dict[str, float]] = {name: {} for name in MOMENT_METRICS}
+    for query, judged in asked.items():
+        right = [span for document, relevance in judged.items() if relevance > 0 and (span := span_of(document))]
+        overlaps = {document: _best_iou(span_of(document), right) for document, _ in run[query]}
+        for iou in IOUS:
+            ranking = _Ranking(run[query], {document: int(overlap >= iou) for document, overlap in overlaps.items()})
+            for cutoff in (1, 5, 10):
+                values[f"R@{cutoff} IoU={iou}"][query] = ranking.value(f"hit@{cutoff}")
     return values
 
 
-def aggregate(name: str, values: Sequence[float]) -> float:
-    """The metric over all queries: the median for ``MdR``, else the mean.
+class _Ranking:
+    """One query's answers. Each array has one value per place, and tied documents share their places evenly.
 
-    Raises:
-        ValueError: there is no query.
+    Args:
+        answers: Best first.
+        judged: The relevance of each judged document.
     """
-    if not values:
-        raise ValueError("there is no query to take a mean of")
-    return median(values) if name == "MdR" else fmean(values)
+
+    def __init__(self, answers: Sequence[Scored], judged: Mapping[str, int]) -> None:
+        self._ideal = np.array(sorted((gain for gain in judged.values() if gain > 0), reverse=True))
+        gains = np.array([max(0, judged.get(document, 0)) for document, _ in answers], dtype=float)
+        scores = np.array([score for _, score in answers], dtype=float)
+        _, tie, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
+        relevant = np.bincount(tie, gains > 0, len(sizes))
+        self._size, self._relevant = sizes[tie], relevant[tie]
+        self._gain = np.bincount(tie, gains, len(sizes))[tie] / self._size
+        self._passed = (np.cumsum(sizes) - sizes)[tie]  # documents before the tie
+        self._found = (np.cumsum(relevant) - relevant)[tie]  # relevant ones before it
+        self._rank = np.arange(1, len(answers) + 1)
+        within = self._rank - 1 - self._passed
+        left = np.maximum(0, self._size - self._relevant - within) / (self._size - within)
+        # The chance that no document is relevant among the first 0, 1, 2 ...
+        self._miss = np.concatenate([[1.0], np.cumprod(left)])
+
+    def value(self, name: str, corpus_size: int = 0) -> float:
+        """The expected value of a metric.
+
+        Raises:
+            ValueError: there is no such metric.
+        """
+        metric = _NAME.fullmatch(name)
+        if metric is None:
+            raise ValueError(f"there is no metric {name}")
+        cutoff = int(metric["cutoff"] or 0)
+        found = float((self._relevant / self._size)[:cutoff].sum())
+        match metric["family"] or name:
+            case "R":
+                return found / len(self._ideal)
+            case "P":
+                return found / cutoff
+            case "hit":
+                return float(1 - self._miss[: cutoff + 1][-1])
+            case "nDCG":
+                return _discounted(self._gain[:cutoff]) / _discounted(self._ideal[:cutoff])
+            case "MRR":
+                return float((-np.diff(self._miss) / self._rank).sum())
+            case "mAP":
+                return self._precisions() / len(self._ideal)
+        return self._first_rank(corpus_size)
+
+    def _precisions(self) -> float:
+        """The sum of the precisions at each relevant document."""
+        # Given a relevant one at a place, each place before it in the tie is relevant with this chance.
+        others = (self._relevant - 1) / np.maximum(1, self._size - 1)
+        before = self._found + (self._rank - 1 - self._passed) * others
+        return float((self._relevant / self._size * (before + 1) / self._rank).sum())
+
+    def _first_rank(self, corpus_size: int) -> float:
+        """A tie of n places with r relevant documents has the first of them at (n + 1) / (r + 1)."""
+        ties = np.flatnonzero(self._relevant)
+        if len(ties):
+            size, relevant, passed = (each[ties[0]] for each in (self._size, self._relevant, self._passed))
+        else:
+            passed, relevant = len(self._rank), len(self._ideal)
+            size = max(corpus_size - passed, relevant)
+        return float(passed + (size + 1) / (relevant + 1))
 
 
-def tied_groups(run: Run, qrels: Qrels, query: str) -> list[TiedGroup]:
-    """A query's answers by score, best first, with their relevances."""
-    judged, groups = qrels[query], []
-    passed = 0
-    for _, tied in groupby(run[query], key=lambda answer: answer[1]):
-        gains = tuple(max(0, judged.get(document, 0)) for document, _ in tied)
-        groups.append(TiedGroup(passed, gains))
-        passed += len(gains)
-    return groups
+def _discounted(gains: np.ndarray) -> float:
+    return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
 
 
-Formula: TypeAlias = Callable[[Sequence[TiedGroup], Sequence[int]], float]
-
-
-def _formula(name: str) -> Formula:
-    """The expected value of a metric from a query's tied groups and all relevances judged for it."""
-    family, _, cutoff = name.partition("@")
-    with_cutoff: Mapping[str, Callable[[Sequence[TiedGroup], Sequence[int], int], float]] = MappingProxyType(
-        {"R": _recall, "P": _precision, "hit": _hit, "nDCG": _ndcg}
-    )
-    if family in with_cutoff and cutoff.isdecimal() and int(cutoff) > 0:
-        measured = with_cutoff[family]
-        return lambda groups, judged: measured(groups, judged, int(cutoff))
-    without: Mapping[str, Formula] = MappingProxyType({"MRR": _reciprocal_rank, "mAP": _average_precision})
-    if name not in without:
-        raise ValueError(f"there is no metric {name}")
-    return without[name]
-
-
-def _found(groups: Sequence[TiedGroup], cutoff: int) -> float:
-    return sum(group.relevant * group.among_first(cutoff) / group.size for group in groups)
-
-
-def _recall(groups: Sequence[TiedGroup], judged: Sequence[int], cutoff: int) -> float:
-    return _found(groups, cutoff) / sum(relevance > 0 for relevance in judged)
-
-
-def _precision(groups: Sequence[TiedGroup], _: Sequence[int], cutoff: int) -> float:
-    return _found(groups, cutoff) / cutoff
-
-
-def _hit(groups: Sequence[TiedGroup], _: Sequence[int], cutoff: int) -> float:
-    """1 less the chance that none of the relevant ones comes to lie in the places that count."""
-    miss = 1.0
-    for group in groups:
-        places = group.among_first(cutoff)
-        miss *= math.comb(group.size - group.relevant, places) / math.comb(group.size, places)
-    return 1.0 - miss
-
-
-def _ndcg(groups: Sequence[TiedGroup], judged: Sequence[int], cutoff: int) -> float:
-    expected = sum(
-        fmean(group.gains) * _discounts(group.before, group.before + group.among_first(cutoff)) for group in groups
-    )
-    ideal = sorted((max(0, relevance) for relevance in judged), reverse=True)[:cutoff]
-    return expected / sum(gain * _discounts(place, place + 1) for place, gain in enumerate(ideal))
-
-
-def _discounts(start: int, end: int) -> float:
-    """The sum of 1 / log2(rank + 1) over the places from ``start`` on, counted from 0."""
-    return sum(1 / math.log2(place + 2) for place in range(start, end))
-
-
-def _reciprocal_rank(groups: Sequence[TiedGroup], _: Sequence[int]) -> float:
-    group = next((group for group in groups if group.relevant), None)
-    if group is None:
-        return 0.0
-    return sum(chance / (group.before + place) for place, chance in _first_places(group.size, group.relevant))
-
-
-def _first_places(size: int, relevant: int) -> Iterator[tuple[int, float]]:
-    """How likely the first relevant one of a tie is at each place, from 1."""
-    orders = math.comb(size, relevant)
-    for place in range(1, size - relevant + 2):
-        yield place, math.comb(size - place, relevant - 1) / orders
-
-
-def _average_precision(groups: Sequence[TiedGroup], judged: Sequence[int]) -> float:
-    total, found = 0.0, 0
-    for group in groups:
-        share = group.relevant / group.size
-        # Given a relevant one at this place, each place before it in the tie is relevant with this chance.
-        others = (group.relevant - 1) / (group.size - 1) if group.size > 1 else 0.0
-        for place in range(group.size):
-            total += share * (found + 1 + place * others) / (group.before + place + 1)
-        found += group.relevant
-    return total / sum(relevance > 0 for relevance in judged)
-
-
-def _first_rank(groups: Sequence[TiedGroup], judged: Mapping[str, int], corpus_size: int) -> float:
-    group = next((group for group in groups if group.relevant), None)
-    if group is not None:
-        return group.before + (group.size + 1) / (group.relevant + 1)
-    returned = sum(group.size for group in groups)
-    relevant = sum(relevance > 0 for relevance in judged.values())
-    behind = max(corpus_size - returned, relevant)
-    return returned + (behind + 1) / (relevant + 1)
-
-
-def _overlapping(run: Run, windows: Qrels, query: str, iou: float) -> dict[str, int]:
-    """The moments of a run that are right for a query."""
-    right = [span for document, relevance in windows[query].items() if relevance > 0 and (span := span_of(document))]
-    return {document: 1 for document, _ in run[query] if _is_right(span_of(document), right, iou)}
-
-
-def _is_right(span: Span | None, right: Sequence[Span], iou: float) -> bool:
-    return span is not None and any(span.iou(window) >= iou for window in right)
-
-
-def _from_library(run: Run, qrels: Qrels, names: Sequence[str], queries: set[str]) -> dict[str, dict[str, float]]:
-    """What ir-measures says of queries without ties that matter.
-
-    It is given places instead of scores, because trec_eval keeps scores in single precision, which ties what differs by
-    less, and orders equal scores by their ids.
-    """
-    values: dict[str, dict[str, float]] = {name: {} for name in names}
-    if not (queries and names):
-        for name in names:
-            _formula(name)
-        return values
-    import ir_measures
-
-    measures = {_measure(name): name for name in names}
-    judged = {query: {document: max(0, gain) for document, gain in qrels[query].items()} for query in queries}
-    placed = {query: {document: -place for place, (document, _) in enumerate(run[query])} for query in queries}
-    for metric in ir_measures.pytrec_eval.evaluator(list(measures), judged).iter_calc(placed):
-        values[measures[metric.measure]][metric.query_id] = float(metric.value)
-    return values
-
-
-def _measure(name: str) -> Measure:
-    """The measure of ir-measures by the name it has here."""
-    import ir_measures
-
-    _formula(name)  # raises for a name that is none
-    family, _, cutoff = name.partition("@")
-    plain = {"MRR": ir_measures.RR, "mAP": ir_measures.AP}
-    cut = {"R": ir_measures.R, "P": ir_measures.P, "hit": ir_measures.Success, "nDCG": ir_measures.nDCG}
-    return plain[name] if name in plain else cut[family] @ int(cutoff)
+def _best_iou(span: RelevantSpan | None, right: Sequence[RelevantSpan]) -> float:
+    return max((span.iou(window) for window in right), default=0.0) if span else 0.0

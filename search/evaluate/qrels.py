@@ -1,38 +1,27 @@
 """Queries with known answers, and relevance judgements in TREC's form.
 
-A document is a video or a moment. A video's document id is its id in the index; a moment's is ``VIDEO@START-END`` in
-seconds with three decimals. In TREC files an id may hold no blank, so blanks, control characters and ``%`` are written
-as in web addresses (``%20``).
+A document is a video, named by its id in the index, or a moment, named ``VIDEO@START-END`` in seconds with three
+decimals. Blanks separate the fields of TREC files, so blanks, control characters and ``%`` in an id are written as in
+web addresses (``%20``).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from typing import TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 from indexer.core.errors import QueryError
 from search.evaluate.files import write_whole
 
-__all__ = [
-    "Judgement",
-    "Qrels",
-    "Queries",
-    "SkippedRow",
-    "Span",
-    "escape_id",
-    "moment_id",
-    "read_qrels",
-    "span_of",
-    "text_lines",
-    "unescape_id",
-    "write_qrels",
-]
+Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Query id to document id to relevance, 1 or more for an answer."""
+
+T = TypeVar("T")
 
 _UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 _MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})", re.DOTALL)
@@ -86,7 +75,7 @@ class SkippedRow:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """What a file of queries holds. ``form`` names the kind of file it was taken for."""
+    """What a file of queries holds; ``form`` names the kind of file that it was taken for."""
 
     judgements: tuple[Judgement, ...]
     skipped: tuple[SkippedRow, ...] = ()
@@ -95,49 +84,19 @@ class Queries:
 
     @property
     def texts(self) -> dict[str, str]:
-        """Every query's text by its id, in the order of the file."""
+        """The text of every query by its id, in the order of the file."""
         return {row.query_id: row.text for row in self.judgements}
 
 
-@dataclass(frozen=True)
-class Qrels:
-    """How relevant which documents are: query id to document id to relevance, 1 or more for an answer."""
-
-    by_query: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        frozen = {query: MappingProxyType(dict(judged)) for query, judged in self.by_query.items()}
-        object.__setattr__(self, "by_query", MappingProxyType(frozen))
-
-    def __len__(self) -> int:
-        return len(self.by_query)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.by_query)
-
-    def __getitem__(self, query_id: str) -> Mapping[str, int]:
-        return self.by_query[query_id]
-
-    @cached_property
-    def documents(self) -> frozenset[str]:
-        """The ids of all judged documents."""
-        return frozenset(document for judged in self.by_query.values() for document in judged)
-
-    @property
-    def answerable(self) -> Qrels:
-        """Only the queries that some document is relevant to."""
-        return Qrels({query: judged for query, judged in self.by_query.items() if max(judged.values(), default=0) > 0})
-
-
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A span of a video, in seconds; half-open."""
+class RelevantSpan:
+    """A span of a video in seconds; half-open."""
 
     video_id: str
     start_s: float
     end_s: float
 
-    def iou(self, other: Span) -> float:
+    def iou(self, other: RelevantSpan) -> float:
         """The intersection over the union of two spans, in [0, 1]; 0 for spans of two videos and for empty ones."""
         shared = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
         if self.video_id != other.video_id or shared <= 0:
@@ -145,15 +104,20 @@ class Span:
         return shared / (max(self.end_s, other.end_s) - min(self.start_s, other.start_s))
 
 
-def moment_id(span: Span) -> str:
+def answerable(qrels: Qrels) -> Qrels:
+    """Only the queries that some document is relevant to."""
+    return {query: judged for query, judged in qrels.items() if max(judged.values(), default=0) > 0}
+
+
+def moment_id(span: RelevantSpan) -> str:
     """The document id of a moment; ``span_of`` reads it back, to the millisecond."""
     return f"{span.video_id}@{span.start_s:.3f}-{span.end_s:.3f}"
 
 
-def span_of(document_id: str) -> Span | None:
+def span_of(document_id: str) -> RelevantSpan | None:
     """The moment that a document id names; None for the id of a video."""
     found = _MOMENT.fullmatch(document_id)
-    return Span(found["video"], float(found["start"]), float(found["end"])) if found else None
+    return RelevantSpan(found["video"], float(found["start"]), float(found["end"])) if found else None
 
 
 def escape_id(text: str) -> str:
@@ -172,18 +136,14 @@ def read_qrels(path: Path) -> Qrels:
     Raises:
         QueryError: the file cannot be read, or a line of it is not of that form.
     """
+
+    def judgement(query: str, _: str, document: str, relevance: str) -> tuple[str, str, int]:
+        return query, document, int(relevance)
+
     judged: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(text_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            query, _, document, relevance = line.split()
-            judged.setdefault(unescape_id(query), {})[unescape_id(document)] = int(relevance)
-        except ValueError as error:
-            raise QueryError(
-                f"{path}, line {number} is no judgement.", hint="TREC's form is: QUERY 0 DOCUMENT RELEVANCE."
-            ) from error
-    return Qrels(judged)
+    for query, document, relevance in read_trec(path, judgement, "judgement", "QUERY 0 DOCUMENT RELEVANCE"):
+        judged.setdefault(query, {})[document] = relevance
+    return judged
 
 
 def write_qrels(path: Path, qrels: Qrels) -> Path:
@@ -194,10 +154,26 @@ def write_qrels(path: Path, qrels: Qrels) -> Path:
     """
     lines = (
         f"{escape_id(query)} 0 {escape_id(document)} {relevance}\n"
-        for query, judged in qrels.by_query.items()
+        for query, judged in qrels.items()
         for document, relevance in judged.items()
     )
     return write_whole(path, "".join(lines))
+
+
+def read_trec(path: Path, parse: Callable[..., T], what: str, form: str) -> list[T]:
+    """What ``parse`` makes of the fields of each line; ``what`` and ``form`` name a line and its fields in errors.
+
+    Raises:
+        QueryError: the file cannot be read, or ``parse`` does not take the fields of a line.
+    """
+    parsed = []
+    for number, line in enumerate(text_lines(path), start=1):
+        try:
+            if line.strip():
+                parsed.append(parse(*map(unescape_id, line.split())))
+        except (TypeError, ValueError) as error:
+            raise QueryError(f"{path}, line {number} is no {what}.", hint=f"TREC's form is: {form}.") from error
+    return parsed
 
 
 def text_lines(path: Path) -> list[str]:

@@ -1,42 +1,40 @@
-"""Runs: what a search answered to many queries, kept as a file that other tools read too.
+"""Runs: what a search answered to many queries, as a file that other tools read too.
 
 A run that is made here holds the order that a person sees. The score of an answer is the reciprocal of its place, so
-that the order survives in tools that sort by score; answers that nothing but their ids put in order (same fused score
-and same best cosine) share their mean place, and so their score.
+that the order survives in tools that sort by score; answers that only their ids put in order (same fused score and same
+best cosine) share their mean place, and so their score.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from indexer.core.errors import QueryError
 from indexer.core.types import ModalityName
+from search.catalogue import index_signature
 from search.engine import SearchEngine
-from search.evaluate.checkpoint import Searched
-from search.evaluate.files import write_whole
+from search.evaluate.files import write_json, write_whole
 from search.evaluate.progress import ReportProgress
-from search.evaluate.qrels import Span, escape_id, moment_id, text_lines, unescape_id
-from search.moments import Moment
+from search.evaluate.qrels import RelevantSpan, escape_id, moment_id, read_trec
 from search.query.query import Query
-
-__all__ = ["DEFAULT_RUN", "Level", "Run", "RunOptions", "read_run", "run_queries", "write_run"]
 
 Level: TypeAlias = Literal["videos", "moments"]
 Scored: TypeAlias = tuple[str, float]
+Answers: TypeAlias = Mapping[Level, Sequence[Scored]]
 
 LEVELS: tuple[Level, ...] = ("videos", "moments")
-SHALLOWEST = 10
+_SHALLOWEST = 10
 _SAVE_EVERY_S = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """What was answered: query id to documents and scores, best first; equal scores are ties.
 
@@ -53,10 +51,7 @@ class Run:
 
     def __post_init__(self) -> None:
         ranked = {query: _best_first(query, answers) for query, answers in self.by_query.items()}
-        object.__setattr__(self, "by_query", MappingProxyType(ranked))
-
-    def __len__(self) -> int:
-        return len(self.by_query)
+        object.__setattr__(self, "by_query", ranked)
 
     def __getitem__(self, query_id: str) -> Sequence[Scored]:
         """The answers to a query; none if it was not asked."""
@@ -69,13 +64,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How to search for a run.
-
-    Args:
-        depth: How many answers to keep for each query.
-        weights: How much each modality counts, as in ``Query``.
-        name: The tag of the run.
+class RetrievalOptions:
+    """How to search for a run: ``depth`` answers to each query, with weights as in ``Query``; ``name`` is its tag.
 
     Raises:
         QueryError: the depth is less than the metrics look at.
@@ -86,54 +76,88 @@ class RunOptions:
     name: str = "sceneseek"
 
     def __post_init__(self) -> None:
-        if self.depth < SHALLOWEST:
+        if self.depth < _SHALLOWEST:
             raise QueryError(
-                f"A depth of {self.depth} is too little to measure.", hint=f"The metrics need the first {SHALLOWEST}."
+                f"A depth of {self.depth} is too little to measure.", hint=f"The metrics need the first {_SHALLOWEST}."
             )
 
 
-DEFAULT_RUN = RunOptions()
+DEFAULT_RETRIEVAL = RetrievalOptions()
+
+
+class Checkpoint:
+    """The answers so far, kept in a file, so that a long run that is stopped continues where it was.
+
+    The signature says what the answers depend on besides the text of the query; those of another one are not read.
+    Without a path, answers are kept in memory only.
+    """
+
+    def __init__(self, path: Path | None, signature: str) -> None:
+        self._path = path
+        self._signature = signature
+        self._answers = _read_answers(path, signature) if path else {}
+        self._is_saved = True
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def answers(self, query_id: str, text: str) -> Answers | None:
+        """What was answered to the query; None if it was not asked yet, or with another text."""
+        asked, answers = self._answers.get(query_id, (None, None))
+        return answers if asked == text else None
+
+    def keep(self, query_id: str, text: str, answers: Answers) -> None:
+        """Remember the answers to a query."""
+        self._answers[query_id] = (text, answers)
+        self._is_saved = False
+
+    def save(self) -> None:
+        """Write what is new to the file.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        if self._path is not None and not self._is_saved:
+            write_json(self._path, {"signature": self._signature, "queries": self._answers})
+            self._is_saved = True
 
 
 def run_queries(
     engine: SearchEngine,
     texts: Mapping[str, str],
     *,
-    options: RunOptions = DEFAULT_RUN,
-    searched: Searched | None = None,
+    options: RetrievalOptions = DEFAULT_RETRIEVAL,
+    checkpoint: Path | None = None,
     progress: ReportProgress | None = None,
 ) -> dict[Level, Run]:
     """Search for every text as a person would, once for videos and once for moments.
 
-    A text is taken literally: a quotation mark or a colon in a caption has no special meaning.
-
-    Args:
-        engine: What to search with.
-        texts: Query ids to texts.
-        options: How to search.
-        searched: Where the answers so far are kept, for a run that was stopped to go on; None keeps none.
-        progress: Told after every query.
+    A text, by the id of its query, is taken literally: a quotation mark or a colon in a caption has no special meaning.
+    Answers are kept in the file ``checkpoint``, which the caller deletes when it has what it needs; until then, a run
+    that was stopped continues where it was as long as index, options and text are the same.
 
     Raises:
         QueryError: a text cannot be searched for.
         StoreError: the index cannot be read.
         ModelError: a model cannot encode a text.
     """
-    known = Searched.nowhere() if searched is None else searched
+    known = Checkpoint(checkpoint, index_signature(engine.catalogue(), options))
     report = progress or (lambda *_: None)
+    found: dict[str, Answers] = {}
     saved_at = time.monotonic()
     try:
         for number, (query, text) in enumerate(texts.items()):
             report("searching", number, len(texts))
             if known.answers(query, text) is None:
                 known.keep(query, text, {level: _search(engine, text, level, options) for level in LEVELS})
+            found[query] = known.answers(query, text) or {}
             if time.monotonic() - saved_at > _SAVE_EVERY_S:
                 known.save()
                 saved_at = time.monotonic()
     finally:
         known.save()
     report("searching", len(texts), len(texts))
-    return {level: Run(dict(_answers(known, texts, level)), options.name) for level in LEVELS}
+    return {level: Run({query: found[query].get(level, ()) for query in texts}, options.name) for level in LEVELS}
 
 
 def read_run(path: Path) -> Run:
@@ -142,20 +166,16 @@ def read_run(path: Path) -> Run:
     Raises:
         QueryError: the file cannot be read, a line of it is not of that form, or a document is listed twice.
     """
+
+    def answer(query: str, _: str, document: str, __: str, score: str, tag: str) -> tuple[str, str, float, str]:
+        return query, document, float(score), tag
+
     answers: dict[str, list[Scored]] = {}
-    tag = path.stem
-    for number, line in enumerate(text_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            query, _, document, _, score, tag = line.split()
-            answers.setdefault(unescape_id(query), []).append((unescape_id(document), float(score)))
-        except ValueError as error:
-            raise QueryError(
-                f"{path}, line {number} is no line of a run.", hint="TREC's form is: QUERY Q0 DOCUMENT RANK SCORE TAG."
-            ) from error
+    rows = read_trec(path, answer, "line of a run", "QUERY Q0 DOCUMENT RANK SCORE TAG")
+    for query, document, score, _ in rows:
+        answers.setdefault(query, []).append((document, score))
     try:
-        return Run(answers, unescape_id(tag))
+        return Run(answers, rows[-1][3] if rows else path.stem)
     except ValueError as error:
         raise QueryError(f"{path} is no run: {error}.", hint="List every document once for a query.") from error
 
@@ -175,6 +195,16 @@ def write_run(path: Path, run: Run) -> Path:
     return write_whole(path, "".join(lines))
 
 
+def write_runs(folder: Path, name: str, runs: Mapping[Level, Run], *, with_moments: bool) -> list[Path]:
+    """Write ``NAME.trec``, and ``NAME-moments.trec`` if asked for.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    written = [write_run(folder / f"{name}.trec", runs["videos"])]
+    return [*written, write_run(folder / f"{name}-moments.trec", runs["moments"])] if with_moments else written
+
+
 def _best_first(query: str, answers: Sequence[Scored]) -> tuple[Scored, ...]:
     if not all(math.isfinite(score) for _, score in answers):
         raise ValueError(f"query {query} has a score that is no number")
@@ -183,36 +213,36 @@ def _best_first(query: str, answers: Sequence[Scored]) -> tuple[Scored, ...]:
     return tuple(sorted(answers, key=lambda answer: -answer[1]))
 
 
-def _search(engine: SearchEngine, text: str, level: Level, options: RunOptions) -> list[Scored]:
+def _search(engine: SearchEngine, text: str, level: Level, options: RetrievalOptions) -> list[Scored]:
+    """The documents found, each with the reciprocal of its mean place."""
     query = Query(text=text, weights=options.weights, top_k=options.depth, group_by_video=level == "videos")
-    return list(_scored(engine.search(query).moments, level))
-
-
-def _scored(moments: Sequence[Moment], level: Level) -> Iterator[Scored]:
-    """The documents in the order they were found in, each with the reciprocal of its mean place."""
+    scores: dict[str, float] = {}
     passed = 0
-    for _, tied in groupby(moments, key=lambda moment: moment.best_first[:2]):
-        together = list(tied)
-        place = passed + (len(together) + 1) / 2
-        yield from ((_document(moment, level), 1 / place) for moment in together)
-        passed += len(together)
+    for _, tied in groupby(engine.search(query).moments, key=lambda moment: moment.best_first[:2]):
+        moments = list(tied)
+        for moment in moments:
+            span = RelevantSpan(moment.video.id, moment.start_s, moment.end_s)
+            # Two moments of one span, to the millisecond, are one document, at its better place.
+            document = span.video_id if level == "videos" else moment_id(span)
+            scores.setdefault(document, 1 / (passed + (len(moments) + 1) / 2))
+        passed += len(moments)
+    return list(scores.items())
 
 
-def _document(moment: Moment, level: Level) -> str:
-    if level == "videos":
-        return moment.video.id
-    return moment_id(Span(moment.video.id, moment.start_s, moment.end_s))
+def _read_answers(path: Path, signature: str) -> dict[str, tuple[str, Answers]]:
+    """The answers in a file; none if it is not there, of another signature, or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["signature"] != signature:
+            return {}
+        return {query: _checked(*kept) for query, kept in content["queries"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
-def _answers(searched: Searched, texts: Mapping[str, str], level: Level) -> Iterable[tuple[str, Sequence[Scored]]]:
-    for query, text in texts.items():
-        found: Any = (searched.answers(query, text) or {}).get(level, [])
-        yield query, _once(found)
-
-
-def _once(answers: Iterable[Sequence[Any]]) -> list[Scored]:
-    """Each document at its best place: two moments of one span, to the millisecond, are one document."""
-    best: dict[str, float] = {}
-    for document, score in answers:
-        best.setdefault(document, score)
-    return list(best.items())
+def _checked(text: str, answers: Mapping[Level, Sequence[Scored]]) -> tuple[str, Answers]:
+    documents = [document for found in answers.values() for document, _ in found]
+    if not all(isinstance(name, str) for name in (text, *documents)):
+        raise TypeError("a query or a document is no text")
+    scored = {level: [(document, float(score)) for document, score in found] for level, found in answers.items()}
+    return text, {level: list(_best_first("", found)) for level, found in scored.items()}

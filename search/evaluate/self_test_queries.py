@@ -4,7 +4,7 @@ Known-item search asks for one thing that is known to be there. A query is a pie
 clause that begin and end with words that say something, as a person would remember it; the answer is the place that
 the text is of. Pieces whose letters some text of another place holds as well, say a logo or a refrain, have more than
 one answer and are not asked for. Texts are taken from every kind and every video in turn, so that one long film does
-not speak for a whole library.
+not stand for a whole library.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby, islice, pairwise, zip_longest
+from itertools import groupby, islice, pairwise
+from typing import TypeVar
 
 from indexer.core.text import SqueezedText, clean, is_spaceless, squeeze, squeezed
 from indexer.core.types import ModalityName, Record
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
 from search.evaluate.progress import ReportProgress
-from search.evaluate.qrels import Span
+from search.evaluate.qrels import RelevantSpan
 from search.match.lexical import FUNCTION_WORDS
 from search.moments import overlap_s
 
-__all__ = ["SOURCES", "KnownItem", "draw_known_items", "pieces_to_remember"]
+T = TypeVar("T")
 
 SOURCES: tuple[ModalityName, ...] = ("speech", "subtitle", "ocr", "description", "captions")
 """The kinds of text that people remember the wording of."""
 
 _CLAUSE_END = re.compile(r"[.,;:!?…—–()\[\]{}\"«»“”„|/\\•♪♫*=<>\n、。！？「」]| - ")
-# What nobody begins or ends a memory with, besides the words of grammar that searching knows.
+# No memory begins or ends with these, besides the words of grammar that searching knows.
 _FILLERS = frozenset(
     """
     again always another anybody anything around away back before behind below between both down each else even ever
@@ -55,18 +56,14 @@ _LOOKUPS_PER_QUERY = 20
 class KnownItem:
     """A query and the only place that answers it.
 
-    Args:
-        id: That of the record it was drawn from.
-        query: What to type.
-        source: The kind of text it was drawn from.
-        span: Where the text is said or shown; a description is of the whole video.
-        text: All of the text.
+    ``id``, ``source`` and ``text`` are those of the record that it was drawn from; ``span`` is where that is said or
+    shown, or for a description the whole video.
     """
 
     id: str
     query: str
     source: ModalityName
-    span: Span
+    span: RelevantSpan
     text: str
 
     @property
@@ -86,23 +83,14 @@ def draw_known_items(
 ) -> tuple[KnownItem, ...]:
     """At most ``count`` queries, from the sources and the videos in turn; the same seed draws the same ones.
 
-    Only the texts of as many videos are read as it takes.
-
-    Args:
-        store: The index.
-        catalogue: What is in it.
-        sources: Which kinds of text to draw from.
-        count: How many queries are wanted.
-        seed: Which of all possible ones.
-        progress: Told of every query.
+    The texts of a video are read when its turn comes.
 
     Raises:
         StoreError: the index cannot be read.
     """
     draw = _Draw(store, catalogue, seed, lookups=_LOOKUPS_PER_QUERY * count)
-    turns = zip_longest(*(draw.of_source(source) for source in sources))
     drawn = []
-    for known in islice((known for turn in turns for known in turn if known), count):
+    for known in islice(_in_turn(draw.of_source(source) for source in sources), count):
         drawn.append(known)
         if progress is not None:
             progress("choosing queries", len(drawn), count)
@@ -119,16 +107,16 @@ def pieces_to_remember(text: str, common: Iterable[str] = ()) -> list[str]:
     Returns:
         All such pieces; the whole text only where there is no other.
     """
-    seen = squeeze(clean(text))
+    squeezed_text = squeeze(clean(text))
     little = FUNCTION_WORDS.union(_FILLERS, common)
-    spans = [span for clause in _clauses(seen) for span in _spans(clause, little)]
-    parts = [span for span in spans if span != (0, len(seen.letters))]
-    return list(dict.fromkeys(seen.written(*span) for span in parts or spans))
+    pieces = [piece for clause in _clauses(squeezed_text) for piece in _pieces(clause, little)]
+    parts = [piece for piece in pieces if piece != (0, len(squeezed_text.letters))]
+    return list(dict.fromkeys(squeezed_text.written(*piece) for piece in parts or pieces))
 
 
 @dataclass(slots=True)
 class _Draw:
-    """Draws from one index; knows what was drawn, and how many more texts may be looked up."""
+    """Draws from one index; keeps what was drawn, and how many more texts may be looked up."""
 
     store: VectorStore
     catalogue: Catalogue
@@ -140,15 +128,10 @@ class _Draw:
     def of_source(self, source: ModalityName) -> Iterator[KnownItem]:
         """Queries of one source: one of every video, then a second one of every video, and so on."""
         videos = [key for key in self.catalogue.videos if self._holds(key, source)]
-        waiting = deque(self._of_video(key, source) for key in self._shuffled(videos, source))
-        while waiting:
-            drawing = waiting.popleft()
-            if known := next(drawing, None):
-                yield known
-                waiting.append(drawing)
+        return _in_turn(self._of_video(key, source) for key in self._shuffled(videos, source))
 
     def _shuffled(self, names: Iterable[str], of: str = "") -> list[str]:
-        """In an order that hangs on the seed alone, whatever the order they came in."""
+        """In an order that depends on the seed and the names alone."""
         return sorted(names, key=lambda name: blake2b(f"{self.seed}/{of}/{name}".encode(), digest_size=8).digest())
 
     def _holds(self, video_id: str, source: ModalityName) -> bool:
@@ -160,7 +143,7 @@ class _Draw:
         common = _common_words(list(records.values()))
         for record in (records[key] for key in self._shuffled(records)):
             if piece := self._piece(record, common):
-                span = Span(video_id, record.start_s, record.end_s)
+                span = RelevantSpan(video_id, record.start_s, record.end_s)
                 yield KnownItem(record.id, piece, source, span, record.text)
 
     def _texts_of(self, video_id: str) -> Mapping[ModalityName, Sequence[Record]]:
@@ -185,6 +168,16 @@ class _Draw:
             return False
         holding = self.store.containing("text", [piece], _MOST_ELSEWHERE, modalities=SOURCES, vectors=False)
         return all(_is_same_place(other, record) for other in holding if other.video_id in self.catalogue.videos)
+
+
+def _in_turn(sequences: Iterable[Iterator[T]]) -> Iterator[T]:
+    """One of each, then a second one of each, and so on, until all have ended."""
+    waiting = deque(sequences)
+    while waiting:
+        sequence = waiting.popleft()
+        for one in islice(sequence, 1):
+            yield one
+            waiting.append(sequence)
 
 
 def _is_same_place(one: Record, other: Record) -> bool:
@@ -212,22 +205,22 @@ class _Word:
         """How many words it counts as."""
         return _SPACELESS_WORD if is_spaceless(self.letters[0]) else 1.0
 
-    def tells(self, little: Collection[str]) -> bool:
+    def is_telling(self, little: Collection[str]) -> bool:
         """Whether it says something: no word of grammar, no number, no stray letter."""
         if is_spaceless(self.letters[0]):
             return True
         return self.letters not in little and sum(letter.isalpha() for letter in self.letters) >= _LEAST_LETTERS
 
 
-def _words_of(seen: SqueezedText) -> Iterator[_Word]:
-    yield from (_Word(seen.letters[start:end], start, end) for start, end in pairwise(sorted(seen.breaks)))
+def _words_of(text: SqueezedText) -> Iterator[_Word]:
+    yield from (_Word(text.letters[start:end], start, end) for start, end in pairwise(sorted(text.breaks)))
 
 
-def _clauses(seen: SqueezedText) -> Iterator[list[_Word]]:
+def _clauses(text: SqueezedText) -> Iterator[list[_Word]]:
     """The words between one punctuation mark and the next."""
     clause: list[_Word] = []
-    for word in _words_of(seen):
-        if clause and _CLAUSE_END.search(seen.text, seen.places[word.start - 1][1], seen.places[word.start][0]):
+    for word in _words_of(text):
+        if clause and _CLAUSE_END.search(text.text, text.places[word.start - 1][1], text.places[word.start][0]):
             yield clause
             clause = []
         clause.append(word)
@@ -235,15 +228,15 @@ def _clauses(seen: SqueezedText) -> Iterator[list[_Word]]:
         yield clause
 
 
-def _spans(clause: Sequence[_Word], little: Collection[str]) -> Iterator[tuple[int, int]]:
+def _pieces(clause: Sequence[_Word], little: Collection[str]) -> Iterator[tuple[int, int]]:
     """The ranges of letters of all pieces of a clause that are short, long and telling enough."""
     for first, word in enumerate(clause):
         length = telling = 0.0
-        for last in clause[first:] if word.tells(little) else ():
+        for last in clause[first:] if word.is_telling(little) else ():
             length += last.size
             if length > _MOST_WORDS:
                 break
-            if last.tells(little):
+            if last.is_telling(little):
                 telling += last.size
                 if length >= _FEWEST_WORDS and telling >= _LEAST_TELLING:
                     yield word.start, last.end

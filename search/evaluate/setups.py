@@ -14,31 +14,17 @@ from indexer.shots.sampling import STRATEGIES
 from search.evaluate.pooling import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
 
-__all__ = ["AXES", "OF_ACTIONS", "OF_SEARCHES", "Axis", "Setup", "parse_axes", "setups_of"]
-
 OF_SEARCHES = ("only", "weights")
-"""What makes a difference to searches alone."""
+"""Axes that make a difference to searches alone."""
 OF_ACTIONS = ("pooling", "templates", "tau")
-"""What makes a difference to the zero-shot evaluation of actions alone."""
+"""Axes that make a difference to the zero-shot evaluation of actions alone."""
 AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
-ALL, UNCHANGED = "all", "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """What is varied, and its values as they were typed; the first is what the others are compared with."""
-
-    name: str
-    values: tuple[str, ...]
+_ALL, _UNCHANGED = "all", "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One way to search.
-
-    Args:
-        chosen: One value for each axis.
-    """
+    """One way to search; ``chosen`` has one value for each axis."""
 
     chosen: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,7 +58,7 @@ class Setup:
         return tau
 
     def weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
-        """How much each modality counts: as usual, but for what ``weights`` and ``only`` say.
+        """How much each modality counts: as usual, except for what ``weights`` and ``only`` say.
 
         Raises:
             UsageError: a weight cannot be read.
@@ -80,39 +66,37 @@ class Setup:
         """
         weights = {name: usual.get(name, 1.0) for name in SPACE_OF_MODALITY}
         weights.update(_weights(self.value("weights")))
-        only = {modality_named(name) for name in _parts(self.value("only"), ALL)}
+        only = {modality_named(name) for name in _parts(self.value("only"), _ALL)}
         return {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()} if only else weights
 
 
-def parse_axes(texts: Sequence[str]) -> tuple[Axis, ...]:
-    """Axes as people type them: ``profile=embedded,standard``, ``keyframes=shots,middle``, ``only=all,frames,speech``,
-    ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``, ``templates=clip,plain``, ``tau=0.05,0.1``.
-    Parts of one value are joined by ``+``.
+def parse_axes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The values of each axis, as people type them: ``profile=embedded,standard``, ``keyframes=shots,middle``,
+    ``only=all,frames,speech``, ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``,
+    ``templates=clip,plain``, ``tau=0.05,0.1``. Parts of one value are joined by ``+``.
 
     Raises:
         UsageError: an axis is unknown, named twice, has no values or an unknown one.
         QueryError: there is no such modality.
     """
-    axes = tuple(_axis(text) for text in texts)
-    names = [axis.name for axis in axes]
-    for name in names:
-        if names.count(name) > 1:
+    axes: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, values = _axis(text)
+        if name in axes:
             raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
+        axes[name] = values
     for setup in setups_of(axes):
         setup.weights({})
         check_pooling(setup.value("pooling") or POOLINGS[0], setup.tau)
     return axes
 
 
-def setups_of(axes: Sequence[Axis]) -> tuple[Setup, ...]:
+def setups_of(axes: Mapping[str, Sequence[str]]) -> tuple[Setup, ...]:
     """Every combination of the axes' values; the first values of all come first."""
-    return tuple(
-        Setup({axis.name: value for axis, value in zip(axes, values, strict=True)})
-        for values in product(*(axis.values for axis in axes))
-    )
+    return tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
 
 
-def _axis(text: str) -> Axis:
+def _axis(text: str) -> tuple[str, tuple[str, ...]]:
     name, _, listed = text.partition("=")
     name = name.strip().casefold()
     values = tuple(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
@@ -125,11 +109,11 @@ def _axis(text: str) -> Axis:
         raise UsageError(
             f"There is no way to choose keyframes called '{unknown[0]}'.", hint=f"There are: {', '.join(STRATEGIES)}."
         )
-    return Axis(name, values)
+    return name, values
 
 
 def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
-    for part in _parts(text, UNCHANGED):
+    for part in _parts(text, _UNCHANGED):
         name, _, number = part.partition(":")
         try:
             weight = float(number)

@@ -14,7 +14,7 @@ from search.evaluate.actions import action_options
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
 from ui.cli.evaluate_actions import evaluate_actions
-from ui.cli.evaluate_retrieval import CompareRequest, compare_runs
+from ui.cli.evaluate_retrieval import Comparison, compare
 from ui.services.context import Context
 
 WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
@@ -42,9 +42,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def compare(folder: Path, out: Path, axes: Sequence[str] = AXES) -> int:
-    request = CompareRequest(None, tuple(axes), out, as_json=True)
-    return compare_runs(Context.load(None, folder / "db"), request)
+def compared(folder: Path, out: Path, axes: Sequence[str] = AXES) -> int:
+    return compare(Context.load(None, folder / "db"), Comparison(None, tuple(axes), out), as_json=True)
 
 
 def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice(
@@ -77,14 +76,14 @@ def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice
 
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_images", refuse)
-    assert compare(folder, out) == 0
+    assert compared(folder, out) == 0
     assert json.loads(capsys.readouterr().out) == told
 
 
 def test_a_row_says_what_evaluating_actions_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare(folder, tmp_path / "compared", ["pooling=mean,query", "tau=0.05"]) == 0
+    assert compared(folder, tmp_path / "compared", ["pooling=mean,query", "tau=0.05"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == ["pooling=mean", "pooling=query tau=0.05"]
     for row, pooling in zip(rows, ("mean", "query"), strict=True):
@@ -108,9 +107,9 @@ def test_a_row_says_what_evaluating_actions_says(
 def test_wrong_requests_are_refused_before_anything_is_indexed(
     folder: Path, tmp_path: Path, captions: Path | None, axes: list[str], classes: str, told: str
 ) -> None:
-    request = CompareRequest(captions, tuple(axes), tmp_path / "out", classes=classes)
+    request = Comparison(captions, tuple(axes), tmp_path / "out", classes=classes)
     with pytest.raises(UsageError, match=told):
-        compare_runs(Context.load(None, folder / "db"), request)
+        compare(Context.load(None, folder / "db"), request)
     assert not (tmp_path / "out").exists()
 
 

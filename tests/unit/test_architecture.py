@@ -24,7 +24,6 @@ HOMES = {
     "filelock": "indexer/store/lock.py",
     "gradio": "ui/web/",
     "gradio_client": "ui/web/",
-    "ir_measures": "search/evaluate/",
     "jinja2": ("search/html.py",),
     "matplotlib": "search/evaluate/",
     "open_clip": "indexer/models/open_clip.py",

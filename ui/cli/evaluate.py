@@ -11,8 +11,6 @@ from typer.core import TyperGroup
 from ui.cli.options import Config, Device, Index, Json, Quiet
 from ui.services.context import Context
 
-__all__ = ["evaluate_app"]
-
 _COMPARE = "--compare"
 
 
@@ -25,11 +23,9 @@ class _EvaluateGroup(TyperGroup):
 
 
 def _with_compare_first(args: list[str]) -> list[str]:
-    """Options first, one of them ``--compare``: no command has such an option, so that it stands for its name."""
-    if not args or not args[0].startswith("-"):
-        return args
+    """Options first, one of them ``--compare``: no command has such an option, so it stands for the command."""
     place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
-    if place is None:
+    if place is None or not args[0].startswith("-"):
         return args
     joined = args[place][len(_COMPARE) + 1 :]
     return ["compare", *args[:place], *([joined] if joined else []), *args[place + 1 :]]
@@ -44,7 +40,7 @@ evaluate_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a run that was stopped goes on.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a stopped run continues there.")]
 Queries = Annotated[
     Path, typer.Argument(metavar="QUERIES", help="Captions: MSR-VTT, MSVD, QuerYD, LSMDC or query,file,start_s,end_s.")
 ]
@@ -52,7 +48,6 @@ Depth = Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How man
 Metrics = Annotated[
     list[str] | None, typer.Option("--metric", metavar="NAME", help="Show this one; may be repeated. All are written.")
 ]
-
 Classes = Annotated[
     str,
     typer.Option("--classes", metavar="FILE|ucf101|kinetics50", help="The classes. (default: the labels of the index)"),
@@ -76,16 +71,12 @@ def actions_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
+    """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
     from search.evaluate.actions import action_options
     from ui.cli.evaluate_actions import evaluate_actions
 
-    context = Context.load(config, index, {"models.device": device})
     options = action_options(classes, templates, pooling, tau)
+    context = _context(config, index, device)
     raise typer.Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
 
 
@@ -100,15 +91,11 @@ def retrieval_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap.\f
+    """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap."""
+    from ui.cli.evaluate_retrieval import evaluate_retrieval
 
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.evaluate_retrieval import RetrievalRequest, evaluate_retrieval
-
-    request = RetrievalRequest(queries, out, depth, as_json, quiet)
-    raise typer.Exit(evaluate_retrieval(Context.load(config, index, {"models.device": device}), request))
+    context = _context(config, index, device)
+    raise typer.Exit(evaluate_retrieval(context, queries, out, depth=depth, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("compare")
@@ -132,24 +119,19 @@ def compare_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search or tell actions in every combination of the axes: differences with intervals and significance.\f
+    """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
+    from ui.cli.evaluate_retrieval import Comparison, compare
 
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.evaluate_retrieval import CompareRequest, compare_runs
-
-    captions, axes = _captions_and_axes(asked)
-    request = CompareRequest(captions, axes, out, tuple(metric or ()), depth, as_json, quiet, classes)
-    raise typer.Exit(compare_runs(Context.load(config, index, {"models.device": device}), request))
-
-
-def _captions_and_axes(asked: list[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """The captions, unless the first is an axis already, and the axes."""
-    first = Path(asked[0])
-    if "=" in asked[0] and not first.is_file():
-        return None, tuple(asked)
-    return first, tuple(asked[1:])
+    is_axis = "=" in asked[0] and not Path(asked[0]).is_file()
+    comparison = Comparison(
+        captions=None if is_axis else Path(asked[0]),
+        axes=tuple(asked if is_axis else asked[1:]),
+        out=out,
+        metrics=tuple(metric or ()),
+        depth=depth,
+        classes=classes,
+    )
+    raise typer.Exit(compare(_context(config, index, device), comparison, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("self-test")
@@ -165,15 +147,11 @@ def self_test_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What your own library can expect: its own texts as queries, searched for by everything else.\f
+    """What your own library can expect: its own texts as queries, searched for by everything else."""
+    from ui.cli.evaluate_self_test import self_test
 
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.evaluate_self_test import SelfTestRequest, self_test
-
-    request = SelfTestRequest(out, queries, seed, as_json, quiet)
-    raise typer.Exit(self_test(Context.load(config, index, {"models.device": device}), request))
+    context = _context(config, index, device)
+    raise typer.Exit(self_test(context, out, queries=queries, seed=seed, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("runs")
@@ -183,11 +161,11 @@ def runs_command(
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
-    """Measure runs that are in files; with several, each against the first.\f
+    """Measure runs that are in files; with several, each against the first."""
+    from ui.cli.evaluate_retrieval import compare_run_files
 
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.evaluate_retrieval import RunFilesRequest, compare_run_files
+    raise typer.Exit(compare_run_files(qrels, runs, metrics=metric or (), as_json=as_json))
 
-    raise typer.Exit(compare_run_files(RunFilesRequest(qrels, tuple(runs), tuple(metric or ()), as_json)))
+
+def _context(config: Path | None, index: Path | None, device: str | None) -> Context:
+    return Context.load(config, index, {"models.device": device})

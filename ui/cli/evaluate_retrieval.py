@@ -1,4 +1,4 @@
-"""``sceneseek evaluate retrieval`` and ``compare``: how well the search finds what is known to be there."""
+"""``sceneseek evaluate retrieval``, ``compare`` and ``runs``: how well the search finds what is known to be there."""
 
 from __future__ import annotations
 
@@ -16,64 +16,34 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from search.evaluate.compare import ComparedRow, ComparisonTable
+    from search.evaluate.progress import ReportProgress
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
-    from search.evaluate.significance import Difference
     from ui.services.context import Context
-
-__all__ = [
-    "CompareRequest",
-    "RetrievalRequest",
-    "RunFilesRequest",
-    "compare_run_files",
-    "compare_runs",
-    "evaluate_retrieval",
-]
 
 SOME_SKIPPED = 3
 _SHOWN = 10
-_COMPARED = ("R@1", "MRR", "R@1 IoU=0.5")
+_USUAL_METRICS = ("R@1", "MRR", "R@1 IoU=0.5")
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalRequest:
-    """What was typed after ``sceneseek evaluate retrieval``."""
+class Comparison:
+    """What ``evaluate compare`` was asked for; no metrics stand for the usual ones.
 
-    queries: Path
-    out: Path
-    depth: int = 100
-    as_json: bool = False
-    quiet: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CompareRequest:
-    """What was typed after ``sceneseek evaluate compare``; no metrics stand for the usual ones.
-
-    ``queries`` are captions; with none, the labelled videos are compared, by ``classes`` as in ``evaluate actions``.
+    Without ``captions`` the labelled videos are compared, by ``classes`` as in ``evaluate actions``.
     """
 
-    queries: Path | None
+    captions: Path | None
     axes: tuple[str, ...]
     out: Path
     metrics: tuple[str, ...] = ()
     depth: int = 100
-    as_json: bool = False
-    quiet: bool = False
     classes: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilesRequest:
-    """Runs in TREC's form to measure by judgements in TREC's form; the first run is what others are compared with."""
-
-    qrels: Path
-    runs: tuple[Path, ...]
-    metrics: tuple[str, ...] = ()
-    as_json: bool = False
-
-
-def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
+def evaluate_retrieval(
+    context: Context, queries: Path, out: Path, *, depth: int = 100, as_json: bool = False, quiet: bool = False
+) -> int:
     """Measure the search, print a table, write the files; the exit code: 0, or 3 if rows of the file were left out.
 
     Raises:
@@ -82,75 +52,71 @@ def evaluate_retrieval(context: Context, request: RetrievalRequest) -> int:
     from search.evaluate import retrieval
     from search.evaluate.captions import read_queries
 
-    queries = read_queries(request.queries)
-    with context.open_engine() as engine, work_bar(silent=request.quiet) as progress:
-        report = retrieval.evaluate_retrieval(
-            engine, queries, out=request.out, options=context.run_options(request.depth), progress=progress
-        )
-    if request.as_json:
+    options = context.run_options(depth)
+    read = read_queries(queries)
+    with context.open_engine() as engine, work_bar(silent=quiet) as progress:
+        report = retrieval.evaluate_retrieval(engine, read, out=out, options=options, progress=progress)
+    if as_json:
         print_json(report.as_json())
     else:
-        _print_report(answer_console(), report, request.out)
+        _print_report(answer_console(), report, out)
     return SOME_SKIPPED if report.skipped or report.unmatched else 0
 
 
-def compare_runs(context: Context, request: CompareRequest) -> int:
+def compare(context: Context, comparison: Comparison, *, as_json: bool = False, quiet: bool = False) -> int:
     """Search or rank in every way, print one table of differences; the exit code: 0, or 3 if something was left out.
 
     Raises:
         SceneseekError: nothing could be compared.
     """
-    table = (
-        _compared_searches(context, request, request.queries)
-        if request.queries
-        else _compared_actions(context, request)
-    )
-    names = _chosen(request.metrics, table.metric_names, _COMPARED if request.queries else table.metric_names)
-    if request.as_json:
+    measure = _compared_searches if comparison.captions else _compared_actions
+    with work_bar(silent=quiet) as progress:
+        table = measure(context, comparison, progress)
+    usual = _USUAL_METRICS if comparison.captions else table.metric_names
+    names = _chosen(comparison.metrics, table.metric_names, usual)
+    if as_json:
         print_json(table.as_json())
     else:
         console = answer_console()
         _print_compared(console, table.rows, names)
-        _print_left_out(console, table.skipped, table.unmatched)
+        _print_left_out(console, table)
         _print_rows(console, "[red]Not indexed[/]", table.failed)
-        asked = f"{table.queries} queries" if request.queries else f"{table.queries} labelled videos"
-        console.print(f"{asked}. All figures: {plain(request.out)}", soft_wrap=True)
+        kind = "queries" if comparison.captions else "labelled videos"
+        console.print(f"{table.queries} {kind}. All figures: {plain(comparison.out)}", soft_wrap=True)
     return SOME_SKIPPED if table.skipped or table.unmatched or table.failed else 0
 
 
-def _compared_searches(context: Context, request: CompareRequest, captions: Path) -> ComparisonTable:
+def _compared_searches(context: Context, comparison: Comparison, progress: ReportProgress | None) -> ComparisonTable:
     from search.evaluate.captions import read_queries
     from search.evaluate.compare import compare_setups
     from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
     from search.evaluate.setups import parse_axes, setups_of
     from search.evaluate.variants import IndexVariants
 
-    if request.classes:
+    if comparison.classes:
         raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
-    _chosen(request.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
-    setups, queries = setups_of(parse_axes(request.axes)), read_queries(captions)
-    variants = IndexVariants(context.loaded, request.out / "indexes")
-    options = context.run_options(request.depth)
-    with work_bar(silent=request.quiet) as progress:
-        return compare_setups(setups, queries, variants, out=request.out, options=options, progress=progress)
+    _chosen(comparison.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
+    setups, queries = setups_of(parse_axes(comparison.axes)), read_queries(Path(comparison.captions or ""))
+    variants = IndexVariants(context.loaded, comparison.out / "indexes")
+    options = context.run_options(comparison.depth)
+    return compare_setups(setups, queries, variants, out=comparison.out, options=options, progress=progress)
 
 
-def _compared_actions(context: Context, request: CompareRequest) -> ComparisonTable:
+def _compared_actions(context: Context, comparison: Comparison, progress: ReportProgress | None) -> ComparisonTable:
     from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
     from search.evaluate.prompts import read_classes
     from search.evaluate.setups import parse_axes, setups_of
     from search.evaluate.variants import IndexVariants
 
-    _chosen(request.metrics, ACTION_METRICS)
-    setups = action_setups(setups_of(parse_axes(request.axes)))
-    classes = read_classes(request.classes) if request.classes else None
-    variants = IndexVariants(context.loaded, request.out / "indexes")
-    with work_bar(silent=request.quiet) as progress:
-        return compare_actions(setups, variants, out=request.out, classes=classes, progress=progress)
+    _chosen(comparison.metrics, ACTION_METRICS)
+    setups = action_setups(setups_of(parse_axes(comparison.axes)))
+    classes = read_classes(comparison.classes) if comparison.classes else None
+    variants = IndexVariants(context.loaded, comparison.out / "indexes")
+    return compare_actions(setups, variants, out=comparison.out, classes=classes, progress=progress)
 
 
-def compare_run_files(request: RunFilesRequest) -> int:
-    """Measure runs from files, and print what they differ in; the exit code is 0.
+def compare_run_files(qrels: Path, runs: Sequence[Path], *, metrics: Sequence[str] = (), as_json: bool = False) -> int:
+    """Measure runs from files in TREC's form, each against the first, and print the figures; the exit code is 0.
 
     Raises:
         QueryError: a file cannot be read, or nothing in it can be measured.
@@ -160,14 +126,15 @@ def compare_run_files(request: RunFilesRequest) -> int:
     from search.evaluate.retrieval import measure_run
     from search.evaluate.runs import read_run
 
-    qrels = read_qrels(request.qrels)
-    if not request.runs:
+    judged = read_qrels(qrels)
+    if not runs:
         raise UsageError("No run is named.", hint="Give the files of one run or several, in TREC's form.")
-    runs = [(str(path), read_run(path)) for path in request.runs]
-    documents = qrels.documents.union(*(run.documents for _, run in runs))
-    rows = compared([(name, measure_run(run, qrels, corpus_size=len(documents))) for name, run in runs])
-    names = _chosen(request.metrics, [metric.name for metric in rows[0].metrics])
-    if request.as_json:
+    read = [(str(path), read_run(path)) for path in runs]
+    documents = {document for of_query in judged.values() for document in of_query}
+    documents = documents.union(*(run.documents for _, run in read))
+    rows = compared([(name, measure_run(run, judged, corpus_size=len(documents))) for name, run in read])
+    names = _chosen(metrics, [metric.name for metric in rows[0].metrics])
+    if as_json:
         print_json([asdict(row) for row in rows])
     elif len(rows) == 1:
         answer_console().print(_metric_table(rows[0].metrics))
@@ -176,7 +143,18 @@ def compare_run_files(request: RunFilesRequest) -> int:
     return 0
 
 
-def _chosen(asked: Sequence[str], known: Sequence[str], usual: Sequence[str] = _COMPARED) -> list[str]:
+def borderless_table(first: str, *headings: str, title: str | None = None) -> Table:
+    """A table without lines: names in the first column, figures in the others."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column(first, overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _chosen(asked: Sequence[str], known: Sequence[str], usual: Sequence[str] = _USUAL_METRICS) -> list[str]:
     """The metrics to show, as asked for in any case, or the usual ones of those there are.
 
     Raises:
@@ -195,63 +173,59 @@ def _print_report(console: Console, report: RetrievalReport, out: Path) -> None:
         "equal scores count at their mean rank."
     )
     console.print(_metric_table(report.metrics))
-    _print_left_out(console, report.skipped, report.unmatched)
+    _print_left_out(console, report)
     if report.not_found:
         console.print(f"[yellow]{len(report.not_found)} queries[/] did not find their video at all.")
     console.print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
 
 
 def _metric_table(metrics: Sequence[MetricValue]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Metric")
-    for heading in ("Value", "95% interval", "Queries"):
-        table.add_column(heading, justify="right")
+    table = borderless_table("Metric", "Value", "95% interval", "Queries")
     for metric in metrics:
-        low, high = (_figure(metric.name, value) for value in (metric.interval.low, metric.interval.high))
-        table.add_row(metric.name, _figure(metric.name, metric.value), f"{low} – {high}", str(metric.queries))
+        table.add_row(metric.name, *_value_cells(metric), str(metric.queries))
     return table
 
 
 def _print_compared(console: Console, rows: Sequence[ComparedRow], names: Sequence[str]) -> None:
     """One table per metric: the value, the difference to the first row, its interval, and p."""
-    from rich.table import Table
-
+    headings = ("Value", "95% interval", "Difference", "95% interval", "p")
     for name in names:
         less = ", less is better" if name in RANK_METRICS else ""
-        table = Table(box=None, pad_edge=False, header_style="bold", title=f"{name}{less}", title_justify="left")
-        table.add_column("Setup", overflow="fold")
-        for heading in ("Value", "95% interval", "Difference", "95% interval", "p"):
-            table.add_column(heading, justify="right", no_wrap=True)
+        table = borderless_table("Setup", *headings, title=f"{name}{less}")
         for row in rows:
-            table.add_row(plain(row.name), *_compared_cells(row, name))
+            table.add_row(plain(row.name), *_value_cells(row.metric(name)), *_difference_cells(row, name))
         console.print(table)
         console.print()
     if len({row.videos for row in rows}) > 1:
         console.print("[yellow]The indexes do not hold the same number of videos[/]; comparison.csv has the numbers.")
 
 
-def _compared_cells(row: ComparedRow, name: str) -> tuple[str, ...]:
-    metric, difference = row.metric(name), row.differences.get(name)
-    interval = f"{_figure(name, metric.interval.low)} – {_figure(name, metric.interval.high)}"
-    return (_figure(name, metric.value), interval, *(_difference_cells(name, difference) if difference else ()))
+def _value_cells(metric: MetricValue) -> tuple[str, str]:
+    digits = _digits(metric.name)
+    low, high = metric.interval.low, metric.interval.high
+    return f"{metric.value:.{digits}f}", f"{low:.{digits}f} – {high:.{digits}f}"
 
 
-def _difference_cells(name: str, difference: Difference) -> tuple[str, str, str]:
+def _difference_cells(row: ComparedRow, name: str) -> tuple[str, ...]:
+    difference, digits = row.differences.get(name), _digits(name)
+    if difference is None:
+        return ()
     low, high = difference.interval.low, difference.interval.high
-    style = "bold" if difference.p < 0.05 else ""
-    value = _signed(name, difference.value)
+    value = f"{difference.value:+.{digits}f}"
     return (
-        f"[{style}]{value}[/]" if style else value,
-        f"{_signed(name, low)} – {_signed(name, high)}",
+        f"[bold]{value}[/]" if difference.p < 0.05 else value,
+        f"{low:+.{digits}f} – {high:+.{digits}f}",
         f"{difference.p:.3f}" if difference.p >= 0.001 else "<0.001",
     )
 
 
-def _print_left_out(console: Console, skipped: Sequence[SkippedRow], unmatched: Sequence[SkippedRow]) -> None:
-    _print_rows(console, "[yellow]Rows that were left out[/]", skipped)
-    _print_rows(console, "[yellow]Videos that were not matched[/]", unmatched)
+def _digits(name: str) -> int:
+    return 1 if name in RANK_METRICS else 3
+
+
+def _print_left_out(console: Console, found: RetrievalReport | ComparisonTable) -> None:
+    _print_rows(console, "[yellow]Rows that were left out[/]", found.skipped)
+    _print_rows(console, "[yellow]Videos that were not matched[/]", found.unmatched)
 
 
 def _print_rows(console: Console, heading: str, rows: Sequence[SkippedRow]) -> None:
@@ -262,11 +236,3 @@ def _print_rows(console: Console, heading: str, rows: Sequence[SkippedRow]) -> N
         console.print(f"  {plain(row)}", soft_wrap=True)
     if len(rows) > _SHOWN:
         console.print(f"  ... and {len(rows) - _SHOWN} more; --json lists all.")
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{value:.1f}" if name in RANK_METRICS else f"{value:.3f}"
-
-
-def _signed(name: str, value: float) -> str:
-    return f"{value:+.1f}" if name in RANK_METRICS else f"{value:+.3f}"

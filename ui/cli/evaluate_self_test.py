@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.modalities import PLAIN_NAMES
 from ui.cli.console import answer_console, plain, print_json, work_bar
+from ui.cli.evaluate_retrieval import borderless_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,23 +19,12 @@ if TYPE_CHECKING:
     from search.evaluate.self_test import SelfTestReport, SelfTestRow
     from ui.services.context import Context
 
-__all__ = ["SelfTestRequest", "print_self_test", "self_test"]
-
 _DEPTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class SelfTestRequest:
-    """What was typed after ``sceneseek evaluate self-test``."""
-
-    out: Path
-    queries: int = 200
-    seed: int = 0
-    as_json: bool = False
-    quiet: bool = False
-
-
-def self_test(context: Context, request: SelfTestRequest) -> int:
+def self_test(
+    context: Context, out: Path, *, queries: int = 200, seed: int = 0, as_json: bool = False, quiet: bool = False
+) -> int:
     """Test, print what can be expected and the figures behind it, write the files; the exit code is 0.
 
     Raises:
@@ -46,28 +35,30 @@ def self_test(context: Context, request: SelfTestRequest) -> int:
     """
     from search.evaluate.self_test import SelfTestOptions, run_self_test
 
-    options = SelfTestOptions(request.queries, request.seed, context.run_options(_DEPTH))
+    options = SelfTestOptions(queries, seed, context.run_options(_DEPTH))
     with (
         context.open_engine() as engine,
         closing(context.open_store()) as store,
-        work_bar(silent=request.quiet) as progress,
+        work_bar(silent=quiet) as progress,
     ):
-        report = run_self_test(engine, store, out=request.out, options=options, progress=progress)
-    if request.as_json:
+        report = run_self_test(engine, store, out=out, options=options, progress=progress)
+    if as_json:
         print_json(report.as_json())
     else:
         print_self_test(answer_console(), report)
-        answer_console().print(f"Files: {plain(request.out)} (queries.csv has every query)", soft_wrap=True)
+        answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
     return 0
 
 
 def print_self_test(console: Console, report: SelfTestReport) -> None:
     """The sentence that says what to expect, and the tables it comes from."""
+    by_chance = "By chance: what searches for something in other videos find of it. "
     console.print(f"[bold]{plain(report.expectation)}[/]\n")
     console.print(
         f"{len(report.drawn)} queries from {report.videos_asked} of {report.videos} videos. Each is a few words of a "
-        f"text that the index holds, searched for without texts of that kind, and with them. {_about_chance(report)}"
-        "Each figure with its 95% interval; in brackets, how many queries."
+        "text that the index holds, searched for without texts of that kind, and with them. "
+        f"{by_chance if report.videos_asked > 1 else ''}Each figure with its 95% interval; in brackets, how many "
+        "queries."
     )
     console.print()
     console.print(_table("video", report, by_moment=False))
@@ -77,31 +68,19 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
     _print_cautions(console, report)
 
 
-def _about_chance(report: SelfTestReport) -> str:
-    """What the figures by chance are, if there are any."""
-    if report.videos_asked < 2:
-        return ""
-    return "By chance: what searches for something in other videos find of it. "
-
-
 def _table(found: str, report: SelfTestReport, *, by_moment: bool) -> Table:
-    from rich.table import Table
+    from search.evaluate.self_test_searches import SELF_TEST_METRICS
 
-    from search.evaluate.self_test import SELF_TEST_METRICS
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"Right {found}, without")
-    for heading in SELF_TEST_METRICS:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = borderless_table(f"Right {found}, without", *SELF_TEST_METRICS)
     for row in report.rows:
         pair = (row.without_source, row.with_source)
-        without, everything = ((each.by_moment if by_moment else each.by_video) for each in pair)
+        without, everything = (each.by_moment if by_moment else each.by_video for each in pair)
+        chance = row.chance.by_moment if by_moment else row.chance.by_video
         if without:
             table.add_row(f"{_name(row)} ({without[0].queries})", *map(_cell, without))
             table.add_row("  with it", *map(_cell, everything), style="dim")
-            chance = row.chance.by_moment if by_moment else row.chance.by_video
-            if chance:
-                table.add_row("  by chance", *map(_without_interval, chance.values()), style="dim")
+        if without and chance:
+            table.add_row("  by chance", *map(_without_interval, chance.values()), style="dim")
     return table
 
 
@@ -110,7 +89,7 @@ def _name(row: SelfTestRow) -> str:
 
 
 def _cell(metric: MetricValue) -> str:
-    """As narrow as four of them must be to stand side by side in 80 columns."""
+    """Narrow, so that four of them fit side by side in 80 columns."""
     if metric.queries < FEW_QUERIES:
         return _without_interval(metric.value)
     low, high = (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from indexer.store.thumbnails import ThumbnailFolder
     from search.confidence.background_cache import Learning
     from search.engine import SearchEngine
-    from search.evaluate.runs import RunOptions
+    from search.evaluate.runs import RetrievalOptions
 
 __all__ = ["Context", "Flags"]
 
@@ -81,17 +81,17 @@ class Context:
             learning=learning,
         )
 
-    def run_options(self, depth: int) -> RunOptions:
+    def run_options(self, depth: int) -> RetrievalOptions:
         """How to search when an evaluation measures the search: ``depth`` answers to a query, with the usual weights.
 
         Raises:
             QueryError: the depth is less than the metrics look at.
         """
         from indexer.core.types import SPACE_OF_MODALITY
-        from search.evaluate.runs import RunOptions
+        from search.evaluate.runs import RetrievalOptions
 
         weights = self.settings.search.weights
-        return RunOptions(depth, {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY})
+        return RetrievalOptions(depth, {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY})
 
     def thumbnails(self) -> ThumbnailFolder:
         """The thumbnails of the index."""

@@ -17,9 +17,8 @@ from search.evaluate.captions import read_queries, seconds_of
 from search.evaluate.matching import VideoNames, match_queries
 from search.evaluate.qrels import (
     Judgement,
-    Qrels,
     Queries,
-    Span,
+    RelevantSpan,
     escape_id,
     moment_id,
     read_qrels,
@@ -299,8 +298,8 @@ def test_judgements_become_ids_and_what_is_unknown_is_named_and_counted() -> Non
     )
     topics = match_queries(Queries(rows), known)
     assert topics.texts == {"1": "a bird", "4": "a cat"}
-    assert topics.videos.by_query == {"1": {"id1": 3, "id2": 0}, "4": {"id2": 1}}
-    assert topics.moments.by_query == {"1": {"id1@1.000-2.500": 1, "id1@4.000-5.000": 3}}
+    assert topics.videos == {"1": {"id1": 3, "id2": 0}, "4": {"id2": 1}}
+    assert topics.moments == {"1": {"id1@1.000-2.500": 1, "id1@4.000-5.000": 3}}
     assert [str(row) for row in topics.unmatched] == ["c.mp4: there is no such video in the index (2 rows)"]
 
 
@@ -320,7 +319,7 @@ def test_ids_are_written_without_blanks_and_read_back(name: str) -> None:
 
 @given(st.text(min_size=1), st.integers(0, 10**7), st.integers(0, 10**7))
 def test_moments_are_read_back_to_the_millisecond(name: str, start_ms: int, more_ms: int) -> None:
-    span = Span(name, start_ms / 1000, (start_ms + more_ms) / 1000)
+    span = RelevantSpan(name, start_ms / 1000, (start_ms + more_ms) / 1000)
     found = span_of(moment_id(span))
     assert found is not None
     assert found.video_id == name
@@ -336,15 +335,15 @@ def test_other_ids_are_no_moments(name: str) -> None:
 def test_the_overlap_is_the_same_both_ways_and_one_only_of_a_span_with_itself(
     start: float, length: float, other_start: float, other_length: float
 ) -> None:
-    one, other = Span("v", start, start + length), Span("v", other_start, other_start + other_length)
+    one, other = RelevantSpan("v", start, start + length), RelevantSpan("v", other_start, other_start + other_length)
     assert one.iou(other) == other.iou(one)
     assert 0 <= one.iou(other) <= 1
     assert one.iou(one) == 1
-    assert one.iou(Span("w", start, start + length)) == 0
+    assert one.iou(RelevantSpan("w", start, start + length)) == 0
 
 
 def test_judgements_are_written_and_read_in_trec_form(tmp_path: Path) -> None:
-    qrels = Qrels({"a query": {"my film.mp4": 1, "100%": 0}, "2": {"v@1.000-2.000": 3, "bad\udce9": 1}})
+    qrels = {"a query": {"my film.mp4": 1, "100%": 0}, "2": {"v@1.000-2.000": 3, "bad\udce9": 1}}
     path = write_qrels(tmp_path / "new" / "qrels.trec", qrels)
     assert path.read_text().splitlines()[0] == "a%20query 0 my%20film.mp4 1"
     assert read_qrels(path) == qrels
@@ -359,4 +358,4 @@ def test_a_line_that_is_no_judgement_is_named(tmp_path: Path, line: str) -> None
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
-        write_qrels(written(tmp_path, "") / "qrels.trec", Qrels())
+        write_qrels(written(tmp_path, "") / "qrels.trec", {})

@@ -12,8 +12,8 @@ import pytest
 from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-from search.evaluate.qrels import Judgement, Qrels, Queries, SkippedRow, read_qrels
-from search.evaluate.retrieval import evaluate_retrieval, measure_run, summed_up
+from search.evaluate.qrels import Judgement, Queries, SkippedRow, read_qrels
+from search.evaluate.retrieval import evaluate_retrieval, measure_run, summarise
 from search.evaluate.runs import Run, read_run
 from tests.unit.search.library import engine_of, put, shots, video
 
@@ -78,7 +78,7 @@ def test_the_files_measured_again_give_the_same_figures(tmp_path: Path) -> None:
     report = evaluate_retrieval(engine_of(library()), QUERIES, out=tmp_path)
     of_videos = measure_run(read_run(tmp_path / "run.trec"), read_qrels(tmp_path / "qrels.trec"), corpus_size=3)
     of_moments = measure_run(read_run(tmp_path / "run-moments.trec"), read_qrels(tmp_path / "qrels-moments.trec"))
-    assert summed_up({**of_videos, **of_moments}) == report.metrics
+    assert summarise({**of_videos, **of_moments}) == report.metrics
 
 
 def test_without_windows_there_is_nothing_to_say_of_moments(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_about_other_videos_is_an_error_that_names_one(tmp_path: Path) ->
 )
 def test_a_run_and_judgements_that_do_not_fit_are_no_zero_but_an_error(by_query: dict, judged: dict, told: str) -> None:
     with pytest.raises(QueryError, match=told):
-        measure_run(Run(by_query), Qrels(judged))
+        measure_run(Run(by_query), judged)
 
 
 def test_a_folder_that_cannot_be_written_is_known_before_anything_is_searched_for(tmp_path: Path) -> None:
@@ -118,9 +118,16 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_searched_fo
     assert told == []
 
 
+def test_over_all_queries_mdr_is_a_median_and_all_others_are_means() -> None:
+    ranks = {"a": 1.0, "b": 2.0, "c": 9.0}
+    assert [metric.value for metric in summarise({"MdR": ranks})] == [2]
+    others = {name: {"a": 0.0, "b": 1.0, "c": 0.5} for name in VIDEO_METRICS if name != "MdR"}
+    assert {metric.value for metric in summarise(others)} == {0.5}
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_few_values_that_are_all_the_same_are_no_certainty(share: float) -> None:
-    [hit, rank] = summed_up({"hit@1": {"a": share, "b": share, "c": share}, "MnR": {"a": 4.0, "b": 4.0, "c": 4.0}})
+    [hit, rank] = summarise({"hit@1": {"a": share, "b": share, "c": share}, "MnR": {"a": 4.0, "b": 4.0, "c": 4.0}})
     # Wilson: 1.96 ** 2 / (3 + 1.96 ** 2) from the end. A rank has no best and worst, and none is made up for it.
     reach = 1.96**2 / (3 + 1.96**2)
     ends = sorted((share, abs(share - reach)))
@@ -131,7 +138,7 @@ def test_a_few_values_that_are_all_the_same_are_no_certainty(share: float) -> No
 
 def test_groups_that_are_all_the_same_tell_as_much_as_there_are_groups() -> None:
     values = {"hit@1": {"a1": 1.0, "a2": 0.0, "b1": 1.0, "b2": 0.0}}
-    [hit] = summed_up(values, groups={"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
+    [hit] = summarise(values, groups={"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
     # Each group has a half, so that drawing them anew changes nothing: Wilson of 1 in 2.
     reach = (1.96**2 / 8 + (1.96**2 / 4) ** 2) ** 0.5 / (1 + 1.96**2 / 2)
     assert (hit.interval.low, hit.interval.high) == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-4)
@@ -139,4 +146,4 @@ def test_groups_that_are_all_the_same_tell_as_much_as_there_are_groups() -> None
 
 def test_of_a_single_group_queries_are_taken_one_by_one() -> None:
     values = {"hit@1": {str(n): float(n < 4) for n in range(10)}}
-    assert summed_up(values, groups=dict.fromkeys(values["hit@1"], "film")) == summed_up(values)
+    assert summarise(values, groups=dict.fromkeys(values["hit@1"], "film")) == summarise(values)

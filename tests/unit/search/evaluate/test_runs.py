@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from search.index_signature import index_signature
 
 from indexer.core.errors import QueryError
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
-from search.evaluate.checkpoint import Searched, index_signature
-from search.evaluate.runs import Run, RunOptions, read_run, run_queries, write_run
+from search.evaluate.runs import Checkpoint, RetrievalOptions, Run, read_run, run_queries, write_run
 from search.query.query import Query
 from tests.unit.search.library import engine_of, found, put, shots, video
 
@@ -38,6 +38,7 @@ class StoppingEngine:
 
     def __init__(self, engine: SearchEngine, searches: int) -> None:
         self.left = searches
+        self.catalogue = engine.catalogue
         self._engine = engine
 
     def search(self, query: Query) -> object:
@@ -79,27 +80,27 @@ def test_weights_and_depth_are_passed_on() -> None:
     store = MemoryStore()
     for number in range(15):
         put(store, video(f"v{number:02}"), shots(f"v{number:02}", [f"red w{number} x{number}"]))
-    run = run_queries(engine_of(store), texts, options=RunOptions(depth=12, name="mine"))["videos"]
+    run = run_queries(engine_of(store), texts, options=RetrievalOptions(depth=12, name="mine"))["videos"]
     assert (run.name, [len(run[query]) for query in texts]) == ("mine", [12, 12])
     with pytest.raises(QueryError):
-        run_queries(engine_of(store), texts, options=RunOptions(weights={"frames": 0.0}))
+        run_queries(engine_of(store), texts, options=RetrievalOptions(weights={"frames": 0.0}))
 
 
 def test_too_little_depth_for_the_metrics_is_an_error() -> None:
     with pytest.raises(QueryError, match="first 10"):
-        RunOptions(depth=9)
+        RetrievalOptions(depth=9)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     store = library()
     engine = engine_of(store)
-    path, signature = tmp_path / "out" / "searched.json", index_signature(engine.catalogue())
+    path = tmp_path / "out" / "searched.json"
     stopping = StoppingEngine(engine, 3)
     with pytest.raises(StoppedError):
-        run_queries(stopping, TEXTS, searched=Searched(path, signature))  # type: ignore[arg-type]
+        run_queries(stopping, TEXTS, checkpoint=path)  # type: ignore[arg-type]
     assert list(json.loads(path.read_text())["queries"]) == ["1"]
     rest = StoppingEngine(engine, 4)
-    runs = run_queries(rest, TEXTS, searched=Searched(path, signature))  # type: ignore[arg-type]
+    runs = run_queries(rest, TEXTS, checkpoint=path)  # type: ignore[arg-type]
     assert rest.left == 0
     assert runs == run_queries(engine, TEXTS)
     assert [entry.name for entry in path.parent.iterdir()] == ["searched.json"]
@@ -108,21 +109,19 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_answers_of_another_index_or_another_text_are_not_used(tmp_path: Path) -> None:
     store, path = library(), tmp_path / "searched.json"
     signature = index_signature(engine_of(store).catalogue(), 1)
-    kept = Searched(path, signature)
+    kept = Checkpoint(path, signature)
     kept.keep("1", "red car", {"videos": [("v1", 1.0)], "moments": []})
     kept.save()
-    assert Searched(path, signature).answers("1", "red car") is not None
-    assert Searched(path, signature).answers("1", "red cars") is None
+    assert Checkpoint(path, signature).answers("1", "red car") is not None
+    assert Checkpoint(path, signature).answers("1", "red cars") is None
     put(store, video("v4"), shots("v4", ["red car"]))
     for other in (
         index_signature(engine_of(store).catalogue(), 1),
         index_signature(engine_of(library()).catalogue(), 2),
     ):
-        assert len(Searched(path, other)) == 0
+        assert len(Checkpoint(path, other)) == 0
     path.write_text("cut off {")
-    assert len(Searched(path, signature)) == 0
-    Searched(path, signature).forget()
-    assert not path.exists()
+    assert len(Checkpoint(path, signature)) == 0
 
 
 def test_progress_is_told_after_every_query() -> None:

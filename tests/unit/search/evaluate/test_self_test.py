@@ -15,12 +15,12 @@ from indexer.core.types import ModalityName
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
-from search.evaluate.qrels import Span, moment_id, read_qrels
-from search.evaluate.retrieval import MetricValue, measure_run, summed_up
-from search.evaluate.runs import DEFAULT_RUN, Run, RunOptions, read_run
+from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
+from search.evaluate.retrieval import MetricValue, measure_run, summarise
+from search.evaluate.runs import RetrievalOptions, Run, read_run
 from search.evaluate.self_test import SelfTestOptions, SelfTestReport, run_self_test
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import SelfTestSearches, is_right_moment
+from search.evaluate.self_test_searches import chance_values, is_right_moment
 from search.evaluate.significance import Interval
 from search.query.query import Query
 from tests.unit.search.library import engine_of, put, record, shots, video
@@ -91,24 +91,20 @@ def test_each_source_has_a_row_and_is_left_out_by_itself(tmp_path: Path) -> None
 
 
 def known_item(name: str, video_id: str, start_s: float = 12.0) -> KnownItem:
-    return KnownItem(name, name, "subtitle", Span(video_id, start_s, start_s + 6.0), name)
-
-
-def searches_for(drawn: Sequence[KnownItem], out: Path) -> SelfTestSearches:
-    return SelfTestSearches(engine_of(library()), drawn, out, DEFAULT_RUN, None)
+    return KnownItem(name, name, "subtitle", RelevantSpan(video_id, start_s, start_s + 6.0), name)
 
 
 def ranked(*documents: str) -> list[tuple[str, float]]:
     return [(document, 1 / place) for place, document in enumerate(documents, 1)]
 
 
-def test_chance_is_what_queries_of_other_videos_find_of_the_answer(tmp_path: Path) -> None:
+def test_chance_is_what_queries_of_other_videos_find_of_the_answer() -> None:
     # Film "a" has three of four texts, and comes first whatever is searched for.
-    test = searches_for([known_item(f"a{n}", "a", 40.0 * n) for n in range(3)] + [known_item("b0", "b")], tmp_path)
+    drawn = [*(known_item(f"a{n}", "a", 40.0 * n) for n in range(3)), known_item("b0", "b")]
     videos = Run({"a0": ranked("a", "c", "b"), "a1": ranked("a", "b"), "a2": ranked("a"), "b0": ranked("a", "b")})
-    right, wrong = moment_id(Span("a", 40.0, 46.0)), moment_id(Span("a", 200.0, 206.0))
+    right, wrong = moment_id(RelevantSpan("a", 40.0, 46.0)), moment_id(RelevantSpan("a", 200.0, 206.0))
     moments = Run({"b0": ranked(wrong, right)})
-    chance = test.chance({"videos": videos, "moments": moments})
+    chance = chance_values(drawn, {"videos": videos, "moments": moments})
     assert chance["videos"]["hit@1"] == {"a0": 1.0, "a1": 1.0, "a2": 1.0, "b0": 0.0}
     # The queries of "a" have "b" in third place, in second place, and not at all.
     assert chance["videos"]["hit@5"]["b0"] == pytest.approx(2 / 3)
@@ -117,18 +113,17 @@ def test_chance_is_what_queries_of_other_videos_find_of_the_answer(tmp_path: Pat
     assert chance["moments"]["MRR"] == {"a0": 0.0, "a1": 1 / 2, "a2": 0.0, "b0": 0.0}
 
 
-def test_chance_of_videos_that_are_alike_is_that_of_a_random_order(tmp_path: Path) -> None:
+def test_chance_of_videos_that_are_alike_is_that_of_a_random_order() -> None:
     count = 120
-    test = searches_for([known_item(f"q{n}", f"v{n}") for n in range(count)], tmp_path)
+    drawn = [known_item(f"q{n}", f"v{n}") for n in range(count)]
     tied = [(f"v{n}", 1.0) for n in range(count)]
-    runs = {"videos": Run({f"q{n}": tied for n in range(count)}), "moments": Run()}
-    chance = test.chance(runs)["videos"]  # type: ignore[arg-type]
+    chance = chance_values(drawn, {"videos": Run({f"q{n}": tied for n in range(count)}), "moments": Run()})["videos"]
     assert chance["hit@5"] == pytest.approx({f"q{n}": 5 / count for n in range(count)})
 
 
-def test_of_queries_of_one_video_there_is_no_chance(tmp_path: Path) -> None:
-    test = searches_for([known_item("a0", "a"), known_item("a1", "a", 90.0)], tmp_path)
-    chance = test.chance({"videos": Run({"a0": ranked("a"), "a1": ranked("a")}), "moments": Run()})
+def test_of_queries_of_one_video_there_is_no_chance() -> None:
+    drawn = [known_item("a0", "a"), known_item("a1", "a", 90.0)]
+    chance = chance_values(drawn, {"videos": Run({"a0": ranked("a"), "a1": ranked("a")}), "moments": Run()})
     assert not any(of_query for level in chance.values() for of_query in level.values())
 
 
@@ -172,7 +167,7 @@ def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
     assert all(float(row["rank"]) > 1 for row in rows[10:])
     for ending, of_row in (("", report.rows[0].without_source), ("-with-source", report.rows[0].with_source)):
         run = read_run(tmp_path / "out" / f"run{ending}.trec")
-        again = summed_up(measure_run(run, read_qrels(tmp_path / "out" / "qrels.trec"), corpus_size=VIDEOS))
+        again = summarise(measure_run(run, read_qrels(tmp_path / "out" / "qrels.trec"), corpus_size=VIDEOS))
         assert {one.name: one for one in again}["MRR"] == {one.name: one for one in of_row.by_video}["MRR"]
     windows = read_qrels(tmp_path / "out" / "qrels-moments.trec")
     moments = measure_run(read_run(tmp_path / "out" / "run-moments.trec"), windows)
@@ -194,9 +189,9 @@ def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
     ],
 )
 def test_a_moment_is_right_if_it_shares_half_and_leads_there_soon(found: tuple[float, float], is_right: bool) -> None:
-    known = Span("v", 12.0, 18.0)
-    assert is_right_moment(Span("v", *found), known) is is_right
-    assert not is_right_moment(Span("w", *found), known)
+    known = RelevantSpan("v", 12.0, 18.0)
+    assert is_right_moment(RelevantSpan("v", *found), known) is is_right
+    assert not is_right_moment(RelevantSpan("w", *found), known)
 
 
 class StoppedError(Exception):
@@ -270,7 +265,7 @@ def test_where_nothing_can_be_said_the_way_out_is_named(store: MemoryStore, told
 
 
 def test_kinds_without_weight_are_not_searched_in(tmp_path: Path) -> None:
-    options = SelfTestOptions(run=RunOptions(weights={"frames": 0.0}))
+    options = SelfTestOptions(run=RetrievalOptions(weights={"frames": 0.0}))
     with pytest.raises(QueryError, match="nothing but subtitles"):
         report_on(library(), tmp_path, options)
 

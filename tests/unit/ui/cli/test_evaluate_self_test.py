@@ -7,17 +7,18 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from search.evaluate.qrels import Span
+from search.evaluate.qrels import RelevantSpan
 from search.evaluate.retrieval import MetricValue
-from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
+from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
 from ui.cli.evaluate_self_test import print_self_test
 
 
-def measured(value: float, low: float, high: float, queries: int) -> Measured:
+def measured(value: float, low: float, high: float, queries: int) -> SelfTestFigures:
     values = tuple(MetricValue(name, value, Interval(low, high), queries) for name in SELF_TEST_METRICS)
-    return Measured(values, values)
+    return SelfTestFigures(values, values)
 
 
 def chance(by_video: float, by_moment: float) -> Chance:
@@ -26,7 +27,7 @@ def chance(by_video: float, by_moment: float) -> Chance:
 
 def report_of(videos: int) -> SelfTestReport:
     """Twelve queries of so many videos, nine of them of speech."""
-    drawn = tuple(KnownItem(f"{n}", "q", "speech", Span(f"v{n % videos}", n, n + 1.0), "q") for n in range(12))
+    drawn = tuple(KnownItem(f"{n}", "q", "speech", RelevantSpan(f"v{n % videos}", n, n + 1.0), "q") for n in range(12))
     upper = measured(1.0, 0.7, 1.0, 12)
     return SelfTestReport(
         (

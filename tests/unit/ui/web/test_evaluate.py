@@ -14,11 +14,12 @@ from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
 from search.evaluate.actions import ActionOptions, evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-from search.evaluate.qrels import SkippedRow, Span
+from search.evaluate.qrels import RelevantSpan, SkippedRow
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.search_report import metric_meaning
-from search.evaluate.self_test import SELF_TEST_METRICS, Chance, Measured, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
+from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
 from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
@@ -80,14 +81,14 @@ def retrieval_report(folder: Path) -> RetrievalReport:
     )
 
 
-def measured_of(queries: int) -> Measured:
-    return Measured(tuple(metric(name, 0.5, 0.25, 0.75, queries) for name in SELF_TEST_METRICS))
+def measured_of(queries: int) -> SelfTestFigures:
+    return SelfTestFigures(tuple(metric(name, 0.5, 0.25, 0.75, queries) for name in SELF_TEST_METRICS))
 
 
 def self_test_report(queries: int) -> SelfTestReport:
     without = measured_of(queries)
-    upper = Measured(tuple(metric(name, 1.0, 1.0, 1.0, queries) for name in SELF_TEST_METRICS))
-    drawn = tuple(KnownItem(f"{n}", EVIL, "speech", Span("one", n, n + 1.0), EVIL) for n in range(queries))
+    upper = SelfTestFigures(tuple(metric(name, 1.0, 1.0, 1.0, queries) for name in SELF_TEST_METRICS))
+    drawn = tuple(KnownItem(f"{n}", EVIL, "speech", RelevantSpan("one", n, n + 1.0), EVIL) for n in range(queries))
     rows = (
         SelfTestRow(("speech", "ocr"), queries, without, upper, Chance(dict.fromkeys(SELF_TEST_METRICS, 0.1))),
         SelfTestRow(("speech",), queries - 3, without, upper, Chance(dict.fromkeys(SELF_TEST_METRICS, 0.2))),
