@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gradio as gr
 
-__all__ = ["page_theme"]
-
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _RUST = gr.themes.Color(

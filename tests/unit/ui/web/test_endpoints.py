@@ -24,7 +24,8 @@ from ui.services.context import Context
 from ui.services.library import Library
 from ui.web.arguments import kinds_of, number_of, text_of, weights_of, whole_of
 from ui.web.documents import MOST_TEXTS, plain_json, texts_document
-from ui.web.endpoints import Endpoints, add_endpoints, guard_files
+from ui.web.endpoints import Endpoints, add_endpoints
+from ui.web.gradio_limits import guard_files
 
 
 class WordLibrary(Library):
@@ -162,7 +163,7 @@ class TestSearch:
         for ask in (lambda: local.video(odd), lambda: local.export("a", odd), lambda: local.search("a", kinds=[odd])):
             with pytest.raises(QueryError) as refused:
                 ask()
-            local.in_plain_words(refused.value).encode("utf-8")
+            local.explain(refused.value).encode("utf-8")
         assert local.search(odd)["query"] == "a\ufffd"
 
     @pytest.mark.parametrize("video_id", ["", "/home/secret/sea/ship.mp4", "ship.mp4", "../ship", "broken", "nobody"])
@@ -250,9 +251,9 @@ class TestStrangers:
 
     def test_nor_from_errors(self, public: Endpoints, local: Endpoints) -> None:
         damaged = IndexDamagedError("The index at /home/secret cannot be read.", hint="Delete /home/secret.")
-        assert "secret" not in public.in_plain_words(damaged)
-        assert local.in_plain_words(damaged) == "The index at /home/secret cannot be read. Delete /home/secret."
-        assert public.in_plain_words(QueryError("No.", hint="Try.")) == "No. Try."
+        assert "secret" not in public.explain(damaged)
+        assert local.explain(damaged) == "The index at /home/secret cannot be read. Delete /home/secret."
+        assert public.explain(QueryError("No.", hint="Try.")) == "No. Try."
 
     @pytest.mark.parametrize(
         "image",
