@@ -1,25 +1,20 @@
-"""Who may use the page: logins, tokens, and no other web page on the same computer.
+"""Who may use the page: logins, tokens, and no other web page.
 
-Three ASGI middlewares, for everything that is served (the page, its API, the media, MCP):
-
-- ``RequireLogin`` lets in who knows a user's name and password (HTTP Basic) or a token;
-- ``SameOrigin`` refuses requests that another web page makes in a visitor's name. It also refuses to be called by
-  other names than its own: else a page from elsewhere could have its name lead here (DNS rebinding) and read all.
-  Starlette's ``TrustedHostMiddleware`` cannot allow every IP address;
-- ``SafeHeaders`` keeps the browser from loading anything from elsewhere.
+Pure ASGI middlewares for everything that is served (the page, its API, the media, MCP): Starlette's
+``BaseHTTPMiddleware`` would hold streams up, and its ``TrustedHostMiddleware`` cannot allow every IP address.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -33,19 +28,6 @@ from ui.web.rate_limits import RateLimit, visitor_of
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = [
-    "RequireLogin",
-    "SafeHeaders",
-    "SameOrigin",
-    "check_login",
-    "check_token",
-    "is_loopback",
-    "names_of_this_computer",
-    "refusal",
-]
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_GUESSES, _REFILL_S = 10, 50.0
 _GUESS_TAKES_S = 0.5
 _SHORTEST_TOKEN = 16
 # Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
@@ -57,7 +39,7 @@ _POLICY = (
 
 
 def check_login(login: str) -> None:
-    """Refuse what is no ``user:password``; the password may hold further colons. "" is no login.
+    """Refuse what is no ``user:password``, where the password may hold further colons; "" is no login.
 
     Raises:
         UsageError: either is missing, or there are control characters in them.
@@ -78,9 +60,8 @@ def check_token(token: str) -> None:
         UsageError: it is too short.
     """
     if token and len(token) < _SHORTEST_TOKEN:
-        raise UsageError(
-            f"A token of {len(token)} characters can be guessed.", hint=f"Give at least {_SHORTEST_TOKEN}."
-        )
+        hint = f"Give at least {_SHORTEST_TOKEN}."
+        raise UsageError(f"A token of {len(token)} characters can be guessed.", hint=hint)
 
 
 def is_loopback(host: str) -> bool:
@@ -96,16 +77,37 @@ def names_of_this_computer() -> frozenset[str]:
     return frozenset({"localhost", whole, first, f"{first}.local"}) - {"", ".local"}
 
 
-def refusal(status: int, message: str, **headers: str) -> Response:
-    """An answer in plain words; a web socket is closed with it. Names of headers are written with ``_`` for ``-``."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return PlainTextResponse(
-        f"{message}\n", status, {"cache-control": "no-store", "x-content-type-options": "nosniff", **named}
-    )
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in plain words."""
+    safe = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return PlainTextResponse(f"{message}\n", status, {**safe, **(headers or {})})
 
 
-class RequireLogin:
-    """Lets in who knows the user's name and password, or the token.
+def too_often(message: str, wait_s: float) -> Response:
+    """An answer to a request that may be repeated after so many seconds."""
+    return refusal(429, message, {"retry-after": str(max(1, round(wait_s)))})
+
+
+class Guard(ABC):
+    """ASGI middleware that answers some requests in place of what it guards."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, or answer it."""
+        answer = self._app
+        if scope["type"] in ("http", "websocket"):
+            answer = await self.check(HTTPConnection(scope)) or self._app
+        await answer(scope, receive, send)
+
+    @abstractmethod
+    async def check(self, asked: HTTPConnection) -> Response | None:
+        """What to answer instead; None to hand the request on."""
+
+
+class RequireLogin(Guard):
+    """Lets in who knows the user's name and password (HTTP Basic), or the token.
 
     A token is sent as ``Authorization: Bearer TOKEN``, or once as ``?token=TOKEN``, which leaves a cookie and leads on
     to the address without it. After ten wrong guesses a visitor has to wait five seconds for each further try.
@@ -127,26 +129,20 @@ class RequireLogin:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        super().__init__(app)
         if not login and not token:
             raise UsageError("Without a user and password or a token there is nothing to ask for.")
         check_login(login)
         check_token(token)
-        self._app, self._login, self._token = app, login, token
+        self._login, self._token = login, token
         # What the cookie holds opens this door only, and does not give the token away.
         self._pass = hmac.new(token.encode(), b"sceneseek cookie", hashlib.sha256).hexdigest()
         self._cookie = f"sceneseek-{self._pass[:8]}"
-        self._guesses = RateLimit(_GUESSES, _REFILL_S, clock)
+        self._guesses = RateLimit(10, 50.0, clock)
         self._sleep = sleep
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
-        answer = self._app
-        if scope["type"] in ("http", "websocket"):
-            answer = await self._check(HTTPConnection(scope)) or self._app
-        await answer(scope, receive, send)
-
-    async def _check(self, asked: HTTPConnection) -> Response | None:
-        """What to answer instead of what was asked for; None if the visitor may have it."""
+    async def check(self, asked: HTTPConnection) -> Response | None:
+        """Ask for the login, or None for a visitor who has it."""
         if self._token and _is_same(asked.cookies.get(self._cookie, ""), self._pass):
             return None
         authorization = asked.headers.get("authorization", "")
@@ -155,8 +151,7 @@ class RequireLogin:
             return self._ask()
         visitor = visitor_of(asked.client)
         if (wait_s := self._guesses.wait_s(visitor)) > 0:
-            message = "Too many wrong logins. Wait a little, then try again."
-            return refusal(429, message, retry_after=str(max(1, round(wait_s))))
+            return too_often("Too many wrong logins. Wait a little, then try again.", wait_s)
         if self._is_right(authorization):
             return None
         if token and _is_same(token, self._token):
@@ -174,12 +169,11 @@ class RequireLogin:
         return False
 
     def _ask(self, reproach: str = "") -> Response:
+        how, scheme = "Open this page by the address with ?token=... that was shown when it was started.", "Bearer"
+        charset = ""
         if self._login:
-            how, scheme = "This page asks for a user's name and password.", 'Basic realm="sceneseek", charset="UTF-8"'
-        else:
-            how = "Open this page by the address with ?token=... that was shown when it was started."
-            scheme = 'Bearer realm="sceneseek"'
-        return refusal(401, f"{reproach}{how}", www_authenticate=scheme)
+            how, scheme, charset = "This page asks for a user's name and password.", "Basic", ', charset="UTF-8"'
+        return refusal(401, reproach + how, {"www-authenticate": f'{scheme} realm="sceneseek"{charset}'})
 
     def _enter(self, asked: HTTPConnection) -> Response | None:
         """Leave the cookie, and lead on to the address without the token."""
@@ -187,16 +181,16 @@ class RequireLogin:
             return None
         headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
         answer = RedirectResponse(_address_without_token(asked), 303, headers)
-        is_secure = asked.scope.get("scheme") == "https"
-        answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="lax", secure=is_secure)
+        answer.set_cookie(self._cookie, self._pass, httponly=True, secure=asked.scope.get("scheme") == "https")
         return answer
 
 
-class SameOrigin:
+class SameOrigin(Guard):
     """Refuses what another web page asks for in a visitor's name.
 
-    Requests that change something, and web sockets, must come from the page itself or from a program that is
-    no browser. No other page can read an answer either, whatever the answer's own headers allow.
+    Requests that change something, and web sockets, must come from the page itself or from a program that is no
+    browser. Names that are not the page's are refused, else another page could have its own name lead here (DNS
+    rebinding) and read everything.
 
     Args:
         app: What is guarded.
@@ -207,68 +201,48 @@ class SameOrigin:
     """
 
     def __init__(self, app: ASGIApp, *, only_this_computer: bool, names: Collection[str] | None = None) -> None:
-        self._app = app
-        self._only_this_computer = only_this_computer
-        self._names = names
+        super().__init__(app)
+        self._only_this_computer, self._names = only_this_computer, names
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        is_own = _is_own(headers)
-        changes_something = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if wrong_name := self._wrong_name(_hostname(headers.get("host", ""))):
-            await refusal(421, wrong_name)(scope, receive, send)
-        elif changes_something and not is_own:
-            message = "Another web page has asked for this; that is not allowed."
-            await refusal(403, message)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send if is_own else _editing_headers(send, _make_unreadable_elsewhere))
-
-    def _wrong_name(self, host: str) -> str:
-        """Why the page does not answer to this name; empty if it does."""
-        if self._only_this_computer:
-            is_known = host in ("localhost", "127.0.0.1", "::1")
-            message = "This page is there for this computer only. Open it as http://localhost with the port shown."
-        else:
-            is_known = self._names is None or host in self._names or _ip_address(host) is not None
-            message = (
-                "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860."
+    async def check(self, asked: HTTPConnection) -> Response | None:
+        """Refuse a wrong name, and changes that another page asks for."""
+        host = _hostname(asked.headers.get("host", ""))
+        if self._only_this_computer and host not in ("localhost", "127.0.0.1", "::1"):
+            return refusal(
+                421, "This page is there for this computer only. Open it as http://localhost with the port shown."
             )
-        return "" if is_known else message
+        if self._names is not None and host not in self._names and _ip_address(host) is None:
+            return refusal(
+                421,
+                "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860.",
+            )
+        changes = asked.scope["type"] == "websocket" or asked.scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        if changes and not _is_own(asked.headers):
+            return refusal(403, "Another web page has asked for this; that is not allowed.")
+        return None
 
 
 class SafeHeaders:
-    """Adds headers to every answer: nothing is loaded from elsewhere, and no content is taken for another type."""
+    """ASGI middleware that lets no answer load anything from elsewhere, and no other page read an answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on."""
-        await self._app(scope, receive, _editing_headers(send, _make_safe) if scope["type"] == "http" else send)
 
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("content-security-policy", _POLICY)
+                headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("referrer-policy", "same-origin")
+                if not _is_own(Headers(scope=scope)):
+                    for name in [name for name in headers if name.startswith("access-control-")]:
+                        del headers[name]
+            await send(message)
 
-def _make_safe(headers: MutableHeaders) -> None:
-    headers.setdefault("content-security-policy", _POLICY)
-    headers.setdefault("x-content-type-options", "nosniff")
-    headers.setdefault("referrer-policy", "same-origin")
-
-
-def _make_unreadable_elsewhere(headers: MutableHeaders) -> None:
-    for name in [name for name in headers if name.startswith("access-control-")]:
-        del headers[name]
-
-
-def _editing_headers(send: Send, edit: Callable[[MutableHeaders], None]) -> Send:
-    async def send_edited(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            edit(MutableHeaders(scope=message))
-        await send(message)
-
-    return send_edited
+        await self._app(scope, receive, send_safely)
 
 
 def _is_own(headers: Headers) -> bool:
@@ -305,7 +279,7 @@ def _is_same(one: str, other: str) -> bool:
 def _decoded(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode("utf-8", "surrogateescape")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return ""
 
 

@@ -1,8 +1,6 @@
 """Ways in that Gradio leaves open, and this page does not need or not so wide.
 
-- ``CloseDoors`` (ASGI middleware) refuses what is served beside the page, its API and its media;
-- ``LimitUploads`` (ASGI middleware) keeps visitors from filling the disk with what they upload;
-- ``guard_files`` takes no file from a visitor but uploads.
+``CloseDoors`` and ``LimitUploads`` are ASGI middlewares; ``guard_files`` changes a page before it is mounted.
 """
 
 from __future__ import annotations
@@ -16,38 +14,33 @@ from urllib.parse import unquote
 import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, traverse
-from starlette.datastructures import Headers
 
-from ui.web.access import refusal
+from ui.web.access import Guard, refusal, too_often
 from ui.web.rate_limits import RateLimit, visitor_of
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.requests import HTTPConnection
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-__all__ = ["CloseDoors", "LimitUploads", "guard_files", "is_upload"]
+    from starlette.types import ASGIApp
 
 # A list of every inner address, and a way to have recordings converted: there is no use for either here.
 _CLOSED = ("/openapi.json", "/gradio_api/process_recording")
+_UPLOAD = "/gradio_api/upload"
 _NO_ADDRESS = "Pictures are not fetched from addresses: upload the file here first."
 _NO_UPLOAD = "The file was not uploaded by a user of this page. Upload it first."
 
 
-class CloseDoors:
+class CloseDoors(Guard):
     """Refuses addresses of Gradio that no part of the page uses."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or say that there is nothing."""
-        is_closed = scope["type"] == "http" and _path(scope) in _CLOSED
-        answer = refusal(404, "There is nothing here.") if is_closed else self._app
-        await answer(scope, receive, send)
+    async def check(self, asked: HTTPConnection) -> Response | None:
+        """Say that there is nothing."""
+        return refusal(404, "There is nothing here.") if _path(asked) in _CLOSED else None
 
 
-class LimitUploads:
-    """Limits how often one visitor uploads, and how much all upload together.
+class LimitUploads(Guard):
+    """Limits how often one visitor uploads, and how much all upload together, before anything of it is read.
 
     Args:
         app: What is guarded.
@@ -66,40 +59,34 @@ class LimitUploads:
         largest_bytes: int = 27_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._app, self._largest_bytes = app, largest_bytes
+        super().__init__(app)
+        self._largest_bytes = largest_bytes
         self._uploads = RateLimit(per_minute, 60.0, clock)
         self._bytes = RateLimit(bytes_per_hour, 3600.0, clock)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it before anything of it is read."""
-        answer = self._app
-        if scope["type"] == "http" and scope["method"] == "POST" and _path(scope) == "/gradio_api/upload":
-            answer = self._refusal(scope) or self._app
-        await answer(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        """Why an upload is refused; None, and it counts, if it is not."""
-        size, visitor = _length(scope), visitor_of(scope.get("client"))
+    async def check(self, asked: HTTPConnection) -> Response | None:
+        """Refuse an upload, or count it."""
+        if asked.scope.get("method") != "POST" or _path(asked) != _UPLOAD:
+            return None
+        size, visitor = _length(asked.headers), visitor_of(asked.client)
         if size is None:
             return refusal(411, "An upload has to say how large it is.")
         if size > self._largest_bytes:
             return refusal(413, f"At most {self._largest_bytes // 1_000_000} MB are taken at once.")
         if (wait_s := max(self._uploads.wait_s(visitor), self._bytes.wait_s("all", size))) > 0:
-            message = "Too much has been uploaded just now. Try again later."
-            return refusal(429, message, retry_after=str(max(1, round(wait_s))))
+            return too_often("Too much has been uploaded just now. Try again later.", wait_s)
         self._uploads.count(visitor)
         self._bytes.count("all", size)
         return None
 
 
-def _path(scope: Scope) -> str:
+def _path(asked: HTTPConnection) -> str:
     """The path without slashes doubled or at its end, which lead to the same place."""
-    return "/" + "/".join(part for part in str(scope["path"]).split("/") if part)
+    return "/" + "/".join(part for part in str(asked.scope["path"]).split("/") if part)
 
 
-def _length(scope: Scope) -> int | None:
+def _length(headers: Headers) -> int | None:
     """The size the request's body will have; None if the request does not say."""
-    headers = Headers(scope=scope)
     text = headers.get("content-length", "")
     if "transfer-encoding" in headers or not (text.isascii() and text.isdecimal()) or len(text) > 15:
         return None

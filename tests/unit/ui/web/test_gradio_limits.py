@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from gradio import processing_utils
 from starlette.testclient import TestClient
 
-from ui.web.access import SameOrigin
+from ui.web.access import SafeHeaders
 from ui.web.gradio_limits import CloseDoors, LimitUploads, guard_files
 
 FILE_META = {"_type": "gradio.FileData"}
@@ -79,7 +79,7 @@ class TestOtherOrigins:
         address, origin = "http://192.168.0.2:7860", "https://evil.example"
         asked = {"origin": origin, "host": "192.168.0.2:7860"}
         assert client(page).get(path, headers=asked).headers["access-control-allow-origin"] == origin
-        guarded = TestClient(SameOrigin(page, only_this_computer=False), base_url=address)
+        guarded = TestClient(SafeHeaders(page), base_url=address)
         answer = guarded.get(path, headers={"origin": origin})
         assert [name for name in answer.headers if name.startswith("access-control")] == []
         preflight = guarded.options(path, headers={"origin": origin, "access-control-request-method": "GET"})
