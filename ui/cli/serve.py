@@ -139,10 +139,9 @@ def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGI
     Raises:
         UsageError: the login or the token cannot be used.
     """
-    from ui.web.access import RequireLogin, SameOrigin, check_login, check_token, names_of_this_computer
+    from ui.web.access import RequireLogin, SameOrigin, check_credentials, names_of_this_computer
 
-    check_login(request.login)
-    check_token(request.token)
+    check_credentials(request.login, request.token)
 
     def guard(app: ASGIApp) -> ASGIApp:
         if not request.login and not request.token:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _GUESS_TAKES_S = 0.5
 _SHORTEST_TOKEN = 16
+_ONLY_THIS_COMPUTER = "This page is there for this computer only. Open it as http://localhost with the port shown."
+_UNKNOWN_NAME = "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860."
 # Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -38,11 +40,11 @@ _POLICY = (
 )
 
 
-def check_login(login: str) -> None:
-    """Refuse what is no ``user:password``, where the password may hold further colons; "" is no login.
+def check_credentials(login: str, token: str) -> None:
+    """Refuse what is no ``user:password``, where the password may hold further colons, and a token soon guessed.
 
     Raises:
-        UsageError: either is missing, or there are control characters in them.
+        UsageError: half a login, control characters in it, or a short token. "" stands for none.
     """
     user, _, password = login.partition(":")
     if login and not (user and password):
@@ -51,14 +53,6 @@ def check_login(login: str) -> None:
         )
     if not login.isprintable():
         raise UsageError("A login is typed: it holds no control characters.")
-
-
-def check_token(token: str) -> None:
-    """Refuse a token that is soon guessed; "" is no token.
-
-    Raises:
-        UsageError: it is too short.
-    """
     if token and len(token) < _SHORTEST_TOKEN:
         hint = f"Give at least {_SHORTEST_TOKEN}."
         raise UsageError(f"A token of {len(token)} characters can be guessed.", hint=hint)
@@ -132,8 +126,7 @@ class RequireLogin(Guard):
         super().__init__(app)
         if not login and not token:
             raise UsageError("Without a user and password or a token there is nothing to ask for.")
-        check_login(login)
-        check_token(token)
+        check_credentials(login, token)
         self._login, self._token = login, token
         # What the cookie holds opens this door only, and does not give the token away.
         self._pass = hmac.new(token.encode(), b"sceneseek cookie", hashlib.sha256).hexdigest()
@@ -169,11 +162,13 @@ class RequireLogin(Guard):
         return False
 
     def _ask(self, reproach: str = "") -> Response:
-        how, scheme = "Open this page by the address with ?token=... that was shown when it was started.", "Bearer"
-        charset = ""
         if self._login:
-            how, scheme, charset = "This page asks for a user's name and password.", "Basic", ', charset="UTF-8"'
-        return refusal(401, reproach + how, {"www-authenticate": f'{scheme} realm="sceneseek"{charset}'})
+            how = "This page asks for a user's name and password."
+            scheme = 'Basic realm="sceneseek", charset="UTF-8"'
+        else:
+            how = "Open this page by the address with ?token=... that was shown when it was started."
+            scheme = 'Bearer realm="sceneseek"'
+        return refusal(401, reproach + how, {"www-authenticate": scheme})
 
     def _enter(self, asked: HTTPConnection) -> Response | None:
         """Leave the cookie, and lead on to the address without the token."""
@@ -208,14 +203,9 @@ class SameOrigin(Guard):
         """Refuse a wrong name, and changes that another page asks for."""
         host = _hostname(asked.headers.get("host", ""))
         if self._only_this_computer and host not in ("localhost", "127.0.0.1", "::1"):
-            return refusal(
-                421, "This page is there for this computer only. Open it as http://localhost with the port shown."
-            )
+            return refusal(421, _ONLY_THIS_COMPUTER)
         if self._names is not None and host not in self._names and _ip_address(host) is None:
-            return refusal(
-                421,
-                "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860.",
-            )
+            return refusal(421, _UNKNOWN_NAME)
         changes = asked.scope["type"] == "websocket" or asked.scope["method"] not in ("GET", "HEAD", "OPTIONS")
         if changes and not _is_own(asked.headers):
             return refusal(403, "Another web page has asked for this; that is not allowed.")

@@ -25,7 +25,6 @@ from ui.web.search_tab import search_tab
 from ui.web.theme import page_theme
 
 _STATIC = Path(__file__).parent / "static"
-_LARGEST_UPLOAD = "25mb"
 _HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -56,14 +55,7 @@ def build_blocks(
 
 
 def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_local: bool = True) -> FastAPI:
-    """The page as a web application, without a login.
-
-    Args:
-        library: What is searched.
-        jobs: Indexes from the page.
-        evaluations: Evaluates from the page.
-        is_local: Whether only this machine can reach the page, so that paths may be shown.
-    """
+    """The page as a web application, without a login; it shows paths only if ``is_local``: no other machine reaches it."""
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     page = SearchPage(library, shows_paths=is_local, growing=Growing(jobs, library.folder))
     app.include_router(Media(library, is_shared=not is_local).router())
@@ -82,7 +74,7 @@ def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_loca
         head=_HEAD,
         footer_links=["api"],
         run_history=False,
-        max_file_size=_LARGEST_UPLOAD,
+        max_file_size="25mb",
         show_error=is_local,
         ssr_mode=False,
         mcp_server=True,

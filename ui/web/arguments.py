@@ -14,8 +14,6 @@ from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from search.modalities import modality_named
 from ui.web.search_form import LONGEST_TEXT
 
-__all__ = ["kinds_of", "labels_of", "number_of", "text_of", "valid_text", "weights_of", "whole_of"]
-
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 

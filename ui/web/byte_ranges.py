@@ -25,8 +25,6 @@ from starlette.types import Receive, Scope, Send
 
 from ui.web.media_files import open_plain_file
 
-__all__ = ["SAFE_HEADERS", "StreamedResponse", "file_response", "requested_range"]
-
 SAFE_HEADERS: Mapping[str, str] = {
     "cache-control": "private, no-cache",
     "cross-origin-resource-policy": "same-origin",
@@ -39,13 +37,10 @@ _ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGN
 
 
 def requested_range(header: str, size: int) -> range | None:
-    """The positions of the bytes that a ``Range`` header asks for; None where the header is to be ignored.
+    """The positions of the bytes that ``bytes=0-499``, ``bytes=500-`` or ``bytes=-500`` (the last 500) asks for.
 
-    The range is empty if it begins after the end. Several ranges at once are ignored, as RFC 9110 allows.
-
-    Args:
-        header: As ``bytes=0-499``, ``bytes=500-`` or ``bytes=-500`` (the last 500).
-        size: Of the file, in bytes.
+    The range is empty if it begins after the end. None means to ignore the header, as RFC 9110 allows for several
+    ranges at once.
     """
     match = _ONE_RANGE.fullmatch(header)
     if match is None or match.groups() == ("", ""):
@@ -66,14 +61,10 @@ def file_response(
     headers: Mapping[str, str] | None = None,
     on_close: Callable[[], object] = lambda: None,
 ) -> Response:
-    """The file, or the range of it that the request asks for; opened at once, so that it is the file that was checked.
+    """The file, or the range of it that a GET or HEAD request asks for.
 
-    Args:
-        request: A GET or HEAD request.
-        path: A path without links.
-        media_type: As ``video/mp4``.
-        headers: Besides those that every answer gets.
-        on_close: Called when the answer has been given or the browser has left.
+    The file is opened at once, so that it is the one that was checked; its path must hold no links. ``on_close`` is
+    called when the answer has been given or the browser has left.
 
     Raises:
         HTTPException: the file cannot be opened, or is no plain file.
@@ -123,13 +114,9 @@ def _read(file: FileIO, part: range) -> Generator[bytes]:
 
 
 class StreamedResponse(StreamingResponse):
-    """Sends pieces while they are made; cleans up when all are sent, the browser has left, or ``stop`` is called.
+    """Sends ``first``, then each further piece, which is made when the browser has taken the last.
 
-    Args:
-        pieces: Makes the next piece when the browser has taken the last.
-        first: A piece made already.
-        on_close: Called at the end, after ``pieces`` is closed.
-        options: As ``StreamingResponse`` takes them.
+    When all are sent, the browser has left, or ``stop`` is called, it closes ``pieces`` and calls ``on_close``.
 
     Attributes:
         sent_at: When the browser last took a piece, by ``time.monotonic``.

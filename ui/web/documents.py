@@ -37,11 +37,7 @@ class Documents:
     def of_ranking(self, ranking: Ranking, question: str, form: SearchForm, root: str) -> Document:
         """The document of ``sceneseek search --json``, each moment with addresses to play it at.
 
-        Args:
-            ranking: What was found.
-            question: What was asked, in words.
-            form: The search, for links to the page.
-            root: The page's address, without a slash at its end.
+        These lead to the page at ``root``, which has no slash at its end, and to the search that ``form`` describes.
         """
         document = as_json(ranking, question)
         if not self._shows_paths:

@@ -26,8 +26,6 @@ from ui.web.rate_limits import ConversionLimit, visitor_of
 if TYPE_CHECKING:
     from ui.services.library import Library
 
-__all__ = ["Media"]
-
 _LONGEST_CLIP_S = 600.0
 _STATUS_OF_ERROR: dict[type[SceneseekError], int] = {
     IndexMissingError: 404,
@@ -41,10 +39,10 @@ WayAsked: TypeAlias = Annotated[Literal["auto", "transcode"], Query()]
 
 
 class Media:
-    """Everything that can be played of a library.
+    """Everything that can be played of a library; only the exact ids of its videos are answered.
 
     Args:
-        library: Whose videos; only their exact ids are answered.
+        library: Whose videos.
         transcodes: How many streams and clips are encoded at a time.
         copies: How many streams are copied into another container at a time.
         is_shared: Whether there may be several visitors, each of whom gets at most half of these.
@@ -194,7 +192,7 @@ class Media:
 
     def _how_to_play(self, served: ServedFile, way: str = "auto") -> Playback:
         with _as_http(served):
-            playback = self._playbacks(served.path, served.size, served.mtime_ns)
+            playback = self._playbacks(served.path, served.facts.st_size, served.facts.st_mtime_ns)
         return playback.transcoded() if way == "transcode" else playback
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from indexer.store.base import Location
     from search.catalogue import Catalogue
 
-__all__ = ["ServedFile", "find_file", "open_plain_file"]
-
 
 @dataclass(frozen=True, slots=True)
 class ServedFile:
@@ -37,16 +37,14 @@ class ServedFile:
         video: As the index describes it.
         path: With all links followed.
         name: As it was indexed, without its folder.
-        size: In bytes, now.
-        mtime_ns: Now.
+        facts: Its size and times now.
         is_changed: Whether its size or time differs from what was indexed.
     """
 
     video: Video
     path: Path
     name: str
-    size: int
-    mtime_ns: int
+    facts: os.stat_result
     is_changed: bool
 
 
@@ -71,18 +69,14 @@ def find_file(catalogue: Catalogue | None, video_id: str) -> ServedFile:
 
 def _checked(video: Video, place: Location) -> ServedFile:
     name = _printable(place.path.name)
-    try:
+    with _as_http(name):
         real = place.path.resolve(strict=True)
         facts = real.stat()
-    except PermissionError:
-        raise HTTPException(403, f"{name} may not be read.") from None
-    except (OSError, RuntimeError, ValueError):
-        raise HTTPException(410, f"{name} is no longer where it was indexed.") from None
     _check_plain(facts, name)
     is_changed = (facts.st_size, facts.st_mtime_ns) != (place.size, place.mtime_ns)
     if is_changed and not _is_within_root(real, place):
         raise HTTPException(403, f"{name} now leads out of the folder that was indexed.")
-    return ServedFile(video, real, name, facts.st_size, facts.st_mtime_ns, is_changed)
+    return ServedFile(video, real, name, facts, is_changed)
 
 
 def _is_within_root(real: Path, place: Location) -> bool:
@@ -100,19 +94,23 @@ def open_plain_file(path: Path) -> tuple[FileIO, os.stat_result]:
     """
     name = _printable(path.name)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with ExitStack() as on_error:
+        with _as_http(name):
+            file = on_error.enter_context(FileIO(os.open(path, flags), "rb"))
+        facts = os.fstat(file.fileno())
+        _check_plain(facts, name)
+        on_error.pop_all()
+    return file, facts
+
+
+@contextmanager
+def _as_http(name: str) -> Iterator[None]:
     try:
-        file = FileIO(os.open(path, flags), "rb")
+        yield
     except PermissionError:
         raise HTTPException(403, f"{name} may not be read.") from None
-    except (OSError, ValueError):
-        raise HTTPException(410, f"{name} is no longer there.") from None
-    facts = os.fstat(file.fileno())
-    try:
-        _check_plain(facts, name)
-    except HTTPException:
-        file.close()
-        raise
-    return file, facts
+    except (OSError, RuntimeError, ValueError):
+        raise HTTPException(410, f"{name} is no longer where it was indexed.") from None
 
 
 def _check_plain(facts: os.stat_result, name: str) -> None:

@@ -14,8 +14,6 @@ from fastapi import HTTPException
 if TYPE_CHECKING:
     from ui.web.byte_ranges import StreamedResponse
 
-__all__ = ["ConversionLimit", "RateLimit", "Slot", "visitor_of"]
-
 _ALL_TAKEN = "Too many videos are being converted at the moment. Try again in a few seconds."
 _OWN_TAKEN = "Other videos are being converted for you already, as many as one visitor gets. Close one of them."
 
@@ -33,11 +31,7 @@ def visitor_of(client: tuple[str, int] | None) -> str:
 class RateLimit:
     """A leaky bucket for each key: ``burst`` units at once, and as many again over ``refill_s`` seconds.
 
-    Args:
-        burst: How many units fit into an unused bucket.
-        refill_s: How long a used bucket takes to become unused, in seconds.
-        clock: Seconds that only go forward.
-        max_keys: How many keys are remembered; the one counted longest ago is forgotten first.
+    Only ``max_keys`` keys are remembered; the one counted longest ago is forgotten first.
     """
 
     def __init__(
@@ -74,14 +68,10 @@ class Slot:
 
 
 class ConversionLimit:
-    """Lets so many conversions run at a time; a stalled stream makes room for a new one.
+    """Lets ``count`` conversions run at a time, at most half of them for one visitor if ``is_shared``.
 
-    Only to be used in the event loop's thread.
-
-    Args:
-        count: How many may run.
-        is_shared: Whether there may be several visitors; one visitor then gets at most half.
-        stalled_s: A stream has stalled when its visitor has taken nothing for so many seconds.
+    A stream whose visitor has taken nothing for ``stalled_s`` seconds makes room for a new one. All calls must come
+    from the event loop's thread.
     """
 
     def __init__(self, count: int, *, is_shared: bool = True, stalled_s: float = 30.0) -> None:

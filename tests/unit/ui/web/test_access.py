@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from indexer.core.errors import UsageError
-from ui.web.access import RequireLogin, SafeHeaders, SameOrigin, check_login, is_loopback, names_of_this_computer
+from ui.web.access import RequireLogin, SafeHeaders, SameOrigin, check_credentials, is_loopback, names_of_this_computer
 
 TOKEN = "a-token-of-many-characters"
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
@@ -85,14 +85,14 @@ def with_token(**options: Any) -> TestClient:
 @pytest.mark.parametrize("text", ["ada", ":", "ada:", ":lovelace", "ada:love\nlace", "a\0da:lovelace"])
 def test_half_a_login_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as error:
-        check_login(text)
+        check_credentials(text, "")
     assert "love" not in str(error.value)
 
 
 @given(user=st.text(st.characters(categories=["L", "N"]), min_size=1), password=st.text(min_size=1))
 def test_every_login_that_passes_gets_in(user: str, password: str) -> None:
     try:
-        check_login(f"{user}:{password}")
+        check_credentials(f"{user}:{password}", "")
     except UsageError:
         assert not f"{user}:{password}".isprintable()
         return
