@@ -1,7 +1,7 @@
 """Responses with a file or one byte range of it, and with a stream of unknown length (RFC 9110, sections 13 to 15).
 
 Starlette's ``FileResponse`` does not fit: it opens a file by its name again after the checks, answers 400 to ranges
-that are to be ignored, and cleans nothing up when the browser disconnects.
+that are to be ignored, and does not know ``If-None-Match``.
 """
 
 from __future__ import annotations

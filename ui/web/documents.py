@@ -75,7 +75,7 @@ class Documents:
 
     def of_status(self, status: IndexStatus) -> Document:
         """What the index holds and what failed."""
-        manifest = status.manifest
+        manifest, shown = status.manifest, str if self._shows_paths else model_placeless
         failures = [{**self._place(path), "reason": self._placeless(why, path)} for path, why in status.failures]
         counts = {
             "is_indexed": True,
@@ -88,7 +88,7 @@ class Documents:
             "labels": dict(status.labels),
             "failures": failures,
             "profile": manifest.profile if manifest else "",
-            "models": {role: self._model(spec) for role, (spec, _) in manifest.models.items()} if manifest else {},
+            "models": {role: shown(spec) for role, (spec, _) in manifest.models.items()} if manifest else {},
             "folders": [str(root) for root in manifest.roots] if manifest and self._shows_paths else None,
             "disk_bytes": status.disk_bytes,
         }
@@ -102,12 +102,7 @@ class Documents:
         return {"file": str(path) if self._shows_paths else None}
 
     def _placeless(self, text: str, path: Path) -> str:
-        if self._shows_paths:
-            return text
-        return placeless(text, path).replace(path.name, "it")
-
-    def _model(self, spec: str) -> str:
-        return spec if self._shows_paths else model_placeless(spec)
+        return text if self._shows_paths else placeless(text, path).replace(path.name, "it")
 
 
 def texts_document(records: Iterable[Record]) -> Document:

@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -33,7 +33,7 @@ from indexer.store.base import Commit, Location, Manifest
 from indexer.store.thumbnails import ThumbnailFolder
 from ui.services.context import Context
 from ui.services.library import Library
-from ui.web.byte_ranges import requested_range
+from ui.web.byte_ranges import file_response, requested_range
 from ui.web.media import Media
 
 RATE = 25
@@ -289,6 +289,15 @@ def test_links_that_lead_to_what_was_indexed_are_followed(
     client: TestClient, films: Films, content: bytes, name: str
 ) -> None:
     assert client.get(films.address(name)).content == content
+
+
+def test_a_link_put_in_place_after_the_check_is_not_followed(films: Films, tmp_path: Path) -> None:
+    link = tmp_path / "film.mp4"
+    link.symlink_to(films.path("direct.mp4"))
+    request = Request({"type": "http", "method": "GET", "headers": []})
+    with pytest.raises(HTTPException) as refused:
+        file_response(request, link, "video/mp4")
+    assert refused.value.status_code == 410
 
 
 def test_a_device_is_not_served(films: Films, client: TestClient) -> None:
