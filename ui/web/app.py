@@ -55,7 +55,7 @@ def build_blocks(
 
 
 def build_app(library: Library, jobs: Jobs, evaluations: Evaluations, *, is_local: bool = True) -> FastAPI:
-    """The page as a web application, without a login; ``is_local`` if no other machine reaches it, so that paths show."""
+    """The page as a web application, without a login; paths are shown if ``is_local``: only this machine reaches it."""
     app = FastAPI(title="sceneseek", docs_url=None, redoc_url=None, openapi_url=None)
     page = SearchPage(library, shows_paths=is_local, growing=Growing(jobs, library.folder))
     app.include_router(Media(library, is_shared=not is_local).router())
