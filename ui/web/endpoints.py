@@ -248,7 +248,7 @@ class Endpoints:
             return f"{error.message} {error.hint}".strip()
         if isinstance(error, IndexMissingError):
             return "Nothing has been indexed here yet."
-        return "The library cannot answer just now. Whoever runs it finds the reason with 'sceneseek status'."
+        return "The library cannot answer just now. On its machine, 'sceneseek status' says why."
 
     def _find(
         self, form: SearchForm, top_k: int, page: int, min_confidence: float | None = None, image: Image | None = None

@@ -28,14 +28,11 @@ from ui.web.endpoints import Endpoints, add_endpoints
 from ui.web.gradio_limits import guard_files
 
 
-class WordLibrary(Library):
+def word_library(context: Context) -> Library:
     """A real index in a folder, searched with a real if tiny model."""
-
-    def engine(self) -> SearchEngine:
-        if self._engine is None:
-            words = BagOfWords()
-            self._engine = SearchEngine(self.context.open_store(), lambda: Models(words, words, words), options=OPTIONS)
-        return self._engine
+    words = BagOfWords()
+    models = Models(words, words, words)
+    return Library(context, lambda: SearchEngine(context.open_store(), lambda: models, options=OPTIONS))
 
 
 def keeping_everything(context: Context) -> Context:
@@ -63,7 +60,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
         broken = video("broken", path="/home/secret/broken.mp4")
         place = Location(broken.path, broken.path.parent, broken.size, broken.mtime_ns)
         store.write_commit(Commit(broken, "failed", (place,), failure=f"{broken.path} is empty."))
-    opened = WordLibrary(context)
+    opened = word_library(context)
     yield opened
     opened.close()
 
