@@ -96,12 +96,12 @@ class Guard(ABC):
         await answer(scope, receive, send)
 
     @abstractmethod
-    async def check(self, asked: HTTPConnection) -> Response | None:
+    async def check(self, connection: HTTPConnection) -> Response | None:
         """What to answer instead; None to hand the request on."""
 
 
 class RequireLogin(Guard):
-    """Lets in who knows the user's name and password (HTTP Basic), or the token.
+    """Lets in visitors who know the user's name and password (HTTP Basic), or the token.
 
     A token is sent as ``Authorization: Bearer TOKEN``, or once as ``?token=TOKEN``, which leaves a cookie and leads on
     to the address without it. After ten wrong guesses a visitor has to wait five seconds for each further try.
@@ -134,21 +134,21 @@ class RequireLogin(Guard):
         self._guesses = RateLimit(10, 50.0, clock)
         self._sleep = sleep
 
-    async def check(self, asked: HTTPConnection) -> Response | None:
-        """Ask for the login, or None for a visitor who has it."""
-        if self._token and _is_same(asked.cookies.get(self._cookie, ""), self._pass):
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """Ask for the login, unless the visitor has it."""
+        if self._token and _is_same(connection.cookies.get(self._cookie, ""), self._pass):
             return None
-        authorization = asked.headers.get("authorization", "")
-        token = asked.query_params.get("token", "") if self._token else ""
+        authorization = connection.headers.get("authorization", "")
+        token = connection.query_params.get("token", "") if self._token else ""
         if not authorization and not token:
             return self._ask()
-        visitor = visitor_of(asked.client)
+        visitor = visitor_of(connection.client)
         if (wait_s := self._guesses.wait_s(visitor)) > 0:
             return too_often("Too many wrong logins. Wait a little, then try again.", wait_s)
         if self._is_right(authorization):
             return None
         if token and _is_same(token, self._token):
-            return self._enter(asked)
+            return self._enter(connection)
         self._guesses.count(visitor)
         await self._sleep(_GUESS_TAKES_S)
         return self._ask("That was not right. ")
@@ -170,13 +170,13 @@ class RequireLogin(Guard):
             scheme = 'Bearer realm="sceneseek"'
         return refusal(401, reproach + how, {"www-authenticate": scheme})
 
-    def _enter(self, asked: HTTPConnection) -> Response | None:
+    def _enter(self, connection: HTTPConnection) -> Response | None:
         """Leave the cookie, and lead on to the address without the token."""
-        if asked.scope["type"] == "websocket" or asked.scope["method"] not in ("GET", "HEAD"):
+        if connection.scope["type"] == "websocket" or connection.scope["method"] not in ("GET", "HEAD"):
             return None
         headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
-        answer = RedirectResponse(_address_without_token(asked), 303, headers)
-        answer.set_cookie(self._cookie, self._pass, httponly=True, secure=asked.scope.get("scheme") == "https")
+        answer = RedirectResponse(_address_without_token(connection), 303, headers)
+        answer.set_cookie(self._cookie, self._pass, httponly=True, secure=connection.scope.get("scheme") == "https")
         return answer
 
 
@@ -199,15 +199,16 @@ class SameOrigin(Guard):
         super().__init__(app)
         self._only_this_computer, self._names = only_this_computer, names
 
-    async def check(self, asked: HTTPConnection) -> Response | None:
+    async def check(self, connection: HTTPConnection) -> Response | None:
         """Refuse a wrong name, and changes that another page asks for."""
-        host = _hostname(asked.headers.get("host", ""))
+        host = _hostname(connection.headers.get("host", ""))
         if self._only_this_computer and host not in ("localhost", "127.0.0.1", "::1"):
             return refusal(421, _ONLY_THIS_COMPUTER)
         if self._names is not None and host not in self._names and _ip_address(host) is None:
             return refusal(421, _UNKNOWN_NAME)
-        changes = asked.scope["type"] == "websocket" or asked.scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        if changes and not _is_own(asked.headers):
+        scope = connection.scope
+        is_change = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        if is_change and not _is_own(connection.headers):
             return refusal(403, "Another web page has asked for this; that is not allowed.")
         return None
 
@@ -273,8 +274,8 @@ def _decoded(value: str) -> str:
         return ""
 
 
-def _address_without_token(asked: HTTPConnection) -> str:
+def _address_without_token(connection: HTTPConnection) -> str:
     """Path and query; never another site, as a path with two slashes at its beginning would be."""
-    path = "/" + quote(asked.scope["path"].lstrip("/\\"))
-    query = urlencode([(name, value) for name, value in asked.query_params.multi_items() if name != "token"])
+    path = "/" + quote(connection.scope["path"].lstrip("/\\"))
+    query = urlencode([(name, value) for name, value in connection.query_params.multi_items() if name != "token"])
     return f"{path}?{query}" if query else path

@@ -92,13 +92,13 @@ def file_response(
     return Response(**options)
 
 
-def _part_to_send(asked: Headers, described: Mapping[str, str], size: int) -> tuple[int, range]:
+def _part_to_send(requested: Headers, described: Mapping[str, str], size: int) -> tuple[int, range]:
     """The status, and the positions of the bytes to send."""
-    known = [tag.strip().removeprefix("W/") for tag in asked.get("if-none-match", "").split(",")]
+    known = [tag.strip().removeprefix("W/") for tag in requested.get("if-none-match", "").split(",")]
     if described["etag"] in known:
         return 304, range(0)
-    is_same = asked.get("if-range") in (None, described["etag"], described["last-modified"])
-    part = requested_range(asked.get("range", ""), size) if is_same else None
+    is_same = requested.get("if-range") in (None, described["etag"], described["last-modified"])
+    part = requested_range(requested.get("range", ""), size) if is_same else None
     if part is None:
         return 200, range(size)
     return (206 if part else 416), part

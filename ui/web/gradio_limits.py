@@ -34,9 +34,9 @@ _NO_UPLOAD = "The file was not uploaded by a user of this page. Upload it first.
 class CloseDoors(Guard):
     """Refuses addresses of Gradio that no part of the page uses."""
 
-    async def check(self, asked: HTTPConnection) -> Response | None:
+    async def check(self, connection: HTTPConnection) -> Response | None:
         """Say that there is nothing."""
-        return refusal(404, "There is nothing here.") if _path(asked) in _CLOSED else None
+        return refusal(404, "There is nothing here.") if _path(connection) in _CLOSED else None
 
 
 class LimitUploads(Guard):
@@ -64,11 +64,11 @@ class LimitUploads(Guard):
         self._uploads = RateLimit(per_minute, 60.0, clock)
         self._bytes = RateLimit(bytes_per_hour, 3600.0, clock)
 
-    async def check(self, asked: HTTPConnection) -> Response | None:
+    async def check(self, connection: HTTPConnection) -> Response | None:
         """Refuse an upload, or count it."""
-        if asked.scope.get("method") != "POST" or _path(asked) != _UPLOAD:
+        if connection.scope.get("method") != "POST" or _path(connection) != _UPLOAD:
             return None
-        size, visitor = _length(asked.headers), visitor_of(asked.client)
+        size, visitor = _length(connection.headers), visitor_of(connection.client)
         if size is None:
             return refusal(411, "An upload has to say how large it is.")
         if size > self._largest_bytes:
@@ -80,9 +80,9 @@ class LimitUploads(Guard):
         return None
 
 
-def _path(asked: HTTPConnection) -> str:
+def _path(connection: HTTPConnection) -> str:
     """The path without slashes doubled or at its end, which lead to the same place."""
-    return "/" + "/".join(part for part in str(asked.scope["path"]).split("/") if part)
+    return "/" + "/".join(part for part in str(connection.scope["path"]).split("/") if part)
 
 
 def _length(headers: Headers) -> int | None:
