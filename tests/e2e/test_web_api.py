@@ -25,7 +25,8 @@ from mcp.types import CallToolResult
 from tests.e2e.conftest import Demo, Run, run_here
 from ui.services.context import Context
 from ui.services.library import Library
-from ui.web.endpoints import Endpoints, add_endpoints, guard_files
+from ui.web.endpoints import Endpoints, add_endpoints
+from ui.web.gradio_limits import guard_files
 
 QUERIES = ["a blue bus in the street", "never do it for free", '"august"', "objects that nobody filmed label:city"]
 TOOLS = {"search", "similar", "search_by_picture", "library", "video", "status", "export"}

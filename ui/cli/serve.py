@@ -139,18 +139,16 @@ def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGI
     Raises:
         UsageError: the login or the token cannot be used.
     """
-    from ui.web.access import RequireLogin, SameOrigin, check_token, names_of_this_computer, parse_login
+    from ui.web.access import RequireLogin, SameOrigin, check_credentials, names_of_this_computer
 
-    login = parse_login(request.login) if request.login else None
-    check_token(request.token)
+    check_credentials(request.login, request.token)
 
     def guard(app: ASGIApp) -> ASGIApp:
-        if login is None and not request.token:
+        if not request.login and not request.token:
             names = None if is_local else names_of_this_computer()
             return SameOrigin(app, only_this_computer=is_local, names=names)
-        user, password = (login.user, login.password) if login else ("", "")
         # A login keeps strangers out whatever name the page goes by, as behind a proxy.
-        return SameOrigin(RequireLogin(app, user, password, token=request.token), only_this_computer=False)
+        return SameOrigin(RequireLogin(app, request.login, token=request.token), only_this_computer=False)
 
     return guard
 

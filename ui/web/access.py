@@ -1,96 +1,67 @@
-"""Who may use the page: logins, tokens, and no other web page on the same computer.
+"""Who may use the page: logins, tokens, and no other web page.
 
-Two ASGI middlewares, for everything that is served (the page, its API, the media, MCP):
-
-- ``RequireLogin`` lets in who knows a user's name and password (HTTP Basic) or a token;
-- ``SameOrigin`` refuses requests that another web page makes in a visitor's name. A page that is only there for this
-  computer also refuses to be called by any other name than this computer's own: else a page from elsewhere whose name
-  is made to lead here (DNS rebinding) could read everything.
+Pure ASGI middlewares for everything that is served (the page, its API, the media, MCP): Starlette's
+``BaseHTTPMiddleware`` would hold streams up, and its ``TrustedHostMiddleware`` cannot allow every IP address.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
-import re
 import socket
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from indexer.core.errors import UsageError
+from ui.web.rate_limits import RateLimit, visitor_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = [
-    "Login",
-    "RequireLogin",
-    "SameOrigin",
-    "check_token",
-    "is_loopback",
-    "names_of_this_computer",
-    "parse_login",
-    "refuse",
-]
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-# So many wrong guesses at once, then one every few seconds; for so many addresses at most.
-_GUESSES = 10
-_S_PER_GUESS = 5.0
-_ADDRESSES = 4096
-_WRONG_GUESS_TAKES_S = 0.5
-_POLICY_VIOLATION = 1008
+_GUESS_TAKES_S = 0.5
 _SHORTEST_TOKEN = 16
+_ONLY_THIS_COMPUTER = "This page is there for this computer only. Open it as http://localhost with the port shown."
+_UNKNOWN_NAME = "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860."
+# Gradio's own templates need inline code; nothing at all may come from, or go to, anywhere else.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user's name and password."""
-
-    user: str
-    password: str = field(repr=False)
-
-
-def parse_login(text: str) -> Login:
-    """The login in ``user:password``; the password may hold further colons.
+def check_credentials(login: str, token: str) -> None:
+    """Refuse what is no ``user:password``, where the password may hold further colons, and a token soon guessed.
 
     Raises:
-        UsageError: either is missing, or there are control characters in them.
+        UsageError: half a login, control characters in it, or a short token. "" stands for none.
     """
-    user, colon, password = text.partition(":")
-    if not colon or not user or not password:
+    user, _, password = login.partition(":")
+    if login and not (user and password):
         raise UsageError(
             "A login is a user's name and a password with a colon between.", hint="Give it as --auth user:password."
         )
-    if not text.isprintable():
+    if not login.isprintable():
         raise UsageError("A login is typed: it holds no control characters.")
-    return Login(user, password)
-
-
-def check_token(token: str) -> None:
-    """Refuse a token that is soon guessed; none at all is no token.
-
-    Raises:
-        UsageError: it is too short.
-    """
     if token and len(token) < _SHORTEST_TOKEN:
-        raise UsageError(
-            f"A token of {len(token)} characters can be guessed.", hint=f"Give at least {_SHORTEST_TOKEN}."
-        )
+        hint = f"Give at least {_SHORTEST_TOKEN}."
+        raise UsageError(f"A token of {len(token)} characters can be guessed.", hint=hint)
 
 
 def is_loopback(host: str) -> bool:
     """Whether a server bound to this address is reached from this computer only."""
-    return host.strip("[]").lower() in _LOOPBACK_NAMES or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+    address = _ip_address(host.strip("[]"))
+    return host.lower() == "localhost" or (address is not None and address.is_loopback)
 
 
 def names_of_this_computer() -> frozenset[str]:
@@ -100,65 +71,87 @@ def names_of_this_computer() -> frozenset[str]:
     return frozenset({"localhost", whole, first, f"{first}.local"}) - {"", ".local"}
 
 
-class RequireLogin:
-    """Lets in who knows the user's name and password, or the token.
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in plain words."""
+    safe = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return PlainTextResponse(f"{message}\n", status, {**safe, **(headers or {})})
+
+
+def too_often(message: str, wait_s: float) -> Response:
+    """An answer to a request that may be repeated after so many seconds."""
+    return refusal(429, message, {"retry-after": str(max(1, round(wait_s)))})
+
+
+class Guard(ABC):
+    """ASGI middleware that answers some requests in place of what it guards."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, or answer it."""
+        answer = self._app
+        if scope["type"] in ("http", "websocket"):
+            answer = await self.check(HTTPConnection(scope)) or self._app
+        await answer(scope, receive, send)
+
+    @abstractmethod
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """What to answer instead; None to hand the request on."""
+
+
+class RequireLogin(Guard):
+    """Lets in visitors who know the user's name and password (HTTP Basic), or the token.
 
     A token is sent as ``Authorization: Bearer TOKEN``, or once as ``?token=TOKEN``, which leaves a cookie and leads on
-    to the address without it. Whoever guesses wrong more than ten times has to wait five seconds for each further try.
+    to the address without it. After ten wrong guesses a visitor has to wait five seconds for each further try.
 
     Args:
         app: What is guarded.
-        user: With ``password``; "" for a token only.
-        password: Likewise.
+        login: As ``user:password``; "" for a token only.
         token: At least 16 characters; "" for a login only.
         clock: Seconds that only go forward.
+        sleep: Waits so many seconds before a wrong guess is refused.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        user: str = "",
-        password: str = "",
+        login: str = "",
         *,
         token: str = "",
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        if not (user and password) and not token:
+        super().__init__(app)
+        if not login and not token:
             raise UsageError("Without a user and password or a token there is nothing to ask for.")
-        check_token(token)
-        self._app = app
-        self._login = f"{user}:{password}" if user and password else ""
-        self._token = token
+        check_credentials(login, token)
+        self._login, self._token = login, token
         # What the cookie holds opens this door only, and does not give the token away.
         self._pass = hmac.new(token.encode(), b"sceneseek cookie", hashlib.sha256).hexdigest()
         self._cookie = f"sceneseek-{self._pass[:8]}"
-        self._guesses = _Guesses(clock)
+        self._guesses = RateLimit(10, 50.0, clock)
+        self._sleep = sleep
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = _headers(scope)
-        if self._token and _is_same(_cookies(headers).get(self._cookie, ""), self._pass):
-            await self._app(scope, receive, send)
-            return
-        address = (scope.get("client") or ("unknown",))[0]
-        offered_token = _token_in_address(scope) if self._token else ""
-        offered = headers.get("authorization", "")
-        if not offered and not offered_token:
-            await refuse(scope, send, 401, self._how_to_enter, self._challenge)
-        elif (wait_s := self._guesses.wait_s(address)) > 0:
-            after = {"retry-after": str(max(1, round(wait_s)))}
-            await refuse(scope, send, 429, "Too many wrong logins. Wait a little, then try again.", after)
-        elif self._is_right(offered):
-            await self._app(scope, receive, send)
-        elif offered_token and _is_same(offered_token, self._token):
-            await self._enter(scope, receive, send)
-        else:
-            self._guesses.count(address)
-            await asyncio.sleep(_WRONG_GUESS_TAKES_S)
-            await refuse(scope, send, 401, f"That was not right. {self._how_to_enter}", self._challenge)
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """Ask for the login, unless the visitor has it."""
+        if self._token and _is_same(connection.cookies.get(self._cookie, ""), self._pass):
+            return None
+        authorization = connection.headers.get("authorization", "")
+        token = connection.query_params.get("token", "") if self._token else ""
+        if not authorization and not token:
+            return self._ask()
+        visitor = visitor_of(connection.client)
+        if (wait_s := self._guesses.wait_s(visitor)) > 0:
+            return too_often("Too many wrong logins. Wait a little, then try again.", wait_s)
+        if self._is_right(authorization):
+            return None
+        if token and _is_same(token, self._token):
+            return self._enter(connection)
+        self._guesses.count(visitor)
+        await self._sleep(_GUESS_TAKES_S)
+        return self._ask("That was not right. ")
 
     def _is_right(self, authorization: str) -> bool:
         scheme, _, value = authorization.partition(" ")
@@ -168,137 +161,104 @@ class RequireLogin:
             return _is_same(_decoded(value), self._login)
         return False
 
-    @property
-    def _challenge(self) -> dict[str, str]:
-        scheme = 'Basic realm="sceneseek", charset="UTF-8"' if self._login else 'Bearer realm="sceneseek"'
-        return {"www-authenticate": scheme}
-
-    @property
-    def _how_to_enter(self) -> str:
+    def _ask(self, reproach: str = "") -> Response:
         if self._login:
-            return "This page asks for a user's name and password."
-        return "Open this page by the address with ?token=... that was shown when it was started."
+            how = "This page asks for a user's name and password."
+            scheme = 'Basic realm="sceneseek", charset="UTF-8"'
+        else:
+            how = "Open this page by the address with ?token=... that was shown when it was started."
+            scheme = 'Bearer realm="sceneseek"'
+        return refusal(401, reproach + how, {"www-authenticate": scheme})
 
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _enter(self, connection: HTTPConnection) -> Response | None:
         """Leave the cookie, and lead on to the address without the token."""
-        if scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
-            return
-        secure = "; Secure" if scope.get("scheme") == "https" else ""
-        headers = {
-            "location": _address_without_token(scope),
-            "set-cookie": f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Lax{secure}",
-            "referrer-policy": "no-referrer",
-        }
-        await refuse(scope, send, 303, "", headers)
+        if connection.scope["type"] == "websocket" or connection.scope["method"] not in ("GET", "HEAD"):
+            return None
+        headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        answer = RedirectResponse(_address_without_token(connection), 303, headers)
+        answer.set_cookie(self._cookie, self._pass, httponly=True, secure=connection.scope.get("scheme") == "https")
+        return answer
 
 
-class SameOrigin:
+class SameOrigin(Guard):
     """Refuses what another web page asks for in a visitor's name.
 
-    Requests that change something, and web sockets, must come from the page itself or from a program that is
-    no browser. What is answered can be read by no other page either, whatever the answer's own headers allow.
+    Requests that change something, and web sockets, must come from the page itself or from a program that is no
+    browser. Names that are not the page's are refused, else another page could have its own name lead here (DNS
+    rebinding) and read everything.
 
     Args:
         app: What is guarded.
         only_this_computer: The server is bound to the loopback address: then the page has no name but ``localhost``,
             ``127.0.0.1`` and ``[::1]``, at any port.
-        origins: Others that may ask, as ``https://films.example``: where a proxy has a name of its own.
-        names: What else the page may be called where others reach it: by these names, by those of ``origins`` and by
-            addresses in numbers, which no name can be made to lead to. None allows all names: to be given where
-            there is no login.
+        names: The names of a page that others reach, besides all IP addresses, which no name can be made to lead to.
+            None allows all names; name them where there is no login.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        only_this_computer: bool,
-        origins: Collection[str] = (),
-        names: Collection[str] | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, only_this_computer: bool, names: Collection[str] | None = None) -> None:
+        super().__init__(app)
+        self._only_this_computer, self._names = only_this_computer, names
+
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """Refuse a wrong name, and changes that another page asks for."""
+        host = _hostname(connection.headers.get("host", ""))
+        if self._only_this_computer and host not in ("localhost", "127.0.0.1", "::1"):
+            return refusal(421, _ONLY_THIS_COMPUTER)
+        if self._names is not None and host not in self._names and _ip_address(host) is None:
+            return refusal(421, _UNKNOWN_NAME)
+        scope = connection.scope
+        is_change = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        if is_change and not _is_own(connection.headers):
+            return refusal(403, "Another web page has asked for this; that is not allowed.")
+        return None
+
+
+class SafeHeaders:
+    """ASGI middleware that lets no answer load anything from elsewhere, and no other page read an answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._only_this_computer = only_this_computer
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
-        of_origins = {urlsplit(origin).hostname or "" for origin in self._origins}
-        self._local_names = _LOOPBACK_NAMES | of_origins
-        self._names = None if names is None else frozenset(name.lower() for name in names) | of_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = _headers(scope)
-        is_own = self._is_own(headers)
-        if wrong_name := self._wrong_name(_hostname(headers.get("host", ""))):
-            await refuse(scope, send, 421, wrong_name)
-        elif _changes_something(scope) and not is_own:
-            await refuse(scope, send, 403, "Another web page has asked for this; that is not allowed.")
-        else:
-            await self._app(scope, receive, send if is_own else _unreadable_elsewhere(send))
+        """Hand the request on."""
 
-    def _wrong_name(self, host: str) -> str:
-        """Why the page does not answer to this name; empty if it does."""
-        if self._only_this_computer and host not in self._local_names:
-            return "This page is there for this computer only. Open it as http://localhost with the port shown."
-        if self._only_this_computer or self._names is None or host in self._names or _is_address(host):
-            return ""
-        return "This page is not known by that name. Open it by its computer's address, as http://192.168.0.2:7860."
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("content-security-policy", _POLICY)
+                headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("referrer-policy", "same-origin")
+                if not _is_own(Headers(scope=scope)):
+                    for name in [name for name in headers if name.startswith("access-control-")]:
+                        del headers[name]
+            await send(message)
 
-    def _is_own(self, headers: Mapping[str, str]) -> bool:
-        origin = headers.get("origin")
-        if origin is None:
-            # No browser sends a request that changes something to another site without saying so in one of the two.
-            return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        host = headers.get("host", "").lower()
-        return origin.lower() in self._origins or (host != "" and origin.lower().partition("://")[2] == host)
+        await self._app(scope, receive, send_safely)
 
 
-def _unreadable_elsewhere(send: Send) -> Send:
-    """Sends answers without what would let another page's scripts read them."""
-
-    async def send_without(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            pairs = message.get("headers", ())
-            kept = [(name, value) for name, value in pairs if not name.lower().startswith(b"access-control-")]
-            message = {**message, "headers": kept}
-        await send(message)
-
-    return send_without
+def _is_own(headers: Headers) -> bool:
+    """Whether a request comes from the page itself, or from a program that is no browser."""
+    origin = headers.get("origin")
+    if origin is None:
+        # No browser sends a request that changes something to another site without saying so in one of the two.
+        return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+    host = headers.get("host", "").lower()
+    return host != "" and origin.lower().partition("://")[2] == host
 
 
-def _is_address(host: str) -> bool:
-    """Whether it is an IP address, without brackets."""
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
 
 
-def _changes_something(scope: Scope) -> bool:
-    return scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-
-
-class _Guesses:
-    """How many wrong guesses each address has left: a bucket that fills again slowly."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-
-    def wait_s(self, address: str) -> float:
-        """How long until the next guess is listened to, in seconds; 0 or less: now."""
-        used_s = self._full_at.get(address, 0.0) - self._clock()
-        return used_s - (_GUESSES - 1) * _S_PER_GUESS
-
-    def count(self, address: str) -> None:
-        """One more wrong guess."""
-        now = self._clock()
-        self._full_at[address] = max(now, self._full_at.pop(address, now)) + _S_PER_GUESS
-        while len(self._full_at) > _ADDRESSES:
-            self._full_at.popitem(last=False)
+def _hostname(host: str) -> str:
+    """Not ``request.url.hostname``, which takes the server's address where the header cannot be read."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _is_same(one: str, other: str) -> bool:
@@ -310,61 +270,12 @@ def _is_same(one: str, other: str) -> bool:
 def _decoded(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode("utf-8", "surrogateescape")
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    """The headers by lower-case name; of several with one name the last, but all cookies."""
-    headers: dict[str, str] = {}
-    pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    for name, value in pairs:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[key] = f"{headers[key]}; {text}" if key == "cookie" and key in headers else text
-    return headers
-
-
-def _cookies(headers: Mapping[str, str]) -> dict[str, str]:
-    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-    return {name: value for name, _, value in pairs}
-
-
-def _hostname(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
 
 
-def _asked(scope: Scope) -> list[tuple[str, str]]:
-    return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-
-
-def _token_in_address(scope: Scope) -> str:
-    return next((value for name, value in _asked(scope) if name == "token"), "")
-
-
-def _address_without_token(scope: Scope) -> str:
+def _address_without_token(connection: HTTPConnection) -> str:
     """Path and query; never another site, as a path with two slashes at its beginning would be."""
-    raw = scope.get("raw_path") or scope["path"].encode("utf-8")
-    path = "/" + raw.decode("latin-1").split("?")[0].replace("\\", "/").lstrip("/")
-    rest = urlencode([(name, value) for name, value in _asked(scope) if name != "token"])
-    return f"{path}?{rest}" if rest else path
-
-
-async def refuse(scope: Scope, send: Send, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-    """Answer a request in plain words; a web socket is closed before it is opened."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": message[:100]})
-        return
-    body = f"{message}\n".encode() if message else b""
-    described = {
-        "content-type": "text/plain; charset=utf-8",
-        "content-length": str(len(body)),
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
-        **(headers or {}),
-    }
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in described.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    path = "/" + quote(connection.scope["path"].lstrip("/\\"))
+    query = urlencode([(name, value) for name, value in connection.query_params.multi_items() if name != "token"])
+    return f"{path}?{query}" if query else path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -13,28 +15,17 @@ from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
 from ui.web.search_form import SearchForm
 from ui.web.search_page import SearchPage
 
-__all__ = ["answers_router"]
-
 
 def answers_router(page: SearchPage) -> APIRouter:
-    """The routes ``/moments/VIDEO?FORM``, ``/news`` and ``/export/FORMAT?FORM``.
-
-    Args:
-        page: What answers.
-
-    Raises:
-        HTTPException: from the routes, where there is no such export, or the form cannot be answered.
-    """
+    """The routes ``/moments/VIDEO?FORM``, ``/news`` and ``/export/FORMAT?FORM``, answered by a page."""
     router = APIRouter()
 
     @router.get("/moments/{video_id}")
     def moments(video_id: str, request: Request) -> dict[str, Any]:
         """Every moment of one video that answers the form in the address."""
-        try:
-            found = page.timeline(SearchForm.from_address(request.url.query), video_id)
-        except SceneseekError as error:
-            raise _refused(page, error) from error
-        return {"moments": [asdict(mark) for mark in found]}
+        with _as_http(page):
+            marks = page.timeline(SearchForm.from_address(request.url.query), video_id)
+        return {"moments": [asdict(mark) for mark in marks]}
 
     @router.get("/news")
     def news() -> JSONResponse:
@@ -47,12 +38,9 @@ def answers_router(page: SearchPage) -> APIRouter:
         if form not in EXPORT_FORMATS:
             raise HTTPException(404, f"There are {', '.join(EXPORT_FORMATS)}, and no '{form[:20]}'.")
         asked = SearchForm.from_address(request.url.query)
-        try:
-            content = export_ranking(
-                page.whole_ranking(asked), page.question(asked), form, shows_paths=page.shows_paths
-            )
-        except SceneseekError as error:
-            raise _refused(page, error) from error
+        with _as_http(page):
+            ranking = page.whole_ranking(asked)
+            content = export_ranking(ranking, page.question(asked), form, shows_paths=page.shows_paths)
         headers = {
             "Content-Disposition": f'attachment; filename="moments.{form}"',
             "Cache-Control": "private, no-store",
@@ -62,7 +50,12 @@ def answers_router(page: SearchPage) -> APIRouter:
     return router
 
 
-def _refused(page: SearchPage, error: SceneseekError) -> HTTPException:
-    panel = page.panel_of(error)
-    said = " ".join(part for part in (panel.title, panel.text, panel.hint) if part)
-    return HTTPException(400 if error.exit_code == 2 else 500, said)
+@contextmanager
+def _as_http(page: SearchPage) -> Iterator[None]:
+    """Turns our errors into answers in the words of the page."""
+    try:
+        yield
+    except SceneseekError as error:
+        panel = page.panel_of(error)
+        message = " ".join(part for part in (panel.title, panel.text, panel.hint) if part)
+        raise HTTPException(400 if error.exit_code == 2 else 500, message) from error

@@ -1,4 +1,7 @@
-"""What strangers send to the endpoints, checked before anything is done with it: they may send any JSON at all."""
+"""Checks what programs send to the endpoints, which may be any JSON at all.
+
+Every function takes None for nothing, and raises QueryError for what it does not take.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +12,34 @@ from typing import Any
 from indexer.core.errors import QueryError
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from search.modalities import modality_named
+from ui.web.search_form import LONGEST_TEXT
 
-__all__ = [
-    "LONGEST_TEXT",
-    "kinds_of",
-    "labels_of",
-    "number_of",
-    "share_of",
-    "text_of",
-    "weights_of",
-    "whole_of",
-]
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
-LONGEST_TEXT = 500
-# Halves of letters, which JSON may hold and no text can be written with.
-_UNPAIRED = re.compile("[\ud800-\udfff]")
+
+def valid_text(text: str) -> str:
+    """The text without lone surrogates, which JSON and file names may hold and UTF-8 may not."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def text_of(name: str, value: Any) -> str:
-    """A text of at most 500 characters that can be written as UTF-8; nothing is an empty one.
-
-    Raises:
-        QueryError: it is none.
-    """
+    """A text of at most 500 characters that can be written as UTF-8."""
     if value is None:
         return ""
     if not isinstance(value, str):
         raise QueryError(f"'{name}' is no text.", hint="Give it in quotes.")
     if len(value) > LONGEST_TEXT:
         raise QueryError(f"'{name}' has {len(value)} characters.", hint=f"Give at most {LONGEST_TEXT}.")
-    return _UNPAIRED.sub("\N{REPLACEMENT CHARACTER}", value)
+    return valid_text(value)
 
 
 def labels_of(label: Any) -> tuple[str, ...]:
-    """One label, or none for an empty text.
-
-    Raises:
-        QueryError: it is no text.
-    """
-    named = text_of("label", label)
-    return (named,) if named else ()
+    """One label, or none for an empty text."""
+    return (named,) if (named := text_of("label", label)) else ()
 
 
 def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
-    """Kinds of evidence by their names; nothing for all.
-
-    Raises:
-        QueryError: they are no list, or one of them is unknown.
-    """
+    """Kinds of evidence by their names; none for all."""
     if kinds is None or kinds == "":
         return ()
     if not isinstance(kinds, Sequence) or isinstance(kinds, str) or len(kinds) > len(SPACE_OF_MODALITY):
@@ -65,11 +48,7 @@ def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
 
 
 def weights_of(weights: Any) -> dict[ModalityName, float]:
-    """Weights by kinds of evidence.
-
-    Raises:
-        QueryError: they are no table, a kind is unknown, or a weight is no number of 0 or more.
-    """
+    """Weights of 0 or more by kinds of evidence."""
     if weights is None:
         return {}
     if not isinstance(weights, Mapping) or len(weights) > len(SPACE_OF_MODALITY):
@@ -79,37 +58,19 @@ def weights_of(weights: Any) -> dict[ModalityName, float]:
     }
 
 
-def number_of(name: str, value: Any) -> float:
-    """A number of 0 or more; nothing is 0.
-
-    Raises:
-        QueryError: it is none.
-    """
+def number_of(name: str, value: Any, most: float = 1e15) -> float:
+    """A number from 0 to ``most``."""
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
         raise QueryError(f"'{name}' is no number of 0 or more.", hint="Give it without quotes.")
+    if value > most:
+        raise QueryError(f"'{name}' is {value}.", hint=f"Give a number from 0 to {most:g}.")
     return float(value)
 
 
-def share_of(name: str, value: Any) -> float:
-    """A number from 0 to 1.
-
-    Raises:
-        QueryError: it is none.
-    """
-    number = number_of(name, value)
-    if number > 1:
-        raise QueryError(f"'{name}' is {number}.", hint="Give a number from 0 to 1.")
-    return number
-
-
 def whole_of(name: str, value: Any, least: int, most: int) -> int:
-    """A whole number from ``least`` to ``most``.
-
-    Raises:
-        QueryError: it is none.
-    """
+    """A whole number from ``least`` to ``most``."""
     number = number_of(name, value)
     if number != int(number) or not least <= number <= most:
         raise QueryError(f"'{name}' is {value}.", hint=f"Give a whole number from {least} to {most}.")

@@ -6,7 +6,6 @@ The key ``path`` is in none of them: gradio_client takes whatever has one for a 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +13,7 @@ from urllib.parse import urlencode
 
 from search.query.filters import date_of
 from ui.services.answers import as_json
+from ui.web.arguments import valid_text
 from ui.web.redaction import model_without_path, without_paths
 from ui.web.search_form import SearchForm
 
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
     from indexer.store.base import Commit
     from search.engine import Ranking
 
-__all__ = ["MOST_TEXTS", "Document", "Documents", "plain_json", "texts_document"]
-
 Document: TypeAlias = dict[str, Any]
 
 MOST_TEXTS = 2_000
-_UNPAIRED = re.compile("[\ud800-\udfff]")
-"""What Python makes of bytes in a file's name that are no text."""
 
 
 class Documents:
-    """Writes documents for one kind of visitor.
-
-    Args:
-        shows_paths: Whether to say where files lie on this machine; else videos are named by title and id alone.
-    """
+    """Writes documents; where files lie on this machine only if ``shows_paths``, else videos by title and id alone."""
 
     def __init__(self, *, shows_paths: bool) -> None:
         self._shows_paths = shows_paths
@@ -45,19 +37,15 @@ class Documents:
     def of_ranking(self, ranking: Ranking, question: str, form: SearchForm, root: str) -> Document:
         """The document of ``sceneseek search --json``, each moment with addresses to play it at.
 
-        Args:
-            ranking: What was found.
-            question: What was asked, in words.
-            form: The search as the page's address has it.
-            root: The page's address, without a slash at its end.
+        These lead to the page at ``root``, which has no slash at its end, and to the search that ``form`` describes.
         """
         document = as_json(ranking, question)
         if not self._shows_paths:
             document["unsearched"] = dict.fromkeys(ranking.unsearched, "It cannot be searched now.")
-        for told, moment in zip(document["moments"], ranking.moments, strict=True):
-            del told["path"]
-            told.update(self._place(moment.video.path), **_addresses(moment.video, root, form, moment.time_s))
-            told["thumbnail"] = told["thumbnail"] if self._shows_paths else None
+        for written, moment in zip(document["moments"], ranking.moments, strict=True):
+            del written["path"]
+            written.update(self._place(moment.video.path), **_addresses(moment.video, root, form, moment.time_s))
+            written["thumbnail"] = written["thumbnail"] if self._shows_paths else None
         return plain_json(document)
 
     def of_video(self, commit: Commit, root: str) -> Document:
@@ -87,7 +75,7 @@ class Documents:
 
     def of_status(self, status: IndexStatus) -> Document:
         """What the index holds and what failed."""
-        manifest = status.manifest
+        manifest, shown = status.manifest, str if self._shows_paths else model_without_path
         failures = [{**self._place(path), "reason": self._placeless(why, path)} for path, why in status.failures]
         counts = {
             "is_indexed": True,
@@ -100,7 +88,7 @@ class Documents:
             "labels": dict(status.labels),
             "failures": failures,
             "profile": manifest.profile if manifest else "",
-            "models": {role: self._model(spec) for role, (spec, _) in manifest.models.items()} if manifest else {},
+            "models": {role: shown(spec) for role, (spec, _) in manifest.models.items()} if manifest else {},
             "folders": [str(root) for root in manifest.roots] if manifest and self._shows_paths else None,
             "disk_bytes": status.disk_bytes,
         }
@@ -114,12 +102,7 @@ class Documents:
         return {"file": str(path) if self._shows_paths else None}
 
     def _placeless(self, text: str, path: Path) -> str:
-        if self._shows_paths:
-            return text
-        return without_paths(text, path).replace(path.name, "it")
-
-    def _model(self, spec: str) -> str:
-        return spec if self._shows_paths else model_without_path(spec)
+        return text if self._shows_paths else without_paths(text, path).replace(path.name, "it")
 
 
 def texts_document(records: Iterable[Record]) -> Document:
@@ -133,8 +116,7 @@ def texts_document(records: Iterable[Record]) -> Document:
 
 def plain_json(document: Mapping[str, Any]) -> Document:
     """The same document in types that JSON has, and without bytes of file names that are no text."""
-    text = json.dumps(document, ensure_ascii=False)
-    return dict(json.loads(_UNPAIRED.sub("\N{REPLACEMENT CHARACTER}", text)))
+    return dict(json.loads(valid_text(json.dumps(document, ensure_ascii=False))))
 
 
 def _addresses(video: Video, root: str, form: SearchForm, time_s: float = 0.0) -> Document:

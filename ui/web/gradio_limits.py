@@ -1,59 +1,52 @@
 """Ways in that Gradio leaves open, and this page does not need or not so wide.
 
-Two ASGI middlewares:
-
-- ``CloseDoors`` refuses what is served beside the page, its API and its media;
-- ``LimitUploads`` keeps visitors from filling the disk with what they upload.
+``CloseDoors`` and ``LimitUploads`` are ASGI middlewares; ``guard_files`` changes a page before it is mounted.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
-from ui.web.access import refuse
+import gradio as gr
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj_with_meta, traverse
+
+from ui.web.access import Guard, refusal, too_often
+from ui.web.rate_limits import RateLimit, visitor_of
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.datastructures import Headers
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.types import ASGIApp
 
-__all__ = ["CloseDoors", "LimitUploads", "visitor_at"]
-
-_UPLOAD = "/gradio_api/upload"
 # A list of every inner address, and a way to have recordings converted: there is no use for either here.
 _CLOSED = ("/openapi.json", "/gradio_api/process_recording")
-_MINUTE_S, _HOUR_S = 60.0, 3600.0
-_ADDRESSES = 4096
+_UPLOAD = "/gradio_api/upload"
+_NO_ADDRESS = "Pictures are not fetched from addresses: upload the file here first."
+_NO_UPLOAD = "The file was not uploaded by a user of this page. Upload it first."
 
 
-class CloseDoors:
-    """Refuses addresses of Gradio that no part of the page uses.
+class CloseDoors(Guard):
+    """Refuses addresses of Gradio that no part of the page uses."""
 
-    Args:
-        app: What is guarded.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or say that there is nothing."""
-        if scope["type"] == "http" and _path(scope) in _CLOSED:
-            await refuse(scope, send, 404, "There is nothing here.")
-        else:
-            await self._app(scope, receive, send)
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """Say that there is nothing."""
+        return refusal(404, "There is nothing here.") if _path(connection) in _CLOSED else None
 
 
-class LimitUploads:
-    """Takes so many uploads from one address, and so many bytes from all together, and no more.
+class LimitUploads(Guard):
+    """Limits how often one visitor uploads, and how much all upload together, before anything of it is read.
 
     Args:
         app: What is guarded.
-        per_minute: How many uploads one address may begin in a minute. The addresses of one IPv6 network count as one.
-        bytes_per_hour: How much all may upload together in an hour.
-        largest_bytes: How much may come at once.
+        per_minute: How many uploads a visitor may begin at once, and again over a minute.
+        bytes_per_hour: How much all may upload at once, and again over an hour.
+        largest_bytes: How large one upload may be.
         clock: Seconds that only go forward.
     """
 
@@ -66,77 +59,78 @@ class LimitUploads:
         largest_bytes: int = 27_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._app = app
-        self._per_minute, self._bytes_per_hour, self._largest = per_minute, bytes_per_hour, largest_bytes
-        self._clock = clock
-        self._begun: OrderedDict[str, deque[float]] = OrderedDict()
-        self._taken: deque[tuple[float, int]] = deque()
-        self._taken_bytes = 0
+        super().__init__(app)
+        self._largest_bytes = largest_bytes
+        self._uploads = RateLimit(per_minute, 60.0, clock)
+        self._bytes = RateLimit(bytes_per_hour, 3600.0, clock)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it before anything of it is read."""
-        if scope["type"] != "http" or scope["method"] != "POST" or _path(scope) != _UPLOAD:
-            await self._app(scope, receive, send)
-            return
-        size, address = _length(scope), visitor_at(scope.get("client"))
+    async def check(self, connection: HTTPConnection) -> Response | None:
+        """Refuse an upload, or count it."""
+        if connection.scope.get("method") != "POST" or _path(connection) != _UPLOAD:
+            return None
+        size, visitor = _length(connection.headers), visitor_of(connection.client)
         if size is None:
-            await refuse(scope, send, 411, "An upload has to say how large it is.")
-        elif size > self._largest:
-            await refuse(scope, send, 413, f"At most {self._largest // 1_000_000} MB are taken at once.")
-        elif (wait_s := max(self._wait_of_address(address), self._wait_of_all(size))) > 0:
-            after = {"retry-after": str(max(1, round(wait_s)))}
-            await refuse(scope, send, 429, "Too much has been uploaded just now. Try again later.", after)
-        else:
-            self._count(address, size)
-            await self._app(scope, receive, send)
-
-    def _wait_of_address(self, address: str) -> float:
-        """How long until this address may upload again, in seconds; 0 or less: now."""
-        begun = self._begun.get(address, deque())
-        while begun and begun[0] <= self._clock() - _MINUTE_S:
-            begun.popleft()
-        return begun[0] + _MINUTE_S - self._clock() if len(begun) >= self._per_minute else 0.0
-
-    def _wait_of_all(self, size: int) -> float:
-        """How long until there is room for anything more, in seconds; 0 or less: there is room for so many bytes."""
-        while self._taken and self._taken[0][0] <= self._clock() - _HOUR_S:
-            self._taken_bytes -= self._taken.popleft()[1]
-        if not self._taken or self._taken_bytes + size <= self._bytes_per_hour:
-            return 0.0
-        return self._taken[0][0] + _HOUR_S - self._clock()
-
-    def _count(self, address: str, size: int) -> None:
-        now = self._clock()
-        self._begun.setdefault(address, deque()).append(now)
-        self._begun.move_to_end(address)
-        while len(self._begun) > _ADDRESSES:
-            self._begun.popitem(last=False)
-        self._taken.append((now, size))
-        self._taken_bytes += size
+            return refusal(411, "An upload has to say how large it is.")
+        if size > self._largest_bytes:
+            return refusal(413, f"At most {self._largest_bytes // 1_000_000} MB are taken at once.")
+        if (wait_s := max(self._uploads.wait_s(visitor), self._bytes.wait_s("all", size))) > 0:
+            return too_often("Too much has been uploaded just now. Try again later.", wait_s)
+        self._uploads.count(visitor)
+        self._bytes.count("all", size)
+        return None
 
 
-def _path(scope: Scope) -> str:
+def _path(connection: HTTPConnection) -> str:
     """The path without slashes doubled or at its end, which lead to the same place."""
-    return "/" + "/".join(part for part in str(scope["path"]).split("/") if part)
+    return "/" + "/".join(part for part in str(connection.scope["path"]).split("/") if part)
 
 
-def _length(scope: Scope) -> int | None:
-    """The size the request's body will have; None if it is not told."""
-    headers = dict(scope["headers"])
-    text = headers.get(b"content-length", b"").decode("latin-1")
-    if b"transfer-encoding" in headers or not (text.isascii() and text.isdecimal()) or len(text) > 15:
+def _length(headers: Headers) -> int | None:
+    """The size the request's body will have; None if the request does not say."""
+    text = headers.get("content-length", "")
+    if "transfer-encoding" in headers or not (text.isascii() and text.isdecimal()) or len(text) > 15:
         return None
     return int(text)
 
 
-def visitor_at(client: tuple[str, int] | None) -> str:
-    """Who asks, by the address a request comes from.
+def guard_files(blocks: gr.Blocks) -> gr.Blocks:
+    """Let a page that is to be mounted take only files that were uploaded to it; returns the page.
 
-    Of an IPv6 address the half that names a home: everyone in it has millions of the other.
+    Gradio refuses the names of other files on this machine once ``launch`` has been called, which it never is for a
+    mounted page: without this, any visitor could have any file copied to where uploads are served from. Gradio also
+    fetches any address a visitor names, of any size, and says where it looked for a file: here neither happens.
     """
-    address = client[0] if client else "unknown"
+    blocks.has_launched = True
+    preprocess: Any = blocks.preprocess_data
+
+    async def preprocess_uploads(block_fn: Any, inputs: list[Any], *further: Any, **named: Any) -> Any:
+        uploads = cast("list[Any]", traverse(inputs, _checked, is_file_obj_with_meta))
+        return await preprocess(block_fn, uploads, *further, **named)
+
+    blocks.preprocess_data = preprocess_uploads  # type: ignore[method-assign]
+    return blocks
+
+
+def _checked(file: dict[str, Any]) -> dict[str, Any]:
+    """The same file if it was uploaded to this page; the page's own address of it becomes its path.
+
+    Raises:
+        gr.Error: it is elsewhere.
+    """
+    path = str(file["path"])
+    is_address = path.casefold().startswith(("http:", "https:"))
+    if is_address:
+        # Assistants name what they have uploaded by its address on this page; nothing is fetched from there.
+        path = unquote(path.partition("/gradio_api/file=")[2]) or path
+        is_address = path.casefold().startswith(("http:", "https:"))
+    if not is_upload(path):
+        raise gr.Error(_NO_ADDRESS if is_address else _NO_UPLOAD, title="sceneseek", print_exception=False)
+    return file | {"path": path, "url": None}
+
+
+def is_upload(path: str) -> bool:
+    """Whether a path, with all links followed, lies where Gradio keeps uploads."""
     try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False)) if known.version == 6 else address
+        return Path(path).is_absolute() and Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError, RuntimeError):  # no name of a file at all
+        return False

@@ -1,11 +1,11 @@
 """Which file a video's id stands for, and whether it may be sent to a browser.
 
-Only files that the index names are sent. A name may come to mean another file after indexing, so each time:
+Only files that the index names are sent. A name may lead to another file after indexing, so each time:
 
 - the file must be a plain file, never a folder, a pipe or a device;
-- once all links are followed, it must lie within the folder that was indexed. A link out of that folder is followed
+- with all links followed, it must lie within the folder that was indexed. A link out of that folder is followed
   only while it leads to the very file that was indexed, by size and time of change to the nanosecond;
-- a file within the folder that has changed since is sent, and said to have changed.
+- a file within the folder that has changed since is sent, and reported as changed.
 
 If one copy of a video is gone, the next one is taken.
 """
@@ -14,31 +14,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastapi import HTTPException
+
 if TYPE_CHECKING:
     from indexer.core.types import Video
-    from indexer.store.base import Commit, Location
+    from indexer.store.base import Location
     from search.catalogue import Catalogue
-
-__all__ = ["NotServedError", "ServedFile", "find_file", "open_plain_file"]
-
-
-class NotServedError(Exception):
-    """A file is not sent.
-
-    Args:
-        status: The HTTP status that says so: 403, 404 or 410.
-        message: Why, for a person; names no folder.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +34,17 @@ class ServedFile:
     """A file that may be sent.
 
     Attributes:
-        video: What the index knows about it.
-        path: All links followed.
+        video: As the index describes it.
+        path: With all links followed.
         name: As it was indexed, without its folder.
-        size: In bytes, now.
-        mtime_ns: Now.
-        is_changed: Whether its size or time is not what it was when it was indexed.
+        facts: Its size and times now.
+        is_changed: Whether its size or time differs from what was indexed.
     """
 
     video: Video
     path: Path
     name: str
-    size: int
-    mtime_ns: int
+    facts: os.stat_result
     is_changed: bool
 
 
@@ -66,38 +52,34 @@ def find_file(catalogue: Catalogue | None, video_id: str) -> ServedFile:
     """The file of a searchable video.
 
     Raises:
-        NotServedError: no video has exactly this id, its file is gone, or it may not be sent.
+        HTTPException: 404, no video has exactly this id; 410, its file is gone; 403, it may not be sent. No message
+            names a folder.
     """
     commit = catalogue.commits.get(video_id) if catalogue is not None else None
     if commit is None or not commit.is_searchable or not commit.locations:
-        raise NotServedError(404, "There is no such video in this library.")
-    refusal: NotServedError | None = None
+        raise HTTPException(404, "There is no such video in this library.")
+    refusals: list[HTTPException] = []
     for place in commit.locations:
         try:
-            return _checked(commit, place)
-        except NotServedError as error:
-            refusal = refusal or error
-    raise refusal or NotServedError(410, "The file is no longer there.")
+            return _checked(commit.video, place)
+        except HTTPException as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
-def _checked(commit: Commit, place: Location) -> ServedFile:
+def _checked(video: Video, place: Location) -> ServedFile:
     name = _printable(place.path.name)
-    try:
+    with _as_http(name):
         real = place.path.resolve(strict=True)
         facts = real.stat()
-    except PermissionError:
-        raise NotServedError(403, f"{name} may not be read.") from None
-    except (OSError, RuntimeError, ValueError):
-        raise NotServedError(410, f"{name} is no longer where it was indexed.") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise NotServedError(410, f"{name} is no longer a file.")
+    _check_plain(facts, name)
     is_changed = (facts.st_size, facts.st_mtime_ns) != (place.size, place.mtime_ns)
-    if is_changed and not _is_at_home(real, place):
-        raise NotServedError(403, f"{name} now leads out of the folder that was indexed.")
-    return ServedFile(commit.video, real, name, facts.st_size, facts.st_mtime_ns, is_changed)
+    if is_changed and not _is_within_root(real, place):
+        raise HTTPException(403, f"{name} now leads out of the folder that was indexed.")
+    return ServedFile(video, real, name, facts, is_changed)
 
 
-def _is_at_home(real: Path, place: Location) -> bool:
+def _is_within_root(real: Path, place: Location) -> bool:
     """Whether a path without links lies in the folder that was indexed, or is the one file that was."""
     if place.root == place.path:
         return real == place.root.parent.resolve() / place.root.name
@@ -105,24 +87,36 @@ def _is_at_home(real: Path, place: Location) -> bool:
 
 
 def open_plain_file(path: Path) -> tuple[FileIO, os.stat_result]:
-    """Open a file for reading without following a link and without waiting for a pipe, and its facts once it is open.
+    """Open a file without following a link and without waiting for a pipe; the file, and its facts once it is open.
 
     Raises:
-        NotServedError: it is gone, is no plain file (any more), or may not be read.
+        HTTPException: 403 or 410, it is gone, is no plain file (any more), or may not be read.
     """
+    name = _printable(path.name)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        file = FileIO(os.open(path, flags), "rb")
-    except PermissionError:
-        raise NotServedError(403, f"{_printable(path.name)} may not be read.") from None
-    except (OSError, ValueError):
-        raise NotServedError(410, f"{_printable(path.name)} is no longer there.") from None
-    facts = os.fstat(file.fileno())
-    if not stat.S_ISREG(facts.st_mode):
-        file.close()
-        raise NotServedError(410, f"{_printable(path.name)} is no longer a file.")
+    with ExitStack() as on_error:
+        with _as_http(name):
+            file = on_error.enter_context(FileIO(os.open(path, flags), "rb"))
+        facts = os.fstat(file.fileno())
+        _check_plain(facts, name)
+        on_error.pop_all()
     return file, facts
 
 
+@contextmanager
+def _as_http(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise HTTPException(403, f"{name} may not be read.") from None
+    except (OSError, RuntimeError, ValueError):
+        raise HTTPException(410, f"{name} is no longer where it was indexed.") from None
+
+
+def _check_plain(facts: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise HTTPException(410, f"{name} is no longer a file.")
+
+
 def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "�" for letter in name)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)

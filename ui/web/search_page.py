@@ -14,7 +14,7 @@ from search.query.filters import Filters
 from ui.export.html_page import format_time
 from ui.services.index_jobs import IndexProgress
 from ui.services.library import Library
-from ui.web.picture_cache import KeptPictures
+from ui.web.picture_cache import PictureCache
 from ui.web.result_view import (
     LibraryState,
     Panel,
@@ -61,14 +61,14 @@ class SearchPage:
     def __init__(
         self,
         library: Library,
-        pictures: KeptPictures | None = None,
+        pictures: PictureCache | None = None,
         *,
         shows_paths: bool = True,
         growing: Callable[[], IndexProgress | None] = lambda: None,
     ) -> None:
         self._library = library
         self._growing = growing
-        self.pictures = pictures or KeptPictures()
+        self.pictures = pictures or PictureCache()
         self.shows_paths = shows_paths
 
     def answer(self, form: SearchForm) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gradio as gr
 
-__all__ = ["page_theme"]
-
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _RUST = gr.themes.Color(
@@ -15,30 +13,25 @@ _RUST = gr.themes.Color(
 )  # fmt: skip
 
 
+# Light and dark.
+_COLOURS = {
+    "body_background_fill": ("#f6f5f2", "#151413"),
+    "background_fill_primary": ("#ffffff", "#1f1d1b"),
+    "block_background_fill": ("#ffffff", "#1f1d1b"),
+    "body_text_color": ("#1c1b1a", "#f0ece6"),
+    "body_text_color_subdued": ("#5f5b56", "#b0a89e"),
+    "block_info_text_color": ("#5f5b56", "#b0a89e"),
+    "button_primary_background_fill": ("#9a3d12", "#ffb089"),
+    "button_primary_background_fill_hover": ("#7a3110", "#ffc5a8"),
+    "button_primary_text_color": ("#ffffff", "#1c1209"),
+    "input_placeholder_color": ("#6f6a63", "#a39b91"),
+}
+
+
 def page_theme() -> gr.themes.Base:
     """The theme; nothing in it is fetched from elsewhere."""
     theme = gr.themes.Base(
         primary_hue=_RUST, secondary_hue=_RUST, neutral_hue="stone", font=list(_FONTS), font_mono=list(_MONO)
     )
-    return theme.set(
-        body_background_fill="#f6f5f2",
-        body_background_fill_dark="#151413",
-        background_fill_primary="#ffffff",
-        background_fill_primary_dark="#1f1d1b",
-        block_background_fill="#ffffff",
-        block_background_fill_dark="#1f1d1b",
-        body_text_color="#1c1b1a",
-        body_text_color_dark="#f0ece6",
-        body_text_color_subdued="#5f5b56",
-        body_text_color_subdued_dark="#b0a89e",
-        block_info_text_color="#5f5b56",
-        block_info_text_color_dark="#b0a89e",
-        button_primary_background_fill="#9a3d12",
-        button_primary_background_fill_dark="#ffb089",
-        button_primary_background_fill_hover="#7a3110",
-        button_primary_background_fill_hover_dark="#ffc5a8",
-        button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#1c1209",
-        input_placeholder_color="#6f6a63",
-        input_placeholder_color_dark="#a39b91",
-    )
+    light = {name: colour for name, (colour, _) in _COLOURS.items()}
+    return theme.set(**light, **{f"{name}_dark": colour for name, (_, colour) in _COLOURS.items()})

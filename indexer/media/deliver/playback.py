@@ -6,7 +6,7 @@ second on while it is watched; ``stream_start`` tells where that stream begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -201,7 +201,7 @@ def stream_start(path: Path, start_s: float, playback: Playback) -> float:
     return float(source.start_s(Fraction(max(0.0, start_s))))
 
 
-def stream_mp4(path: Path, start_s: float, *, playback: Playback) -> Iterator[bytes]:
+def stream_mp4(path: Path, start_s: float, *, playback: Playback) -> Generator[bytes]:
     """The file from ``start_s`` on as a fragmented MP4 whose clock begins with 0 at ``stream_start``.
 
     Yields pieces of about a second; memory does not grow with the length. Damaged packets are left out. Closing the

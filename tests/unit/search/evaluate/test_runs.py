@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search.index_signature import index_signature
+from search.catalogue import index_signature
 
 from indexer.core.errors import QueryError
 from indexer.store.memory import MemoryStore

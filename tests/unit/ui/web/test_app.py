@@ -13,7 +13,7 @@ from ui.services.evaluation_jobs import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.app import build_app, build_blocks
-from ui.web.picture_cache import KeptPictures
+from ui.web.picture_cache import PictureCache
 from ui.web.search_page import SearchPage
 
 ENDPOINTS = {"/search", "/similar", "/search_by_picture", "/library", "/video", "/status", "/export"}
@@ -45,7 +45,7 @@ def picture(path: Path, shade: int, side: int = 40) -> Path:
 
 
 def test_pictures_are_kept_by_their_content(tmp_path):
-    kept = KeptPictures(most=2)
+    kept = PictureCache(size=2)
     first, second = (kept.keep(picture(tmp_path / f"{shade}.png", shade)) for shade in (10, 20))
     assert kept.keep(picture(tmp_path / "again.png", 10)) == first != second
     assert kept.find(first)[0, 0, 0] == 10

@@ -24,17 +24,15 @@ from ui.services.context import Context
 from ui.services.library import Library
 from ui.web.arguments import kinds_of, number_of, text_of, weights_of, whole_of
 from ui.web.documents import MOST_TEXTS, plain_json, texts_document
-from ui.web.endpoints import Endpoints, add_endpoints, guard_files
+from ui.web.endpoints import Endpoints, add_endpoints
+from ui.web.gradio_limits import guard_files
 
 
-class WordLibrary(Library):
+def word_library(context: Context) -> Library:
     """A real index in a folder, searched with a real if tiny model."""
-
-    def engine(self) -> SearchEngine:
-        if self._engine is None:
-            words = BagOfWords()
-            self._engine = SearchEngine(self.context.open_store(), lambda: Models(words, words, words), options=OPTIONS)
-        return self._engine
+    words = BagOfWords()
+    models = Models(words, words, words)
+    return Library(context, lambda: SearchEngine(context.open_store(), lambda: models, options=OPTIONS))
 
 
 def keeping_everything(context: Context) -> Context:
@@ -62,7 +60,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
         broken = video("broken", path="/home/secret/broken.mp4")
         place = Location(broken.path, broken.path.parent, broken.size, broken.mtime_ns)
         store.write_commit(Commit(broken, "failed", (place,), failure=f"{broken.path} is empty."))
-    opened = WordLibrary(context)
+    opened = word_library(context)
     yield opened
     opened.close()
 
@@ -162,7 +160,7 @@ class TestSearch:
         for ask in (lambda: local.video(odd), lambda: local.export("a", odd), lambda: local.search("a", kinds=[odd])):
             with pytest.raises(QueryError) as refused:
                 ask()
-            local.in_plain_words(refused.value).encode("utf-8")
+            local.explain(refused.value).encode("utf-8")
         assert local.search(odd)["query"] == "a\ufffd"
 
     @pytest.mark.parametrize("video_id", ["", "/home/secret/sea/ship.mp4", "ship.mp4", "../ship", "broken", "nobody"])
@@ -250,9 +248,9 @@ class TestStrangers:
 
     def test_nor_from_errors(self, public: Endpoints, local: Endpoints) -> None:
         damaged = IndexDamagedError("The index at /home/secret cannot be read.", hint="Delete /home/secret.")
-        assert "secret" not in public.in_plain_words(damaged)
-        assert local.in_plain_words(damaged) == "The index at /home/secret cannot be read. Delete /home/secret."
-        assert public.in_plain_words(QueryError("No.", hint="Try.")) == "No. Try."
+        assert "secret" not in public.explain(damaged)
+        assert local.explain(damaged) == "The index at /home/secret cannot be read. Delete /home/secret."
+        assert public.explain(QueryError("No.", hint="Try.")) == "No. Try."
 
     @pytest.mark.parametrize(
         "image",
