@@ -1,6 +1,6 @@
 """The ``sceneseek`` command: options in, exit code out.
 
-What a command does lives in ``ui.cli`` and is imported only when it runs, so that ``--help`` is instant.
+Each command imports what it runs only when it runs, so that ``--help`` is instant.
 """
 
 from __future__ import annotations
@@ -8,35 +8,33 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from ui.cli.console import INTERRUPTED, fail, say_interrupted
 from ui.cli.evaluate import evaluate_app
-from ui.cli.leading_minus import with_text_last
-from ui.cli.options import Config, Device, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
+from ui.cli.leading_minus import TextCommand
+from ui.cli.options import Command, Config, Device, Group, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
 from ui.services.context import Context, Flags
-
-if TYPE_CHECKING:
-    from typer._click.core import Context as Arguments
 
 __all__ = ["app", "main"]
 
+_START, _MAINTAIN, _MEASURE = "Start here", "Look after an index", "Measure"
+
 app = typer.Typer(
     name="sceneseek",
+    cls=Group,
     help="Search your videos by what you remember: index a folder once, type what you saw, get the moment.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(evaluate_app)
+app.add_typer(evaluate_app, rich_help_panel=_MEASURE)
 
 
 def main() -> None:
-    """Run the command line; our own errors become a message and their exit code.
+    """Run the command line. An error of ours becomes a message and its exit code.
 
     Raises:
         SystemExit: when it is done, with the exit code.
@@ -58,7 +56,23 @@ def main() -> None:
         sys.exit(0)
 
 
-@app.command("index")
+@app.command("demo", cls=Command, rich_help_panel=_START)
+def demo_command(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
+    index: Index = None,
+    serves: Annotated[
+        bool | None, typer.Option("--serve/--no-serve", help="Show it in the browser. (default: in a terminal)")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Build a small sample library, index it, search it, and show it in the browser."""
+    from ui.cli.demo import run_demo
+
+    serves = sys.stdout.isatty() if serves is None else serves
+    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder, serves=serves))
+
+
+@app.command("index", cls=Command, rich_help_panel=_START)
 def index_command(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. (default: as before)")
@@ -104,11 +118,7 @@ def index_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Index folders of videos. Run it again whenever they change: only what changed is done.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
+    """Index folders of videos. Run it again whenever they change: only what changed is done."""
     from ui.cli.index import IndexRequest, index_videos
 
     flags: Flags = {
@@ -126,17 +136,7 @@ def index_command(
     raise typer.Exit(index_videos(Context.load(config, index, flags), request))
 
 
-class _TakesNegatedText(TyperCommand):
-    """A command that takes a text, which may begin with a minus."""
-
-    def parse_args(self, ctx: Arguments, args: list[str]) -> list[str]:
-        options = [one for one in self.get_params(ctx) if one.param_type_name == "option"]
-        names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
-        flags = {name for one in options if getattr(one, "is_flag", False) for name in (*one.opts, *one.secondary_opts)}
-        return super().parse_args(ctx, with_text_last(args, names, names - flags))
-
-
-@app.command("search", cls=_TakesNegatedText)
+@app.command("search", cls=TextCommand, rich_help_panel=_START)
 def search_command(
     text: Annotated[
         str,
@@ -179,9 +179,9 @@ def search_command(
     as_json: Json = False,
 ) -> None:
     """Find moments by words, by a picture, or by another moment."""
-    from ui.cli.search import SearchRequest, search_moments
+    from ui.cli.search import SearchArguments, search_moments
 
-    request = SearchRequest(
+    typed = SearchArguments(
         text=text,
         image=image,
         like=like,
@@ -197,10 +197,39 @@ def search_command(
         as_json=as_json,
     )
     flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
-    search_moments(Context.load(config, index, flags), request)
+    search_moments(Context.load(config, index, flags), typed)
 
 
-@app.command("list")
+@app.command("serve", cls=Command, rich_help_panel=_START)
+def serve_command(
+    index: Index = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", metavar="N", min=0, max=65535, show_default=False, help="(default: 7860, or the next free one)"
+        ),
+    ] = 0,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in; use --auth then.")
+    ] = "127.0.0.1",
+    auth: Annotated[
+        str, typer.Option("--auth", metavar="USER:PASSWORD", envvar="SCENESEEK_AUTH", help="Who may look.")
+    ] = "",
+    token: Annotated[
+        str, typer.Option("--token", metavar="TEXT", envvar="SCENESEEK_TOKEN", help="A secret in the link instead.")
+    ] = "",
+    opens_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = False,
+    device: Device = None,
+    config: Config = None,
+) -> None:
+    """The page in your browser: search, play the moment, manage the library, evaluate."""
+    from ui.cli.serve import ServeRequest, serve_page
+
+    request = ServeRequest(host, port, auth, token, opens_browser)
+    serve_page(Context.load(config, index, {"models.device": device}), request)
+
+
+@app.command("list", cls=Command, rich_help_panel=_MAINTAIN)
 def list_command(
     index: Index = None,
     label: Labels = None,
@@ -214,13 +243,14 @@ def list_command(
     as_json: Json = False,
 ) -> None:
     """The indexed videos and what is known about them."""
-    from ui.cli.listing import ListRequest, list_videos
+    from ui.cli.list_videos import list_videos
+    from ui.services.search import filters_of
 
-    request = ListRequest(tuple(label or ()), tuple(path or ()), tuple(where or ()), sort, most, as_json)
-    list_videos(Context.load(config, index), request)
+    filters = filters_of(label or (), path or (), where or ())
+    list_videos(Context.load(config, index), filters, sort=sort, most=most, as_json=as_json)
 
 
-@app.command("status")
+@app.command("status", cls=Command, rich_help_panel=_MAINTAIN)
 def status_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
     """What the index holds, what failed and why, its models and its size."""
     from ui.cli.maintenance import show_status
@@ -228,19 +258,15 @@ def status_command(index: Index = None, config: Config = None, as_json: Json = F
     show_status(Context.load(config, index), as_json=as_json)
 
 
-@app.command("verify")
+@app.command("verify", cls=Command, rich_help_panel=_MAINTAIN)
 def verify_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
-    """Check that the index holds what it says it holds, and say what to do if not.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
+    """Check that the index holds what it says it holds, and say what to do if not."""
     from ui.cli.maintenance import verify_records
 
     raise typer.Exit(verify_records(Context.load(config, index), as_json=as_json))
 
 
-@app.command("remove")
+@app.command("remove", cls=Command, rich_help_panel=_MAINTAIN)
 def remove_command(
     names: Annotated[list[str], typer.Argument(metavar="PATH|ID...", help="Videos or folders, by path or id.")],
     index: Index = None,
@@ -253,7 +279,7 @@ def remove_command(
     remove_from_index(Context.load(config, index), names, as_json=as_json)
 
 
-@app.command("export")
+@app.command("export", cls=Command, rich_help_panel=_MAINTAIN)
 def export_command(
     what: Annotated[
         str, typer.Argument(metavar="videos|moments", help="Facts of every video, or every span known.")
@@ -273,7 +299,7 @@ def export_command(
     export_rows(Context.load(config, index), what, row_format, out)
 
 
-@app.command("config")
+@app.command("config", cls=Command, rich_help_panel=_MAINTAIN)
 def config_command(
     index: Index = None,
     config: Config = None,
@@ -281,65 +307,17 @@ def config_command(
     as_json: Json = False,
 ) -> None:
     """The settings in force, and where each comes from."""
-    from ui.cli.maintenance import print_default_settings, print_settings
+    from indexer.core.config import config_text
+    from ui.cli.maintenance import print_settings
 
     if defaults:
-        print_default_settings()
+        sys.stdout.write(config_text())
     else:
         print_settings(Context.load(config, index), as_json=as_json)
 
 
-@app.command("serve")
-def serve_command(
-    index: Index = None,
-    port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65535, help="(default: 7860, or the next free one)")
-    ] = 0,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in; use --auth then.")
-    ] = "127.0.0.1",
-    auth: Annotated[
-        str, typer.Option("--auth", metavar="USER:PASSWORD", envvar="SCENESEEK_AUTH", help="Who may look.")
-    ] = "",
-    token: Annotated[
-        str, typer.Option("--token", metavar="TEXT", envvar="SCENESEEK_TOKEN", help="A secret in the link instead.")
-    ] = "",
-    opens_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = False,
-    device: Device = None,
-    config: Config = None,
-) -> None:
-    """The page in your browser: search, play the moment, manage the library, evaluate.\f
-
-    Raises:
-        SceneseekError: it cannot be served there.
-    """
-    from ui.cli.serve import ServeRequest, serve_page
-
-    request = ServeRequest(host, port, auth, token, opens_browser)
-    serve_page(Context.load(config, index, {"models.device": device}), request)
-
-
-@app.command("demo")
-def demo_command(
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
-    index: Index = None,
-    serves: Annotated[
-        bool | None, typer.Option("--serve/--no-serve", help="Show it in the browser. (default: in a terminal)")
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Build a small sample library, index it, search it, and show it in the browser.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.demo import run_demo
-
-    serves = sys.stdout.isatty() if serves is None else serves
-    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder, serves=serves))
-
-
 def _strategy(strategy: str | None, sampling: str | None) -> str | None:
+    """The strategy that ``--strategy`` and ``--sampling`` ask for together."""
     if sampling not in (None, "full", "keyframes"):
         raise typer.BadParameter("use full or keyframes", param_hint="--sampling")
     if sampling == "keyframes" and strategy not in (None, "codec"):

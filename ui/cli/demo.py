@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
-_MOMENTS_EACH = 3
-
 
 def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
-    """Build, index, search, say what to type next, and with ``serves`` show the page; the exit code is indexing's.
+    """Build, index and search the library, say what to type next, and serve the page if asked to.
+
+    Returns:
+        The exit code of indexing.
 
     Raises:
         UsageError: a package whose pictures are needed is not installed.
@@ -31,8 +31,8 @@ def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
     side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
     build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
     exit_code = index_videos(context, IndexRequest(paths=(library,)))
-    _search_it(context, library)
-    _say_next(context)
+    _search_library(context, library)
+    _print_next_steps(context)
     if serves:
         from ui.cli.serve import ServeRequest, serve_page
 
@@ -40,20 +40,21 @@ def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
     return exit_code
 
 
-def _search_it(context: Context, library: Path) -> None:
+def _search_library(context: Context, library: Path) -> None:
     from ui.demo.clips import DEMO_ANSWERS
+    from ui.services.search import SearchRequest
 
     console = answer_console()
-    # Without the optional package whose pictures it shows, a clip is left out, and so is the search for it.
+    # A clip is left out, and so is the search for it, where the optional package whose pictures it shows is missing.
     queries = [query for query, (clip, *_) in DEMO_ANSWERS.items() if (library / clip).is_file()]
     with context.open_engine() as engine:
         for text in queries:
             console.print(f'\n[bold]sceneseek search "{text}"[/]')
-            query = engine.parse(text).query(top_k=_MOMENTS_EACH)
-            print_moments(console, engine.search(replace(query, min_confidence=context.settings.search.min_confidence)))
+            query = SearchRequest(text, top_k=3).query(engine.parse, context.settings.search)
+            print_moments(console, engine.search(query))
 
 
-def _say_next(context: Context) -> None:
+def _print_next_steps(context: Context) -> None:
     command = plain(Path(sys.argv[0]))
     console = answer_console()
     console.print("\n[bold]Try it yourself:[/]")

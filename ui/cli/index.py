@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export.html_page import MODALITY_NAMES
+from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export.html_page import MODALITY_NAMES, format_time
+from ui.services.wording import MODALITY_NAMES, format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from indexer.maintenance.dump import RowFormat
     from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Manifest
     from ui.services.context import Context
 
-__all__ = [
-    "export_rows",
-    "print_default_settings",
-    "print_settings",
-    "remove_from_index",
-    "show_status",
-    "verify_records",
-]
+__all__ = ["export_rows", "print_settings", "remove_from_index", "show_status", "verify_records"]
 
-DAMAGED = 1
 _MOST_LABELS = 12
 
 
@@ -47,20 +38,20 @@ def show_status(context: Context, *, as_json: bool) -> None:
 
 
 def verify_records(context: Context, *, as_json: bool) -> int:
-    """Print every contradiction in the index; the exit code: 0 if there is none, else 1."""
+    """Print every contradiction in the index, and return the exit code: 0 if there is none, else 1."""
     from indexer.maintenance.inspect import verify_index
 
     with closing(context.open_store()) as store:
         problems = verify_index(store)
+    console = answer_console()
     if as_json:
         print_json([asdict(problem) for problem in problems])
-        return DAMAGED if problems else 0
-    console = answer_console()
-    if not problems:
+    elif not problems:
         console.print("[green]All is well:[/] every record is where the index says it is.")
-    for problem in problems:
-        console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
-    return DAMAGED if problems else 0
+    else:
+        for problem in problems:
+            console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
+    return 1 if problems else 0
 
 
 def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) -> None:
@@ -87,7 +78,7 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
     """Write videos or moments as rows.
 
     Raises:
-        UsageError: there is nothing of that name to export, or the file cannot be written.
+        UsageError: ``what`` or ``row_format`` is unknown, or the file cannot be written.
     """
     from indexer.core.atomic_file import written_whole
     from indexer.core.errors import UsageError
@@ -112,8 +103,11 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
 
 def print_settings(context: Context, *, as_json: bool) -> None:
     """Print every setting, its value and where it comes from."""
-    values = asdict(context.settings)
-    rows = [(name, values[name.split(".")[0]][name.split(".")[1]], origin) for name, origin in _origins(context)]
+    sections = asdict(context.settings)
+    rows = []
+    for name, origin in context.loaded.origins.items():
+        section, key = name.split(".")
+        rows.append((name, sections[section][key], origin))
     if as_json:
         print_json([{"setting": name, "value": value, "from": origin} for name, value, origin in rows])
         return
@@ -123,23 +117,9 @@ def print_settings(context: Context, *, as_json: bool) -> None:
     for heading in ("Setting", "Value", "From"):
         table.add_column(heading, overflow="fold")
     for name, value, origin in rows:
-        table.add_row(
-            name,
-            plain(list(value) if isinstance(value, tuple) else value),
-            plain(origin) if origin != "default" else "[dim]default[/]",
-        )
+        shown = plain(list(value) if isinstance(value, tuple) else value)
+        table.add_row(name, shown, "[dim]default[/]" if origin == "default" else plain(origin))
     answer_console().print(table)
-
-
-def print_default_settings() -> None:
-    """Print a commented config.toml."""
-    from indexer.core.config import config_text
-
-    sys.stdout.write(config_text())
-
-
-def _origins(context: Context) -> list[tuple[str, str]]:
-    return list(context.loaded.origins.items())
 
 
 def _row_format(asked: str | None, out: Path | None) -> RowFormat:
@@ -163,24 +143,27 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
         table.add_row(MODALITY_NAMES[modality], str(count))
     if status.labels:
         table.add_row("Labels", plain(_labels(status)))
-    if status.manifest is not None:
-        _add_models(table, status.manifest)
+    for name, value in _models(status.manifest) if status.manifest else ():
+        table.add_row(name, value)
     if status.disk_bytes:
         table.add_row("Disk", f"{status.disk_bytes / 1e6:.1f} MB")
     console.print(table)
     _print_troubles(console, status)
 
 
-def _add_models(table: Table, manifest: Manifest) -> None:
-    table.add_row("Profile", manifest.profile)
+def _models(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    yield "Profile", manifest.profile
     for role, (spec, fingerprint) in manifest.models.items():
-        table.add_row(f"  {role}", f"{plain(spec)} ({_dimension(fingerprint.dim)}{fingerprint.digest})")
-    table.add_row("Keyframes", plain(manifest.sampling.get("strategy", "shots")))
-    table.add_row("Folders", "\n".join(plain(root) for root in manifest.roots))
+        dimension = f"{fingerprint.dim} numbers a vector, " if fingerprint.dim else ""
+        yield f"  {role}", f"{plain(spec)} ({dimension}{fingerprint.digest})"
+    yield "Keyframes", plain(manifest.sampling.get("strategy", "shots"))
+    yield "Folders", "\n".join(plain(root) for root in manifest.roots)
 
 
-def _dimension(numbers: int) -> str:
-    return f"{numbers} numbers a vector, " if numbers else ""
+def _labels(status: IndexStatus) -> str:
+    shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
+    more = len(status.labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _print_troubles(console: Console, status: IndexStatus) -> None:
@@ -196,9 +179,3 @@ def _print_troubles(console: Console, status: IndexStatus) -> None:
             console.print(f"{heading}:")
         for path, reason in rows:
             console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)
-
-
-def _labels(status: IndexStatus) -> str:
-    shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
-    more = len(status.labels) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

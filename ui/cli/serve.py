@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_PORT", "ServeRequest", "free_port", "serve_page"]
 
 FIRST_PORT = 7860
-_PORTS_TRIED = 20
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a person may type
+_LAST_PORT = 7879
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what the user may type
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,60 +45,31 @@ def serve_page(context: Context, request: ServeRequest) -> None:
     Raises:
         UsageError: the web extra is not installed, the login cannot be read, or the port is taken.
     """
-    # Read when Gradio loads; nothing here tells anybody anything.
+    # Gradio reads these when it loads; no telemetry is sent.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     _check_installed()
     from ui.web.access import is_loopback
 
     port = request.port or free_port(request.host)
-    _check_free(request.host, port)
+    if not _is_free(request.host, port):
+        raise UsageError(f"Port {port} of {request.host} is taken.", hint="Name another one: --port NUMBER.")
     is_local = is_loopback(request.host)
     guard = _guard(request, is_local=is_local)
     _serve(context, request, port, guard, is_local=is_local)
 
 
-def _serve(
-    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
-) -> None:
-    import uvicorn
-
-    from ui.services.evaluation_jobs import Evaluations
-    from ui.services.index_jobs import Jobs
-    from ui.services.library import Library
-    from ui.web.app import build_app
-
-    library = Library(context)
-    jobs = Jobs(context, allowed_roots=None if is_local else _known_roots(library))
-    evaluations = Evaluations(library)
-    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
-    _say_where(request, port, is_local=is_local)
-    Thread(target=_warm_up, args=(library,), daemon=True).start()
-    try:
-        uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
-    finally:
-        jobs.close()
-        evaluations.close()
-        library.close()
-
-
 def free_port(host: str) -> int:
-    """The first port from 7860 on that nobody listens at.
+    """The first port from 7860 on that is free.
 
     Raises:
-        UsageError: twenty of them are taken.
+        UsageError: the first twenty are taken.
     """
-    for port in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+    for port in range(FIRST_PORT, _LAST_PORT + 1):
         if _is_free(host, port):
             return port
-    last = FIRST_PORT + _PORTS_TRIED - 1
-    raise UsageError(f"The ports {FIRST_PORT} to {last} are all taken.", hint="Name a free one: --port NUMBER.")
-
-
-def _known_roots(library: Library) -> list[Path]:
-    """The folders that are indexed already: whoever comes over the network may read these anew, and no others."""
-    catalogue = library.catalogue()
-    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
+    message = f"The ports {FIRST_PORT} to {_LAST_PORT} are all taken."
+    raise UsageError(message, hint="Name a free one: --port NUMBER.")
 
 
 def _check_installed() -> None:
@@ -106,11 +77,6 @@ def _check_installed() -> None:
 
     if find_spec("gradio") is None:
         raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
-
-
-def _check_free(host: str, port: int) -> None:
-    if not _is_free(host, port):
-        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -134,7 +100,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
-    """What stands before the page, checked before the page is built.
+    """What protects the page; checked before the page is built.
 
     Raises:
         UsageError: the login or the token cannot be used.
@@ -149,20 +115,50 @@ def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGI
             names = None if is_local else names_of_this_computer()
             return SameOrigin(app, only_this_computer=is_local, names=names)
         user, password = (login.user, login.password) if login else ("", "")
-        # A login keeps strangers out whatever name the page goes by, as behind a proxy.
+        # The login keeps strangers out whatever name the page goes by, as behind a proxy.
         return SameOrigin(RequireLogin(app, user, password, token=request.token), only_this_computer=False)
 
     return guard
 
 
-def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
-    shown = "localhost" if is_local else socket.gethostname() if request.host in _EVERYWHERE else request.host
+def _serve(
+    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
+) -> None:
+    import uvicorn
+
+    from ui.services.evaluation_jobs import Evaluations
+    from ui.services.index_jobs import Jobs
+    from ui.services.library import Library
+    from ui.web.app import build_app
+
+    library = Library(context)
+    jobs = Jobs(context, allowed_roots=None if is_local else _indexed_folders(library))
+    evaluations = Evaluations(library)
+    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
+    _print_address(request, port, is_local=is_local)
+    Thread(target=_warm_up, args=(library,), daemon=True).start()
+    try:
+        uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    finally:
+        jobs.close()
+        evaluations.close()
+        library.close()
+
+
+def _indexed_folders(library: Library) -> list[Path]:
+    """The only folders that visitors from the network may have indexed again."""
+    catalogue = library.catalogue()
+    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
+
+
+def _print_address(request: ServeRequest, port: int, *, is_local: bool) -> None:
+    shown = "localhost" if is_local else socket.gethostname() if request.host in _ANY_ADDRESS else request.host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
     link = f"{address}?token={request.token}" if request.token else address
     answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
     if not is_local and not (request.login or request.token):
         side_console().print(
-            "[bold yellow]Warning:[/] whoever can reach this address can see these videos and change the index. "
+            "[bold yellow]Warning:[/] all who can reach this address can see these videos and change the index. "
             "Add --auth USER:PASSWORD, or leave out --host.",
             soft_wrap=True,
         )
@@ -173,7 +169,7 @@ def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
 
 
 def _warm_up(library: Library) -> None:
-    """Load the models, and learn what unrelated queries find, before the first visitor waits for it."""
+    """Load the models, and measure what unrelated queries find, before the first visitor has to wait for it."""
     from ui.web.search_form import SearchForm
     from ui.web.search_page import SearchPage
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 from indexer.core.errors import IndexBusyError, UsageError
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.context import Context
 from ui.services.index_process import (
     Began,
@@ -31,6 +30,7 @@ from ui.services.index_process import (
     perform,
 )
 from ui.services.job_status import CLOSED, EARLIEST_GUESS_S, JobStatus
+from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

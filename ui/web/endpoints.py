@@ -25,9 +25,9 @@ from search.catalogue import Catalogue
 from search.engine import Ranking
 from search.query.filters import Filters
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
-from ui.export.html_page import format_time
 from ui.services.library import Library
 from ui.services.query_pictures import read_picture
+from ui.services.wording import format_time
 from ui.web.arguments import kinds_of, labels_of, number_of, share_of, text_of, weights_of, whole_of
 from ui.web.documents import Document, Documents, plain_json, texts_document
 from ui.web.search_form import SearchForm
@@ -297,17 +297,11 @@ class Endpoints:
     ) -> Ranking:
         count = whole_of("top_k", top_k, 1, MOST_MOMENTS)
         offset = (whole_of("page", page, 1, _DEEPEST // count) - 1) * count
-        settings = self._library.context.settings.search
-        least = settings.min_confidence if min_confidence is None else share_of("min_confidence", min_confidence)
+        least = None if min_confidence is None else share_of("min_confidence", min_confidence)
         engine = self._library.engine()
-        query = form.query(
-            engine.parse,
-            weights_of(settings.weights),
-            min_confidence=least,
-            image=image,
-            within=self._within(engine.catalogue()),
-        )
-        return engine.search(replace(query, top_k=count, offset=offset))
+        request = form.request(image=image, within=self._within(engine.catalogue()))
+        request = replace(request, top_k=count, offset=offset, min_confidence=least)
+        return engine.search(request.query(engine.parse, self._library.context.settings.search))
 
     def _within(self, catalogue: Catalogue) -> tuple[Path, ...] | None:
         """The indexed folders, where whoever asks may know no more of a path than lies in them."""

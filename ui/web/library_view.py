@@ -22,8 +22,8 @@ from indexer.core.text import fold
 from indexer.core.types import SPACE_OF_MODALITY
 from search.html import printable, rendered
 from ui.cli.index import counts_in_words
-from ui.export.html_page import MODALITY_NAMES, format_time
 from ui.services.job_status import job_facts, length_in_words
+from ui.services.wording import MODALITY_NAMES, format_time
 from ui.web.redaction import model_placeless, placeless, tells_place
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import gradio as gr
 
 from indexer.core.errors import SceneseekError
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.library import Library
+from ui.services.wording import MODALITY_NAMES
 from ui.web.result_view import folder_shown, render_panel, render_player
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage

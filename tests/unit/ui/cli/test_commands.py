@@ -1,13 +1,16 @@
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Video
+from ui.cli.app import app
 from ui.cli.console import answer_console
 from ui.cli.index import IndexRequest, index_videos
-from ui.cli.listing import _cell, _print_table
+from ui.cli.list_videos import print_videos
 from ui.services.context import Context
 
 
@@ -21,7 +24,17 @@ def test_what_is_both_added_and_dropped_is_neither(tmp_path: Path) -> None:
 def test_facts_of_any_kind_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     facets = {"speech_ratio": "high", "loudness": "[red]very[/]", "language": 7, "cuts_per_minute": True}
     video = Video("1", Path("a.mp4"), 1, 1, 2.0, Fraction(25), 64, 48, has_audio=True, facets=facets)
-    _print_table(answer_console(), [video], 1)
+    print_videos(answer_console(), [video], 1)
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("high", "[red]very[/]", "7", "True"))
-    assert _cell("speech_ratio", 0.384) == "38%"
+    print_videos(answer_console(), [replace(video, facets={}, descriptors={"speech_ratio": 0.384})], 3)
+    shown = capsys.readouterr().out
+    assert "38%" in shown
+    assert "2 more." in shown
+
+
+@pytest.mark.parametrize("command", ["", "search", "list", "serve"])
+def test_the_help_shows_no_type_behind_flags(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"]).output
+    assert "--help" in shown
+    assert "bool" not in shown
