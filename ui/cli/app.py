@@ -8,17 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ui.cli.console import INTERRUPTED, fail, say_interrupted
 from ui.cli.evaluate import evaluate_app
 from ui.cli.leading_minus import TextCommand
-from ui.cli.options import Command, Config, Device, Group, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
+from ui.cli.options import Command, Config, Device, Group, Index, Json, Labels, Paths, Quiet, Where, option
 from ui.services.context import Context, Flags
-
-__all__ = ["app", "main"]
 
 _START, _MAINTAIN, _MEASURE = "Start here", "Look after an index", "Measure"
 
@@ -58,10 +56,10 @@ def main() -> None:
 
 @app.command("demo", cls=Command, rich_help_panel=_START)
 def demo_command(
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
+    folder: Annotated[Path, option("--out DIR", "Where the sample library goes.")] = Path("demo"),
     index: Index = None,
     serves: Annotated[
-        bool | None, typer.Option("--serve/--no-serve", help="Show it in the browser. (default: in a terminal)")
+        bool | None, option("--serve/--no-serve", "Show it in the browser. (default: on a terminal)")
     ] = None,
     config: Config = None,
 ) -> None:
@@ -78,41 +76,29 @@ def index_command(
         list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. (default: as before)")
     ] = None,
     index: Index = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="Models: auto, embedded, standard or best.")
-    ] = None,
+    profile: Annotated[str | None, option("--profile NAME", "Models: auto, embedded, standard or best.")] = None,
     sampling: Annotated[
-        str | None,
-        typer.Option("--sampling", metavar="MODE", help="full, or keyframes: only frames stored whole; much faster."),
+        Literal["full", "keyframes"] | None,
+        option("--sampling MODE", "full, or keyframes: only frames stored whole; much faster."),
     ] = None,
     strategy: Annotated[
-        str | None,
-        typer.Option("--strategy", metavar="NAME", help="Which frames: shots, middle, uniform, kmeans or codec."),
+        str | None, option("--strategy NAME", "Which frames: shots, middle, uniform, kmeans or codec.")
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", help="Frames per video for 'uniform'.")] = None,
-    labels: Annotated[
-        str | None, typer.Option("--labels", metavar="SOURCE", help="auto, folders, none, or a CSV or JSON file.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave such files out; may be repeated.")
-    ] = None,
+    count: Annotated[int | None, option("--count N", "Frames per video for 'uniform'.")] = None,
+    labels: Annotated[str | None, option("--labels SOURCE", "auto, folders, none, or a CSV or JSON file.")] = None,
+    exclude: Annotated[list[str] | None, option("--exclude GLOB", "Leave such files out; may be repeated.")] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(
-            "--add", metavar="KIND", help="Also find speech, ocr, sounds, objects or captions, in all videos."
-        ),
+        option("--add KIND", "Also find speech, ocr, sounds, objects or captions, in all videos."),
     ] = None,
     without: Annotated[
-        list[str] | None,
-        typer.Option("--without", metavar="KIND", help="Do without one of these; drops what there is."),
+        list[str] | None, option("--without KIND", "Do without one of these; drops what there is.")
     ] = None,
     speech_always: Annotated[
-        bool | None, typer.Option("--speech-always/--no-speech-always", help="Listen also where there are subtitles.")
+        bool | None, option("--speech-always/--no-speech-always", "Listen also where there are subtitles.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Believe an empty folder: remove its videos from the index.")
-    ] = False,
+    retry_failed: Annotated[bool, option("--retry-failed", "Try again what failed before.")] = False,
+    prune: Annotated[bool, option("--prune", "Believe an empty folder: remove its videos from the index.")] = False,
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
@@ -147,78 +133,62 @@ def search_command(
         ),
     ] = "",
     index: Index = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. (default: 10)")
-    ] = None,
-    page: Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page of the moments.")] = 1,
+    top_k: Annotated[int | None, option("--top-k -k N", "How many moments. (default: 10)")] = None,
+    page: Annotated[int, option("--page N", "Which page of the moments.", min=1)] = 1,
     label: Labels = None,
     path: Paths = None,
     where: Where = None,
-    weight: Weights = None,
-    only: Kinds = None,
-    by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
+    weight: Annotated[
+        list[str] | None, option("--weight KIND=NUMBER", "How much a kind of evidence counts: 'subtitle=2'.")
+    ] = None,
+    only: Annotated[list[str] | None, option("--only KIND", "Only this kind: frames, speech, ocr ...")] = None,
+    by_video: Annotated[bool, option("--by-video", "The best moment of every video.")] = False,
     min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence", metavar="NUMBER", min=0.0, max=1.0, help="Leave out unlikely moments; 0: none."
-        ),
+        float | None, option("--min-confidence NUMBER", "Leave out unlikely moments; 0: none.", min=0.0, max=1.0)
     ] = None,
-    image: Annotated[
-        Path | None, typer.Option("--image", metavar="FILE", help="Find what looks like this picture.")
-    ] = None,
-    like: Annotated[str, typer.Option("--like", metavar="VIDEO@SECONDS", help="Find what is like this moment.")] = "",
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures instead.")
-    ] = None,
+    image: Annotated[Path | None, option("--image FILE", "Find what looks like this picture.")] = None,
+    like: Annotated[str, option("--like VIDEO@SECONDS", "Find what is like this moment.")] = "",
+    html: Annotated[Path | None, option("--html FILE", "Write a page with pictures instead.")] = None,
     export: Annotated[
-        Path | None,
-        typer.Option("--export", metavar="FILE", help="Write a .csv, .json, .html, .edl or .otio file instead."),
+        Path | None, option("--export FILE", "Write a .csv, .json, .html, .edl or .otio file instead.")
     ] = None,
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Find moments by words, by a picture, or by another moment."""
-    from ui.cli.search import SearchArguments, search_moments
+    from ui.cli.search import modalities_named, moment_named, search_moments, weights_named
+    from ui.services.query_pictures import read_picture
+    from ui.services.search import SearchRequest, filters_of
 
-    typed = SearchArguments(
-        text=text,
-        image=image,
-        like=like,
-        labels=tuple(label or ()),
-        paths=tuple(path or ()),
-        conditions=tuple(where or ()),
-        weights=tuple(weight or ()),
-        only=tuple(only or ()),
-        page=page,
-        by_video=by_video,
-        html=html,
-        export=export,
-        as_json=as_json,
-    )
     flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
-    search_moments(Context.load(config, index, flags), typed)
+    context = Context.load(config, index, flags)
+    count = context.settings.search.top_k
+    request = SearchRequest(
+        text,
+        image=read_picture(image) if image else None,
+        like=moment_named(like) if like else None,
+        filters=filters_of(label or (), path or (), where or ()),
+        weights=weights_named(weight or ()),
+        only=modalities_named(only or ()),
+        top_k=count,
+        offset=(page - 1) * count,
+        by_video=by_video,
+    )
+    question = text or (f"picture {image}" if image else f"like {like}")
+    search_moments(context, request, question, html=html, export=export, as_json=as_json)
 
 
 @app.command("serve", cls=Command, rich_help_panel=_START)
 def serve_command(
     index: Index = None,
     port: Annotated[
-        int,
-        typer.Option(
-            "--port", metavar="N", min=0, max=65535, show_default=False, help="(default: 7860, or the next free one)"
-        ),
+        int, option("--port N", "(default: 7860, or the next free one)", min=0, max=65535, show_default=False)
     ] = 0,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in; use --auth then.")
-    ] = "127.0.0.1",
-    auth: Annotated[
-        str, typer.Option("--auth", metavar="USER:PASSWORD", envvar="SCENESEEK_AUTH", help="Who may look.")
-    ] = "",
-    token: Annotated[
-        str, typer.Option("--token", metavar="TEXT", envvar="SCENESEEK_TOKEN", help="A secret in the link instead.")
-    ] = "",
-    opens_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = False,
+    host: Annotated[str, option("--host ADDRESS", "0.0.0.0 lets other machines in; use --auth then.")] = "127.0.0.1",
+    auth: Annotated[str, option("--auth USER:PASSWORD", "Who may look.", envvar="SCENESEEK_AUTH")] = "",
+    token: Annotated[str, option("--token TEXT", "A secret in the link instead.", envvar="SCENESEEK_TOKEN")] = "",
+    opens_browser: Annotated[bool, option("--open/--no-open", "Open the browser.")] = False,
     device: Device = None,
     config: Config = None,
 ) -> None:
@@ -235,10 +205,8 @@ def list_command(
     label: Labels = None,
     path: Paths = None,
     where: Where = None,
-    sort: Annotated[
-        str, typer.Option("--sort", metavar="FACT", help="As duration, or -loudness for the largest first.")
-    ] = "path",
-    most: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many. (0: all)")] = 0,
+    sort: Annotated[str, option("--sort FACT", "As duration, or -loudness for the largest first.")] = "path",
+    most: Annotated[int, option("--limit -n N", "At most so many. (0: all)", min=0)] = 0,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -286,11 +254,9 @@ def export_command(
     ] = "videos",
     index: Index = None,
     row_format: Annotated[
-        str | None, typer.Option("--format", metavar="jsonl|csv", help="(default: by the file's name, else jsonl)")
+        Literal["jsonl", "csv"] | None, option("--format jsonl|csv", "(default: by the file's name, else jsonl)")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to. (default: the terminal)")
-    ] = None,
+    out: Annotated[Path | None, option("--out -o FILE", "Where to. (default: the terminal)")] = None,
     config: Config = None,
 ) -> None:
     """Write the index's facts or moments as JSON lines or CSV."""
@@ -303,7 +269,7 @@ def export_command(
 def config_command(
     index: Index = None,
     config: Config = None,
-    defaults: Annotated[bool, typer.Option("--defaults", help="Print a commented config.toml to start from.")] = False,
+    defaults: Annotated[bool, option("--defaults", "Print a commented config.toml to start from.")] = False,
     as_json: Json = False,
 ) -> None:
     """The settings in force, and where each comes from."""
@@ -318,8 +284,6 @@ def config_command(
 
 def _strategy(strategy: str | None, sampling: str | None) -> str | None:
     """The strategy that ``--strategy`` and ``--sampling`` ask for together."""
-    if sampling not in (None, "full", "keyframes"):
-        raise typer.BadParameter("use full or keyframes", param_hint="--sampling")
     if sampling == "keyframes" and strategy not in (None, "codec"):
         raise typer.BadParameter(f"keyframes goes only with codec, not with {strategy}", param_hint="--strategy")
     if sampling == "full" and strategy is None:

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from indexer.core.errors import SceneseekError
     from search.evaluate.progress import ReportProgress
 
-__all__ = [
-    "INTERRUPTED",
-    "answer_console",
-    "fail",
-    "plain",
-    "print_json",
-    "say_interrupted",
-    "side_console",
-    "work_bar",
-]
-
 INTERRUPTED = 130
 """The exit code of a program stopped by Ctrl-C."""
 

@@ -13,8 +13,6 @@ from ui.cli.search import print_moments
 if TYPE_CHECKING:
     from ui.services.context import Context
 
-__all__ = ["run_demo"]
-
 
 def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
     """Build, index and search the library, say what to type next, and serve the page if asked to.

@@ -11,8 +11,6 @@ from typing import Any
 
 from ui.cli.options import Command
 
-__all__ = ["TextCommand", "with_text_last"]
-
 _NEGATED = re.compile(r"-(?:[^\W\d_]\S|(?![A-Za-z])[^\W\d_]|[\"“„«]|\S+\s)")
 _ATTACHED_NUMBER = re.compile(r"-\w\s*=?\s*\d+")
 

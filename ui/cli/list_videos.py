@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from search.query.filters import Filters
     from ui.services.context import Context
 
-__all__ = ["list_videos", "print_videos"]
-
 _HEADINGS = {
     "duration": "length",
     "label": "label",

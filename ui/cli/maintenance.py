@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ui.cli.console import answer_console, plain, print_json, side_console
 from ui.services.wording import MODALITY_NAMES, format_time
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Manifest
     from ui.services.context import Context
-
-__all__ = ["export_rows", "print_settings", "remove_from_index", "show_status", "verify_records"]
 
 _MOST_LABELS = 12
 
@@ -74,11 +72,11 @@ def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) 
     console.print("The files are untouched; the next 'sceneseek index' of their folder takes them in again.")
 
 
-def export_rows(context: Context, what: str, row_format: str | None, out: Path | None) -> None:
+def export_rows(context: Context, what: str, row_format: RowFormat | None, out: Path | None) -> None:
     """Write videos or moments as rows.
 
     Raises:
-        UsageError: ``what`` or ``row_format`` is unknown, or the file cannot be written.
+        UsageError: ``what`` is unknown, or the file cannot be written.
     """
     from indexer.core.atomic_file import written_whole
     from indexer.core.errors import UsageError
@@ -87,7 +85,7 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
     sources = {"videos": video_rows, "moments": moment_rows}
     if what not in sources:
         raise UsageError(f"'{what}' cannot be exported.", hint="Export videos or moments.")
-    chosen = _row_format(row_format, out)
+    chosen = row_format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
     with closing(context.open_store()) as store:
         rows = sources[what](store)
         if out is None:
@@ -120,15 +118,6 @@ def print_settings(context: Context, *, as_json: bool) -> None:
         shown = plain(list(value) if isinstance(value, tuple) else value)
         table.add_row(name, shown, "[dim]default[/]" if origin == "default" else plain(origin))
     answer_console().print(table)
-
-
-def _row_format(asked: str | None, out: Path | None) -> RowFormat:
-    from indexer.core.errors import UsageError
-
-    chosen = asked or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
-    if chosen not in ("jsonl", "csv"):
-        raise UsageError(f"There is no format '{chosen}'.", hint="Use jsonl or csv.")
-    return cast("RowFormat", chosen)
 
 
 def _print_status(console: Console, status: IndexStatus, context: Context) -> None:

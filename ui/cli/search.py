@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export import ExportFormat, format_of, write_export
-from ui.services.answers import Evidence, as_json, moment_views
-from ui.services.query_pictures import read_picture
+from ui.export import format_of, write_export
+from ui.services.answers import as_json as answer_as_json
+from ui.services.answers import moment_views
 from ui.services.wording import short_path
 
 if TYPE_CHECKING:
@@ -21,36 +20,18 @@ if TYPE_CHECKING:
 
     from indexer.core.types import ModalityName
     from search.engine import Ranking
+    from search.moments import Hit
     from ui.services.context import Context
     from ui.services.search import SearchRequest
-
-__all__ = ["SearchArguments", "print_answer", "print_moments", "search_moments"]
 
 _LONGEST_TEXT = 200
 _LONG_S = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class SearchArguments:
-    """What was typed after ``sceneseek search``."""
-
-    text: str = ""
-    image: Path | None = None
-    like: str = ""
-    labels: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    weights: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    page: int = 1
-    by_video: bool = False
-    html: Path | None = None
-    export: Path | None = None
-    as_json: bool = False
-
-
-def search_moments(context: Context, typed: SearchArguments) -> None:
-    """Search, and print what was found or write it to a file.
+def search_moments(
+    context: Context, request: SearchRequest, question: str, *, html: Path | None, export: Path | None, as_json: bool
+) -> None:
+    """Search, and print what was found or write it to a file; ``question`` says what was asked, in words.
 
     Raises:
         UsageError: several kinds of output were asked for, or the file cannot be written.
@@ -59,21 +40,21 @@ def search_moments(context: Context, typed: SearchArguments) -> None:
     """
     from indexer.core.errors import UsageError
 
-    if sum([typed.html is not None, typed.export is not None, typed.as_json]) > 1:
+    if sum([html is not None, export is not None, as_json]) > 1:
         raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
-    if typed.export is not None:
-        format_of(typed.export)
-    request = _request(typed, context.settings.search.top_k)
+    form = "html" if html else format_of(export) if export else None
     with context.open_engine(notice_if_long) as engine:
         ranking = engine.search(request.query(engine.parse, context.settings.search))
         print_missing(ranking, request.named_modalities(engine.parse))
-    question = typed.text or (f"picture {typed.image}" if typed.image else f"like {typed.like}")
-    if path := typed.html or typed.export:
-        form = "html" if typed.html else format_of(path)
+    if path := html or export:
         # A page shows the picture that was searched for.
-        _write_file(path, ranking, typed.text if form == "html" and typed.image else question, form)
-    elif typed.as_json:
-        print_json(as_json(ranking, question))
+        heading = request.text if form == "html" and request.image is not None else question
+        unopened = write_export(path, ranking, heading, form)
+        side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
+        if unopened:
+            side_console().print(about_unopened(unopened), soft_wrap=True)
+    elif as_json:
+        print_json(answer_as_json(ranking, question))
     else:
         print_answer(answer_console(), ranking)
 
@@ -87,7 +68,7 @@ def print_moments(console: Console, ranking: Ranking) -> None:
         when = f"{view.rank:3}  [bold cyan]{view.span}[/]"
         console.print(f"{when}  [bold]{plain(view.name)}[/]{label}{more}", soft_wrap=True)
         console.print(f"     [dim]{plain(short_path(video.path))}[/]", soft_wrap=True)
-        reasons = [_reason(one, is_ranked=bool(ranking.searched)) for one in view.evidence(_LONGEST_TEXT)]
+        reasons = [_reason(*one, is_ranked=bool(ranking.searched)) for one in view.evidence(_LONGEST_TEXT)]
         if any(reasons):
             console.print(f"     {'  '.join(filter(None, reasons))}", soft_wrap=True)
 
@@ -146,37 +127,43 @@ def about_unopened(count: int) -> str:
     return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
 
 
-def _request(typed: SearchArguments, top_k: int) -> SearchRequest:
+def modalities_named(texts: Iterable[str]) -> set[ModalityName]:
+    """Read the modalities that ``--only`` names, one or several at a time, separated by commas.
+
+    Raises:
+        QueryError: there is no such modality.
+    """
     from search.modalities import modality_named
-    from ui.services.search import SearchRequest, filters_of
 
-    return SearchRequest(
-        text=typed.text,
-        image=read_picture(typed.image) if typed.image else None,
-        like=_moment_named(typed.like) if typed.like else None,
-        filters=filters_of(typed.labels, typed.paths, typed.conditions),
-        weights=dict(map(_weight, typed.weights)),
-        only={modality_named(name.strip()) for text in typed.only for name in text.split(",") if name.strip()},
-        top_k=top_k,
-        offset=(typed.page - 1) * top_k,
-        by_video=typed.by_video,
-    )
+    return {modality_named(name.strip()) for text in texts for name in text.split(",") if name.strip()}
 
 
-def _weight(text: str) -> tuple[ModalityName, float]:
+def weights_named(texts: Iterable[str]) -> dict[ModalityName, float]:
+    """Read weights such as ``subtitle=2``.
+
+    Raises:
+        QueryError: one cannot be read.
+    """
     from indexer.core.errors import QueryError
     from search.modalities import modality_named
 
-    name, _, number = text.partition("=")
-    modality = modality_named(name.strip())
-    try:
-        return modality, float(number)
-    except ValueError as error:
-        raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
+    weights = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        modality = modality_named(name.strip())
+        try:
+            weights[modality] = float(number)
+        except ValueError as error:
+            raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
+    return weights
 
 
-def _moment_named(text: str) -> tuple[str, float]:
-    """Read ``VIDEO@SECONDS`` or ``VIDEO@h:mm:ss``."""
+def moment_named(text: str) -> tuple[str, float]:
+    """Read ``VIDEO@SECONDS`` or ``VIDEO@h:mm:ss`` as the video and the second.
+
+    Raises:
+        QueryError: it is neither.
+    """
     from indexer.core.errors import QueryError
 
     video, _, time = text.rpartition("@")
@@ -188,26 +175,17 @@ def _moment_named(text: str) -> tuple[str, float]:
     return video, seconds
 
 
-def _write_file(path: Path, ranking: Ranking, question: str, form: ExportFormat) -> None:
-    unopened = write_export(path, ranking, question, form)
-    side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
-    if unopened:
-        side_console().print(about_unopened(unopened), soft_wrap=True)
-
-
 def _about_unlikely(count: int, *, is_all: bool) -> str:
     which = "The nearest" if is_all else "The next"
     moments = f"{which} {count} moments are" if count > 1 else f"{which} moment is"
     return f"{moments} unlikely to be it; --min-confidence 0 shows {'them' if count > 1 else 'it'}."
 
 
-def _reason(evidence: Evidence, *, is_ranked: bool) -> str:
+def _reason(hit: Hit, pieces: list[tuple[str, bool]], *, is_ranked: bool) -> str:
     """Why a moment is there; only the text where nothing but conditions was asked for."""
-    quotation = ""
-    if evidence.pieces:
-        text = "".join(f"[bold]{plain(part)}[/]" if found else plain(part) for part, found in evidence.pieces)
-        quotation = f" “{text}”"
+    text = "".join(f"[bold]{plain(part)}[/]" if found else plain(part) for part, found in pieces)
+    quotation = f" “{text}”" if pieces else ""
     if not is_ranked:
-        return f"[green]{evidence.modality}[/]{quotation}" if quotation else ""
-    words = f" words {evidence.words:.0%}" if evidence.words else ""
-    return f"[green]{evidence.modality}[/] {evidence.cosine:.2f}{words}{quotation}"
+        return f"[green]{hit.modality}[/]{quotation}" if quotation else ""
+    words = f" words {hit.lexical:.0%}" if hit.lexical else ""
+    return f"[green]{hit.modality}[/] {hit.score:.2f}{words}{quotation}"

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from ui.services.context import Context
     from ui.services.library import Library
-
-__all__ = ["FIRST_PORT", "ServeRequest", "free_port", "serve_page"]
 
 FIRST_PORT = 7860
 _LAST_PORT = 7879
@@ -48,7 +47,8 @@ def serve_page(context: Context, request: ServeRequest) -> None:
     # Gradio reads these when it loads; no telemetry is sent.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    _check_installed()
+    if find_spec("gradio") is None:
+        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
     from ui.web.access import is_loopback
 
     port = request.port or free_port(request.host)
@@ -68,15 +68,7 @@ def free_port(host: str) -> int:
     for port in range(FIRST_PORT, _LAST_PORT + 1):
         if _is_free(host, port):
             return port
-    message = f"The ports {FIRST_PORT} to {_LAST_PORT} are all taken."
-    raise UsageError(message, hint="Name a free one: --port NUMBER.")
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("gradio") is None:
-        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
+    raise UsageError(f"The ports {FIRST_PORT} to {_LAST_PORT} are all taken.", hint="Name a free one: --port NUMBER.")
 
 
 def _is_free(host: str, port: int) -> bool:

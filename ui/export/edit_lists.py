@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from search.engine import Ranking
     from search.moments import Moment
 
-__all__ = ["MOST_EVENTS", "Event", "as_edl", "as_otio", "events_of", "list_rate", "start_timecodes"]
-
 MOST_EVENTS = 999
 """Event numbers of an EDL have three digits."""
 
@@ -64,27 +62,16 @@ _NO_STARTS: Mapping[str, str | None] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A moment's place in its file, in frames of ``rate`` a second.
-
-    Attributes:
-        rank: The moment's place in the ranking, from 1.
-        moment: What was found.
-        rate: Frames per second.
-        first: The first frame shown.
-        end: The frame after the last one shown.
-        origin: The number that the file's own time code gives its first frame.
-        length: How many frames the file has.
-        timecode: The time code that the file begins with; "" for none, None where the file cannot be opened.
-    """
+    """A moment's place in its file, in frames of ``rate`` a second."""
 
     rank: int
     moment: Moment
     rate: Fraction
-    first: int
-    end: int
-    origin: int
-    length: int
-    timecode: str | None = ""
+    first: int  # the first frame shown
+    end: int  # the frame after the last one shown
+    origin: int  # the number that the file's own time code gives its first frame
+    length: int  # how many frames the file has
+    timecode: str | None  # that the file begins with; "" for none, None where the file cannot be opened
 
     @property
     def video(self) -> Video:
@@ -96,12 +83,8 @@ def as_edl(ranking: Ranking, question: str, starts: Mapping[str, str | None] = _
     """Write the ranking as a CMX3600 edit decision list, in UTF-8; the module's docstring says what it can hold.
 
     The channel says whether an event has picture (``V``), sound (``A``) or both (``B``). The reel is the video's title,
-    or its file's name, cut to eight letters and digits; no two videos have the same.
-
-    Args:
-        ranking: What was found.
-        question: What was asked, in words.
-        starts: The time codes that the files begin with, by the videos' ids; a file without one begins at zero.
+    or its file's name, cut to eight letters and digits; no two videos have the same. ``starts`` are the time codes that
+    the files begin with, by the videos' ids; a file without one begins at zero.
 
     Raises:
         UsageError: there are more moments than an EDL has numbers for, or they last a day or longer together.
@@ -124,12 +107,7 @@ def as_otio(ranking: Ranking, question: str, starts: Mapping[str, str | None] = 
     """Write the ranking as an OpenTimelineIO timeline: a track of pictures and one of sounds, each if a file has any.
 
     A clip's ``metadata["sceneseek"]`` says why it is there: rank, query, score, confidence, evidence, and the times
-    in seconds as they are in the index.
-
-    Args:
-        ranking: What was found.
-        question: What was asked, in words.
-        starts: The time codes that the files begin with, by the videos' ids; a file without one begins at zero.
+    in seconds as they are in the index. ``starts`` is as for ``as_edl``.
     """
     from opentimelineio import adapters, schema
 

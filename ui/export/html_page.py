@@ -9,9 +9,7 @@ from collections.abc import Sequence
 
 from search.html import data_address, jpeg_at, printable, rendered
 from ui.services.answers import MomentView
-from ui.services.wording import readable_path
-
-__all__ = ["render_search_page"]
+from ui.services.wording import MODALITY_NAMES, readable_path
 
 _LONGEST_TEXT = 400
 
@@ -30,6 +28,7 @@ def render_search_page(question: str, views: Sequence[MomentView], *, query_imag
         "views": views,
         "video_count": len({view.moment.video.id for view in views}),
         "longest_text": _LONGEST_TEXT,
+        "modality_names": MODALITY_NAMES,
         "picture_of": lambda view: _picture_address(jpeg_at(view.moment.thumbnail)),
         "link_to": _link_to,
         "readable_path": readable_path,

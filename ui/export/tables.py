@@ -14,8 +14,6 @@ from ui.services.wording import format_time, readable_path
 if TYPE_CHECKING:
     from search.engine import Ranking
 
-__all__ = ["COLUMNS", "as_csv", "as_json_text"]
-
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 COLUMNS = (

@@ -6,55 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ui.services.highlight import excerpt, pieces
-from ui.services.wording import MODALITY_NAMES, format_span, format_time
+from ui.services.wording import format_span, format_time
 
 if TYPE_CHECKING:
     from search.engine import Ranking
     from search.moments import Hit, Moment
 
-__all__ = ["Evidence", "MomentView", "as_json", "best_hits", "moment_views"]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Why a moment was found: its best hit of one modality.
-
-    Attributes:
-        modality: The kind of evidence.
-        cosine: The similarity in [-1, 1].
-        words: How much of the query's wording the text holds, in [0, 1].
-        pieces: The text in parts, each with whether the query's words are in it; empty if the hit has no text.
-    """
-
-    modality: str
-    cosine: float
-    words: float = 0.0
-    pieces: tuple[tuple[str, bool], ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The modality as a heading."""
-        return MODALITY_NAMES.get(self.modality, self.modality)
-
-    @property
-    def percent(self) -> int:
-        """The length of the similarity's bar: 0 for a cosine of 0 or less, 100 for 1."""
-        return round(100 * min(max(self.cosine, 0.0), 1.0))
+__all__ = ["MomentView", "as_json", "best_hits", "moment_views"]
 
 
 @dataclass(frozen=True, slots=True)
 class MomentView:
-    """A moment as the terminal, the page and the exports show it.
+    """A moment as the terminal, the page and the exports show it."""
 
-    Attributes:
-        rank: The place in the ranking, from 1.
-        moment: What was found.
-        others: How many more moments of the same video were found.
-    """
-
-    rank: int
+    rank: int  # the place in the ranking, from 1
     moment: Moment
-    others: int = 0
+    others: int = 0  # how many more moments of the same video were found
 
     @property
     def name(self) -> str:
@@ -79,9 +46,13 @@ class MomentView:
             return ""
         return "sure" if confidence >= 0.99 else "likely" if confidence >= 0.9 else "perhaps"
 
-    def evidence(self, longest: int) -> list[Evidence]:
-        """The best hit of each modality, strongest first, with at most ``longest`` characters of its text."""
-        return [_evidence(hit, longest) for hit in best_hits(self.moment)]
+    def evidence(self, longest: int) -> list[tuple[Hit, list[tuple[str, bool]]]]:
+        """The best hit of each modality, strongest first, with its text in pieces as ``highlight.pieces`` cuts it.
+
+        At most ``longest`` characters of each text are shown.
+        """
+        shown = [(hit, excerpt(hit.text, hit.matched, longest)) for hit in best_hits(self.moment)]
+        return [(hit, pieces(text, hit.matched) if text else []) for hit, text in shown]
 
 
 def moment_views(ranking: Ranking) -> list[MomentView]:
@@ -147,8 +118,3 @@ def _hit_as_json(hit: Hit) -> dict[str, Any]:
 
 def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 4)
-
-
-def _evidence(hit: Hit, longest: int) -> Evidence:
-    text = excerpt(hit.text, hit.matched, longest)
-    return Evidence(hit.modality, hit.score, hit.lexical, tuple(pieces(text, hit.matched)) if text else ())

@@ -21,31 +21,18 @@ __all__ = ["SearchRequest", "absent", "filters_of"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchRequest:
-    """What to search for, before the settings fill in the rest.
+    """What to search for, before the settings fill in the rest."""
 
-    Attributes:
-        text: As typed, with the syntax of ``search.query.syntax``.
-        image: A picture to find what looks like it, uint8 ``(H, W, 3)`` RGB.
-        like: A moment to find more like, as ``(video, second)``.
-        filters: Only these videos.
-        weights: How much each modality counts, where that is not as in the settings.
-        only: Only these modalities; all if empty.
-        top_k: How many moments to find.
-        offset: How many moments of the ranking to skip first.
-        by_video: Whether to find each video once, by its best moment.
-        min_confidence: The least confidence in [0, 1]; None for that of the settings.
-    """
-
-    text: str = ""
-    image: Image | None = None
-    like: tuple[str, float] | None = None
+    text: str = ""  # as typed, with the syntax of ``search.query.syntax``
+    image: Image | None = None  # a picture to find what looks like it, uint8 (H, W, 3) RGB
+    like: tuple[str, float] | None = None  # a moment to find more like, as (video, second)
     filters: Filters = field(default_factory=Filters)
-    weights: Mapping[ModalityName, float] = field(default_factory=dict)
-    only: Collection[ModalityName] = ()
+    weights: Mapping[ModalityName, float] = field(default_factory=dict)  # where they are not as in the settings
+    only: Collection[ModalityName] = ()  # all modalities if empty
     top_k: int = 10
-    offset: int = 0
-    by_video: bool = False
-    min_confidence: float | None = None
+    offset: int = 0  # how many moments of the ranking to skip first
+    by_video: bool = False  # find each video once, by its best moment
+    min_confidence: float | None = None  # in [0, 1]; None for that of the settings
 
     def query(self, parse: Callable[[str], ParsedQuery], settings: SearchSettings) -> Query:
         """Build the query; ``parse`` reads the text, as ``SearchEngine.parse`` does.

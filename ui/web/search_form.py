@@ -13,8 +13,6 @@ from search.query.filters import FacetCondition, Filters
 from search.query.query import is_visible
 from ui.services.search import SearchRequest
 
-__all__ = ["LONGEST_TEXT", "MOST_SORTED", "PAGE_SIZE", "SearchForm", "Sort"]
-
 Sort: TypeAlias = Literal["relevance", "time"]
 
 PAGE_SIZE = 12
@@ -27,40 +25,22 @@ _MOST_PAGES = 200
 
 @dataclass(frozen=True, slots=True)
 class SearchForm:
-    """One state of the search page.
+    """One state of the search page."""
 
-    Args:
-        text: As typed, with the syntax of ``search.query.syntax``.
-        like: A moment to find more like, as ``(video id, second)``.
-        picture: The name of a picture to find what looks like it (``ui.web.picture_cache``).
-        labels: Only videos with one of these labels.
-        folder: Only videos below this folder.
-        kinds: Only these kinds of evidence; all if empty.
-        longer_s: Only videos that last at least so long; 0 for any.
-        shorter_s: Only videos that last at most so long; 0 for any.
-        since: Only files changed on this day or later, as ``YYYY-MM-DD``; empty for any.
-        until: Only files changed on this day or before.
-        weights: How much a kind of evidence counts, where that is not 1.
-        sort: Best first, or in the order of time.
-        by_video: Show each video once.
-        unlikely: Show also moments that are probably no answer.
-        page: From 1.
-    """
-
-    text: str = ""
-    like: tuple[str, float] | None = None
-    picture: str = ""
-    labels: tuple[str, ...] = ()
-    folder: str = ""
-    kinds: tuple[ModalityName, ...] = ()
-    longer_s: float = 0.0
-    shorter_s: float = 0.0
-    since: str = ""
-    until: str = ""
-    weights: Mapping[ModalityName, float] = field(default_factory=dict)
+    text: str = ""  # as typed, with the syntax of ``search.query.syntax``
+    like: tuple[str, float] | None = None  # a moment to find more like, as (video id, second)
+    picture: str = ""  # the name of a picture to find what looks like it (``ui.web.picture_cache``)
+    labels: tuple[str, ...] = ()  # only videos with one of these
+    folder: str = ""  # only videos below this folder
+    kinds: tuple[ModalityName, ...] = ()  # only these kinds of evidence; all if empty
+    longer_s: float = 0.0  # only videos that last at least so long
+    shorter_s: float = 0.0  # only videos that last at most so long; 0 for any
+    since: str = ""  # only files changed on this day or later, as YYYY-MM-DD
+    until: str = ""  # only files changed on this day or before
+    weights: Mapping[ModalityName, float] = field(default_factory=dict)  # where a kind of evidence does not count 1
     sort: Sort = "relevance"
-    by_video: bool = False
-    unlikely: bool = False
+    by_video: bool = False  # show each video once
+    unlikely: bool = False  # show also moments that are probably no answer
     page: int = 1
 
     @property

@@ -16,7 +16,7 @@ from ui.services.search import absent
 from ui.services.wording import format_time
 from ui.web.index_activity import Growth, never_growing
 from ui.web.picture_cache import KeptPictures
-from ui.web.result_view import LibraryState, Panel, in_order_of_time, render_answer, render_growth, render_panel
+from ui.web.result_view import LibraryState, Panel, in_order_of_time, render, render_answer, render_panel
 from ui.web.search_form import MOST_SORTED, SearchForm
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from search.catalogue import Catalogue
     from search.query.query import Query
-
-__all__ = ["SearchPage", "TimelineMoment"]
 
 _MOST_MARKS = 60
 _SEE_TERMINAL = "Whoever runs this page sees why in its terminal."
@@ -84,7 +82,7 @@ class SearchPage:
         and is empty if nothing is; ``figures`` is the same as HTML with a bar.
         """
         growth = self._growing()
-        line, figures = (growth.line, render_growth(growth)) if growth else ("", "")
+        line, figures = (growth.line, render("growth.html.j2", growth=growth)) if growth else ("", "")
         return {"library": self._state(growth), "line": line, "figures": figures}
 
     def panel_of(self, error: SceneseekError) -> Panel:

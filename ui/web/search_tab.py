@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -15,42 +15,17 @@ from indexer.core.errors import SceneseekError
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
 from ui.services.library import Library
 from ui.services.wording import MODALITY_NAMES
-from ui.web.result_view import folder_shown, render_panel, render_player
+from ui.web.result_view import folder_shown, render, render_panel
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
-
-__all__ = ["search_tab"]
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
 _KINDS: Sequence[tuple[str, ModalityName]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
+_BOUNDS = ("longer", "shorter", "since", "until")
 _NEWS = '<p class="ss-news" hidden></p>'
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
-
-
-@dataclass(frozen=True, slots=True)
-class _Controls:
-    """The controls of the form, in the order that events pass their values."""
-
-    text: gr.Textbox
-    labels: gr.Dropdown
-    folder: gr.Dropdown
-    kinds: gr.CheckboxGroup
-    longer: gr.Number
-    shorter: gr.Number
-    since: gr.Textbox
-    until: gr.Textbox
-    sort: gr.Radio
-    by_video: gr.Checkbox
-    unlikely: gr.Checkbox
-    weights: tuple[gr.Slider, ...]
-
-    @property
-    def all(self) -> list[Any]:
-        """Every control."""
-        named = [getattr(self, name) for name in self.__slots__ if name != "weights"]
-        return [*named, *self.weights]
 
 
 def search_tab(library: Library, page: SearchPage) -> None:
@@ -67,11 +42,15 @@ def search_tab(library: Library, page: SearchPage) -> None:
                 container=False,
             )
         with gr.Column(scale=2, min_width=320, elem_classes="ss-side"):
-            gr.HTML(render_player(), elem_id="player", apply_default_css=False, container=False, js_on_load=None)
+            gr.HTML(
+                render("player.html.j2"), elem_id="player", apply_default_css=False, container=False, js_on_load=None
+            )
     _connect(page, library, controls, button, picture, asked, answer)
 
 
-def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
+def _build_controls() -> tuple[dict[str, Any], gr.Button, gr.Image]:
+    """The controls of the form, in the order that events pass their values; the button; the picture to search by."""
+    weights: dict[str, gr.Slider] = {}
     with gr.Row(elem_classes="ss-ask"):
         text = gr.Textbox(
             label="What do you remember?",
@@ -112,18 +91,30 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
                 unlikely = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
             gr.Markdown("How much each kind of evidence counts:")
             with gr.Row():
-                weights = tuple(
-                    gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
-                    for label, name in _KINDS
-                )
-    controls = _Controls(text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, weights)
+                for label, name in _KINDS:
+                    slider = gr.Slider(0, 4, 1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
+                    weights[f"weight-{name}"] = slider
+    controls = {
+        "text": text,
+        "labels": labels,
+        "folder": folder,
+        "kinds": kinds,
+        "longer": longer,
+        "shorter": shorter,
+        "since": since,
+        "until": until,
+        "sort": sort,
+        "by_video": by_video,
+        "unlikely": unlikely,
+        **weights,
+    }
     return controls, button, picture
 
 
 def _connect(
     page: SearchPage,
     library: Library,
-    controls: _Controls,
+    controls: Mapping[str, Any],
     button: gr.Button,
     picture: gr.Image,
     asked: gr.State,
@@ -162,21 +153,20 @@ def _connect(
     quiet: dict[str, Any] = {**_QUIET, "trigger_mode": "always_last"}
     # The script asks one address at a time; Gradio's "always_last" would repeat an earlier one's.
     opened: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple"}
-    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **opened)
+    everything = list(controls.values())
+    answer.select(go_to, None, [*everything, asked, picture, answer], queue=False, **opened)
     events = (
         button.click,
-        controls.text.submit,
-        *(control.input for control in (controls.labels, controls.folder, controls.kinds, controls.sort)),
-        *(box.input for box in (controls.by_video, controls.unlikely)),
-        *(bound.submit for bound in (controls.longer, controls.shorter, controls.since, controls.until)),
-        *(slider.release for slider in controls.weights),
+        *(controls[name].submit for name in ("text", *_BOUNDS)),
+        *(controls[name].input for name in ("labels", "folder", "kinds", "sort", "by_video", "unlikely")),
+        *(controls[f"weight-{name}"].release for _, name in _KINDS),
     )
-    for bound in (controls.longer, controls.shorter, controls.since, controls.until):
-        bound.blur(leave, [asked, *controls.all], [asked, picture, answer], **quiet)
+    for name in _BOUNDS:
+        controls[name].blur(leave, [asked, *everything], [asked, picture, answer], **quiet)
     for event in events:
-        event(fill_in, [asked, *controls.all], [asked, picture, answer], **quiet)
+        event(fill_in, [asked, *everything], [asked, picture, answer], **quiet)
     for event in (picture.upload, picture.clear):
-        event(show_picture, [picture, *controls.all], [asked, controls.text, answer], **quiet)
+        event(show_picture, [picture, *everything], [asked, controls["text"], answer], **quiet)
 
 
 def _form(values: Sequence[Any]) -> SearchForm:

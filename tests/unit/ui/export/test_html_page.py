@@ -26,7 +26,7 @@ from search.query.query import Query
 from tests.unit.search.library import video
 from ui.export import export_ranking, write_export
 from ui.export.html_page import render_search_page
-from ui.services.answers import Evidence, MomentView
+from ui.services.answers import MomentView
 from ui.services.wording import format_span, format_time
 
 HOSTILE = [
@@ -283,7 +283,7 @@ def test_what_is_no_time_is_refused(seconds: float) -> None:
 
 @pytest.mark.parametrize(("cosine", "percent"), [(-0.4, 0), (0.0, 0), (0.256, 26), (1.00001, 100)])
 def test_bars_run_from_no_likeness_to_the_same(cosine: float, percent: int) -> None:
-    assert Evidence("frames", cosine).percent == percent
+    assert Page(page_of(found(hit("frames", cosine)))).values("style") == [f"width: {percent}%"]
 
 
 def test_the_file_is_written_whole_and_replaced(tmp_path: Path) -> None:
