@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.resources import files
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from indexer.core.types import Cue, Facet
 
@@ -21,8 +21,7 @@ class ClipSource:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """The part of a picture that a camera sees: its centre and width as fractions of the picture's sides."""
 
     x: float

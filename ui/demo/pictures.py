@@ -57,11 +57,7 @@ def _shrink(picture: Image, frame_width: int, view_width: float) -> Image:
 
 def _between(start: View, end: View, progress: float) -> View:
     eased = progress * progress * (3 - 2 * progress)
-    return View(
-        start.x + (end.x - start.x) * eased,
-        start.y + (end.y - start.y) * eased,
-        start.width + (end.width - start.width) * eased,
-    )
+    return View(*(first + (last - first) * eased for first, last in zip(start, end, strict=True)))
 
 
 def _look_at(picture: Image, view: View, size: tuple[int, int]) -> Image:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.core.atomic_file import written_whole
@@ -20,15 +19,13 @@ __all__ = ["EXPORT_FORMATS", "MEDIA_TYPES", "ExportFormat", "export_ranking", "f
 ExportFormat: TypeAlias = Literal["csv", "json", "html", "edl", "otio"]
 
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-MEDIA_TYPES: Mapping[ExportFormat, str] = MappingProxyType(
-    {
-        "csv": "text/csv",
-        "json": "application/json",
-        "html": "text/html",
-        "edl": "text/plain",
-        "otio": "application/json",
-    }
-)
+MEDIA_TYPES: Mapping[ExportFormat, str] = {
+    "csv": "text/csv",
+    "json": "application/json",
+    "html": "text/html",
+    "edl": "text/plain",
+    "otio": "application/json",
+}
 
 
 def export_ranking(ranking: Ranking, question: str, form: ExportFormat, *, shows_paths: bool = True) -> bytes:
@@ -101,6 +98,7 @@ def _start_timecodes(ranking: Ranking, form: ExportFormat) -> Mapping[str, str |
 
 def _content(shown: Ranking, question: str, form: ExportFormat, starts: Mapping[str, str | None]) -> bytes:
     from ui.export.edit_lists import as_edl, as_otio
+    from ui.export.html_page import as_page
     from ui.export.tables import as_csv, as_json_text
 
     match form:
@@ -109,21 +107,11 @@ def _content(shown: Ranking, question: str, form: ExportFormat, starts: Mapping[
         case "json":
             return as_json_text(shown, question)
         case "html":
-            return _as_page(shown, question)
+            return as_page(shown, question)
         case "edl":
             return as_edl(shown, question, starts)
         case "otio":
             return as_otio(shown, question, starts)
-
-
-def _as_page(ranking: Ranking, question: str) -> bytes:
-    from ui.export.html_page import render_search_page
-    from ui.services.answers import moment_views
-    from ui.services.query_pictures import small_jpeg
-
-    image = ranking.query.image
-    shown = None if image is None else small_jpeg(image)
-    return render_search_page(question, moment_views(ranking), query_image=shown).encode()
 
 
 def _without_places(ranking: Ranking, *, has_pictures: bool) -> Ranking:

@@ -5,35 +5,41 @@ All text on it is untrusted: the template escapes it, and the page's policy forb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from search.html import data_address, jpeg_at, printable, rendered
-from ui.services.answers import MomentView
+from ui.services.answers import MomentView, moment_views
+from ui.services.query_pictures import small_jpeg
 from ui.services.wording import MODALITY_NAMES, readable_path
+
+if TYPE_CHECKING:
+    from search.engine import Ranking
 
 _LONGEST_TEXT = 400
 
 
-def render_search_page(question: str, views: Sequence[MomentView], *, query_image: bytes | None = None) -> str:
-    """Render the page of one search as a complete HTML document.
+def as_page(ranking: Ranking, question: str) -> bytes:
+    """Write the page of one search as a complete HTML document, in UTF-8.
+
+    It shows the picture that was searched for, and says what to try where nothing was found.
 
     Args:
-        question: What was searched for; empty for a search by picture.
-        views: What was found, best first; if empty, the page says what to try.
-        query_image: The picture searched for, as a JPEG file's bytes.
+        ranking: What was found.
+        question: What was searched for; may be empty for a search by picture.
     """
+    image = ranking.query.image
     facts = {
         "question": question,
-        "query_picture": _picture_address(query_image),
-        "views": views,
-        "video_count": len({view.moment.video.id for view in views}),
+        "query_picture": _picture_address(None if image is None else small_jpeg(image)),
+        "views": moment_views(ranking),
+        "video_count": len({moment.video.id for moment in ranking.moments}),
         "longest_text": _LONGEST_TEXT,
         "modality_names": MODALITY_NAMES,
         "picture_of": lambda view: _picture_address(jpeg_at(view.moment.thumbnail)),
         "link_to": _link_to,
         "readable_path": readable_path,
     }
-    return printable(rendered("ui.export", "search.html.j2", facts))
+    return printable(rendered("ui.export", "search.html.j2", facts)).encode()
 
 
 def _picture_address(jpeg: bytes | None) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from search.query.query import Query
 
 _MOST_MARKS = 60
-_SEE_TERMINAL = "Whoever runs this page sees why in its terminal."
+_SEE_TERMINAL = "The terminal that serves this page shows why."
 
 
 @dataclass(frozen=True, slots=True)

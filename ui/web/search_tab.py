@@ -50,7 +50,6 @@ def search_tab(library: Library, page: SearchPage) -> None:
 
 def _build_controls() -> tuple[dict[str, Any], gr.Button, gr.Image]:
     """The controls of the form, in the order that events pass their values; the button; the picture to search by."""
-    weights: dict[str, gr.Slider] = {}
     with gr.Row(elem_classes="ss-ask"):
         text = gr.Textbox(
             label="What do you remember?",
@@ -67,15 +66,7 @@ def _build_controls() -> tuple[dict[str, Any], gr.Button, gr.Image]:
         button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
     with gr.Row(elem_classes="ss-more"):
         with gr.Accordion("Filters", open=False):
-            with gr.Row():
-                labels = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
-                folder = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
-            kinds = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
-            with gr.Row():
-                longer = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
-                shorter = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
-                since = gr.Textbox(label="File changed since", placeholder="2024-05-31", max_length=10, min_width=120)
-                until = gr.Textbox(label="File changed until", placeholder="2024-05-31", max_length=10, min_width=120)
+            filters = _build_filters()
         with gr.Accordion("By picture", open=False):
             picture = gr.Image(
                 label="Find what looks like this picture",
@@ -85,30 +76,36 @@ def _build_controls() -> tuple[dict[str, Any], gr.Button, gr.Image]:
                 elem_id="picture",
             )
         with gr.Accordion("Advanced", open=False):
-            sort = gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")
-            with gr.Row():
-                by_video = gr.Checkbox(label="Each video once", info="By its best moment")
-                unlikely = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
-            gr.Markdown("How much each kind of evidence counts:")
-            with gr.Row():
-                for label, name in _KINDS:
-                    slider = gr.Slider(0, 4, 1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
-                    weights[f"weight-{name}"] = slider
-    controls = {
-        "text": text,
-        "labels": labels,
-        "folder": folder,
-        "kinds": kinds,
-        "longer": longer,
-        "shorter": shorter,
-        "since": since,
-        "until": until,
-        "sort": sort,
-        "by_video": by_video,
-        "unlikely": unlikely,
-        **weights,
-    }
-    return controls, button, picture
+            advanced = _build_advanced()
+    return {"text": text, **filters, **advanced}, button, picture
+
+
+def _build_filters() -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    with gr.Row():
+        made["labels"] = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
+        made["folder"] = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
+    made["kinds"] = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
+    day: dict[str, Any] = {"placeholder": "2024-05-31", "max_length": 10, "min_width": 120}
+    with gr.Row():
+        made["longer"] = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
+        made["shorter"] = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
+        made["since"] = gr.Textbox(label="File changed since", **day)
+        made["until"] = gr.Textbox(label="File changed until", **day)
+    return made
+
+
+def _build_advanced() -> dict[str, Any]:
+    made: dict[str, Any] = {"sort": gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")}
+    with gr.Row():
+        made["by_video"] = gr.Checkbox(label="Each video once", info="By its best moment")
+        made["unlikely"] = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
+    gr.Markdown("How much each kind of evidence counts:")
+    with gr.Row():
+        for label, name in _KINDS:
+            slider = gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
+            made[f"weight-{name}"] = slider
+    return made
 
 
 def _connect(

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,3 +40,11 @@ def test_the_help_shows_no_type_behind_flags(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"]).output
     assert "--help" in shown
     assert "bool" not in shown
+
+
+def test_the_help_names_first_what_a_newcomer_needs() -> None:
+    done = subprocess.run([sys.executable, "-m", "ui.cli", "--help"], capture_output=True, text=True, check=True)
+    places = [
+        done.stdout.index(f"│ {command} ") for command in ("demo", "index", "search", "serve", "list", "evaluate")
+    ]
+    assert places == sorted(places)

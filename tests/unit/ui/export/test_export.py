@@ -129,12 +129,12 @@ class TestEditLists:
 
     @pytest.mark.parametrize("rate", RATES)
     def test_a_moment_between_frames_is_those_frames(self, rate: Fraction) -> None:
-        [cut] = events_of(ranking(moment(film("a", rate), float(100 / rate), float(130 / rate))))
-        assert (cut.first, cut.end, cut.rate) == (100, 130, rate)
+        [event] = events_of(ranking(moment(film("a", rate), float(100 / rate), float(130 / rate))))
+        assert (event.first, event.end, event.rate) == (100, 130, rate)
 
     def test_a_moment_of_no_length_is_one_frame(self) -> None:
-        [cut] = events_of(ranking(moment(film("a"), 2.0, 2.0)))
-        assert (cut.first, cut.end) == (50, 51)
+        [event] = events_of(ranking(moment(film("a"), 2.0, 2.0)))
+        assert (event.first, event.end) == (50, 51)
 
     def test_clips_follow_each_other_in_the_order_of_the_list(self) -> None:
         found = ranking(moment(film("b"), 50.0, 52.0), moment(film("a"), 10.0, 11.0), moment(film("b"), 0.0, 4.0))
@@ -195,7 +195,7 @@ class TestEditLists:
         records = [line.split()[6:] for line in lines if line[:3].isdigit()]
         assert records[0] == ["00:00:00;00", "00:00:02;00"]
         assert [out for _, out in records[:-1]] == [into for into, _ in records[1:]]
-        origins = [cut.origin for cut in events_of(found, starts)]
+        origins = [event.origin for event in events_of(found, starts)]
         assert origins == [108000, 108000 - 108, 0, 108000]
         starts_read = [clip.source_range.start_time.value for clip in clips(read_edl(content, NTSC))]
         assert starts_read == [origin + 1800 for origin in origins]
@@ -231,8 +231,8 @@ class TestEditLists:
 
     @pytest.mark.parametrize("timecode", ["", "nonsense", "1:2", "01:00:00"])
     def test_what_is_no_time_code_is_zero(self, timecode: str) -> None:
-        [cut] = events_of(ranking(moment(film("a"), 1.0, 2.0)), {"a": timecode})
-        assert cut.origin == 0
+        [event] = events_of(ranking(moment(film("a"), 1.0, 2.0)), {"a": timecode})
+        assert event.origin == 0
 
     def test_other_rates_are_placed_by_their_second(self) -> None:
         found = ranking(moment(film("a"), 4.0, 5.0), moment(film("b"), 8.0, 9.0), moment(film("c", FILM), 10.0, 11.0))

@@ -25,8 +25,9 @@ from search.moments import Hit, Moment
 from search.query.query import Query
 from tests.unit.search.library import video
 from ui.export import export_ranking, write_export
-from ui.export.html_page import render_search_page
+from ui.export.html_page import as_page
 from ui.services.answers import MomentView
+from ui.services.query_pictures import small_jpeg
 from ui.services.wording import format_span, format_time
 
 HOSTILE = [
@@ -40,11 +41,11 @@ HOSTILE = [
 ]
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 ID = "0123456789abcdef0123456789abcdef"
+GREY = np.full((90, 160, 3), 128, np.uint8)
 
 
-def jpeg(shade: int = 128) -> bytes:
-    picture = np.full((90, 160, 3), shade, dtype=np.uint8)
-    return cv2.imencode(".jpg", picture)[1].tobytes()
+def jpeg() -> bytes:
+    return cv2.imencode(".jpg", GREY)[1].tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,9 @@ def found(*hits: Hit, start_s: float = 63.0, end_s: float = 70.2, time_s: float 
     return Moment(replace(lion, **changes), start_s, end_s, time_s, 1 / 61, hits)  # type: ignore[arg-type]
 
 
-def page_of(*moments: Moment, question: str = "q", image: bytes | None = None) -> str:
-    views = [MomentView(rank, moment) for rank, moment in enumerate(moments, start=1)]
-    return render_search_page(question, views, query_image=image)
+def page_of(*moments: Moment, question: str = "q", image: np.ndarray | None = None) -> str:
+    query = Query("q") if image is None else Query(image=image)
+    return as_page(Ranking(query, moments, len(moments), ("frames",), ()), question).decode()
 
 
 class Page(HTMLParser):
@@ -159,7 +160,7 @@ def test_control_characters_are_left_out() -> None:
 
 
 def test_nothing_comes_from_elsewhere(thumbnail: Path) -> None:
-    text = page_of(replace(found(), thumbnail=thumbnail), found(), image=jpeg())
+    text = page_of(replace(found(), thumbnail=thumbnail), found(), image=GREY)
     page = Page(text)
     assert not {"script", "link", "iframe"} & names_in_use(page)
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.values("src"))
@@ -214,9 +215,9 @@ def test_nothing_found_says_what_to_try() -> None:
 
 
 def test_a_search_by_picture_shows_the_picture() -> None:
-    page = Page(page_of(question="", image=jpeg(9)))
+    page = Page(page_of(question="", image=GREY))
     assert "Moments like this picture" in page.text
-    assert base64.b64decode(page.values("src")[0].split(",")[1]) == jpeg(9)
+    assert base64.b64decode(page.values("src")[0].split(",")[1]) == small_jpeg(GREY)
 
 
 def test_the_page_is_accessible(thumbnail: Path) -> None:
