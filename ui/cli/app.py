@@ -15,12 +15,12 @@ import typer
 from ui.cli.console import INTERRUPTED, fail, say_interrupted
 from ui.cli.evaluate import evaluate_app
 from ui.cli.leading_minus import TextCommand
-from ui.cli.options import Command, Config, Device, Group, Index, Json, Labels, Paths, Quiet, Where, option
+from ui.cli.options import App, Config, Device, Group, Index, Json, Labels, Paths, Quiet, Where, option
 from ui.services.context import Context, Flags
 
 _START, _MAINTAIN, _MEASURE = "Start here", "Look after an index", "Measure"
 
-app = typer.Typer(
+app = App(
     name="sceneseek",
     cls=Group,
     help="Search your videos by what you remember: index a folder once, type what you saw, get the moment.",
@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(0)
 
 
-@app.command("demo", cls=Command, rich_help_panel=_START)
+@app.command("demo", rich_help_panel=_START)
 def demo_command(
     folder: Annotated[Path, option("--out DIR", "Where the sample library goes.")] = Path("demo"),
     index: Index = None,
@@ -70,7 +70,7 @@ def demo_command(
     raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder, serves=serves))
 
 
-@app.command("index", cls=Command, rich_help_panel=_START)
+@app.command("index", rich_help_panel=_START)
 def index_command(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. (default: as before)")
@@ -179,7 +179,7 @@ def search_command(
     search_moments(context, request, question, html=html, export=export, as_json=as_json)
 
 
-@app.command("serve", cls=Command, rich_help_panel=_START)
+@app.command("serve", rich_help_panel=_START)
 def serve_command(
     index: Index = None,
     port: Annotated[
@@ -199,7 +199,7 @@ def serve_command(
     serve_page(Context.load(config, index, {"models.device": device}), request)
 
 
-@app.command("list", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("list", rich_help_panel=_MAINTAIN)
 def list_command(
     index: Index = None,
     label: Labels = None,
@@ -218,7 +218,7 @@ def list_command(
     list_videos(Context.load(config, index), filters, sort=sort, most=most, as_json=as_json)
 
 
-@app.command("status", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("status", rich_help_panel=_MAINTAIN)
 def status_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
     """What the index holds, what failed and why, its models and its size."""
     from ui.cli.maintenance import show_status
@@ -226,7 +226,7 @@ def status_command(index: Index = None, config: Config = None, as_json: Json = F
     show_status(Context.load(config, index), as_json=as_json)
 
 
-@app.command("verify", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("verify", rich_help_panel=_MAINTAIN)
 def verify_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
     """Check that the index holds what it says it holds, and say what to do if not."""
     from ui.cli.maintenance import verify_records
@@ -234,7 +234,7 @@ def verify_command(index: Index = None, config: Config = None, as_json: Json = F
     raise typer.Exit(verify_records(Context.load(config, index), as_json=as_json))
 
 
-@app.command("remove", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("remove", rich_help_panel=_MAINTAIN)
 def remove_command(
     names: Annotated[list[str], typer.Argument(metavar="PATH|ID...", help="Videos or folders, by path or id.")],
     index: Index = None,
@@ -247,7 +247,7 @@ def remove_command(
     remove_from_index(Context.load(config, index), names, as_json=as_json)
 
 
-@app.command("export", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("export", rich_help_panel=_MAINTAIN)
 def export_command(
     what: Annotated[
         str, typer.Argument(metavar="videos|moments", help="Facts of every video, or every span known.")
@@ -265,7 +265,7 @@ def export_command(
     export_rows(Context.load(config, index), what, row_format, out)
 
 
-@app.command("config", cls=Command, rich_help_panel=_MAINTAIN)
+@app.command("config", rich_help_panel=_MAINTAIN)
 def config_command(
     index: Index = None,
     config: Config = None,

@@ -1,4 +1,4 @@
-"""A search text that begins with a minus, such as ``-sunset beach``, told from options.
+"""Tells a search text that begins with a minus, such as ``-sunset beach``, from options.
 
 Click's ``ignore_unknown_options`` does not do: it reads ``-kitchen`` as ``-k itchen``, and takes ``-json`` for a text.
 """

@@ -44,6 +44,14 @@ class Group(TyperGroup):
         return _without_flag_types(super().get_params(ctx))
 
 
+class App(typer.Typer):
+    """A command line whose help shows no type behind flags."""
+
+    def command(self, *args: Any, **more: Any) -> Any:
+        """As ``typer.Typer.command``."""
+        return super().command(*args, **{"cls": Command, **more})
+
+
 def _without_flag_types(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):

@@ -35,7 +35,7 @@ def test_facts_of_any_kind_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     assert "2 more." in shown
 
 
-@pytest.mark.parametrize("command", ["", "search", "list", "serve"])
+@pytest.mark.parametrize("command", ["", "search", "list", "serve", "evaluate", "evaluate runs"])
 def test_the_help_shows_no_type_behind_flags(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"]).output
     assert "--help" in shown
