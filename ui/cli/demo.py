@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from ui.cli.console import answer_console, plain, side_console
 from ui.cli.index import IndexRequest, index_videos
+from ui.cli.options import Config, Exit, Index, option
 from ui.cli.search import print_moments
-
-if TYPE_CHECKING:
-    from ui.services.context import Context
+from ui.services.context import Context
 
 
-def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
-    """Build, index and search the library, say what to type next, and serve the page if asked to.
-
-    Returns:
-        The exit code of indexing.
-
-    Raises:
-        UsageError: a package whose pictures are needed is not installed.
-    """
+def run_demo(
+    folder: Annotated[Path, option("--out DIR", "Where the sample library goes.")] = Path("demo"),
+    index: Index = None,
+    serves: Annotated[
+        bool | None, option("--serve/--no-serve", "Show it in the browser. (default: on a terminal)")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Build a small sample library, index it, search it, and show it in the browser."""
     from ui.demo.library import build_sample_library
 
+    context = Context.load(config, index or folder / "chroma_db")
     library = folder / "library"
     side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
     build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
     exit_code = index_videos(context, IndexRequest(paths=(library,)))
     _search_library(context, library)
     _print_next_steps(context)
-    if serves:
+    if sys.stdout.isatty() if serves is None else serves:
         from ui.cli.serve import ServeRequest, serve_page
 
         serve_page(context, ServeRequest(opens_browser=True))
-    return exit_code
+    raise Exit(exit_code)
 
 
 def _search_library(context: Context, library: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ui.cli.console import answer_console, plain, print_json
+from ui.cli.options import Config, Index, Json, Labels, Paths, Where, option
+from ui.services.context import Context
 from ui.services.wording import format_time
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 
     from indexer.core.types import Facet, Video
     from search.catalogue import Catalogue
-    from search.query.filters import Filters
-    from ui.services.context import Context
 
 _HEADINGS = {
     "duration": "length",
@@ -29,24 +29,23 @@ _HEADINGS = {
 }
 
 
-def list_videos(context: Context, filters: Filters, *, sort: str = "path", most: int = 0, as_json: bool) -> None:
-    """Print the videos that the filters accept.
-
-    Args:
-        context: The settings.
-        filters: Which videos.
-        sort: A fact's name, with a minus in front for the largest first.
-        most: How many at most; 0 for all.
-        as_json: Whether to print JSON instead of a table.
-
-    Raises:
-        QueryError: a filter or ``sort`` names a fact that no video has.
-        StoreError: there is no index, or it cannot be read.
-    """
+def list_videos(
+    index: Index = None,
+    label: Labels = None,
+    path: Paths = None,
+    where: Where = None,
+    sort: Annotated[str, option("--sort FACT", "As duration, or -loudness for the largest first.")] = "path",
+    most: Annotated[int, option("--limit -n N", "At most so many. (0: all)", min=0)] = 0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """The indexed videos and what is known about them."""
     from search.catalogue import Catalogue
     from search.query.filters import facets_of
+    from ui.services.search import filters_of
 
-    with closing(context.open_store()) as store:
+    filters = filters_of(label or (), path or (), where or ())
+    with closing(Context.load(config, index).open_store()) as store:
         catalogue = Catalogue.read(store)
     videos = _sorted([catalogue.videos[key] for key in catalogue.accepted(filters)], catalogue, sort)
     shown = videos[:most] if most else videos

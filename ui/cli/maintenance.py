@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ui.cli.console import answer_console, plain, print_json, side_console
+from ui.cli.options import Config, Exit, Index, Json, argument, option
+from ui.services.context import Context
 from ui.services.wording import MODALITY_NAMES, format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from indexer.maintenance.dump import RowFormat
     from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Manifest
-    from ui.services.context import Context
 
 _MOST_LABELS = 12
 
 
-def show_status(context: Context, *, as_json: bool) -> None:
-    """Print what the index holds."""
+def show_status(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """What the index holds, what failed and why, its models and its size."""
     from indexer.maintenance.inspect import inspect_index
 
+    context = Context.load(config, index)
     with closing(context.open_store()) as store:
         status = inspect_index(store)
     if as_json:
@@ -35,11 +36,11 @@ def show_status(context: Context, *, as_json: bool) -> None:
         _print_status(answer_console(), status, context)
 
 
-def verify_records(context: Context, *, as_json: bool) -> int:
-    """Print every contradiction in the index, and return the exit code: 0 if there is none, else 1."""
+def verify_records(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """Check that the index holds what it says it holds, and say what to do if not."""
     from indexer.maintenance.inspect import verify_index
 
-    with closing(context.open_store()) as store:
+    with closing(Context.load(config, index).open_store()) as store:
         problems = verify_index(store)
     console = answer_console()
     if as_json:
@@ -49,14 +50,20 @@ def verify_records(context: Context, *, as_json: bool) -> int:
     else:
         for problem in problems:
             console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
-    return 1 if problems else 0
+    raise Exit(1 if problems else 0)
 
 
-def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) -> None:
-    """Remove videos by path or id."""
+def remove_from_index(
+    names: Annotated[list[str], argument("PATH|ID...", "Videos or folders, by path or id.")],
+    index: Index = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take videos out of the index; the files themselves are left alone."""
     from indexer.maintenance.remove import find_videos, has_orphans, remove_videos
     from indexer.store.lock import writing
 
+    context = Context.load(config, index)
     with closing(context.open_store()) as store, writing(context.index_folder):
         commits = store.commits()
         orphans = [name for name in names if has_orphans(store, name)]
@@ -72,12 +79,16 @@ def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) 
     console.print("The files are untouched; the next 'sceneseek index' of their folder takes them in again.")
 
 
-def export_rows(context: Context, what: str, row_format: RowFormat | None, out: Path | None) -> None:
-    """Write videos or moments as rows.
-
-    Raises:
-        UsageError: ``what`` is unknown, or the file cannot be written.
-    """
+def export_rows(
+    what: Annotated[str, argument("videos|moments", "Facts of every video, or every span known.")] = "videos",
+    index: Index = None,
+    row_format: Annotated[
+        Literal["jsonl", "csv"] | None, option("--format jsonl|csv", "(default: by the file's name, else jsonl)")
+    ] = None,
+    out: Annotated[Path | None, option("--out -o FILE", "Where to. (default: the terminal)")] = None,
+    config: Config = None,
+) -> None:
+    """Write the index's facts or moments as JSON lines or CSV."""
     from indexer.core.atomic_file import written_whole
     from indexer.core.errors import UsageError
     from indexer.maintenance.dump import moment_rows, video_rows, write_rows
@@ -86,7 +97,7 @@ def export_rows(context: Context, what: str, row_format: RowFormat | None, out: 
     if what not in sources:
         raise UsageError(f"'{what}' cannot be exported.", hint="Export videos or moments.")
     chosen = row_format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
-    with closing(context.open_store()) as store:
+    with closing(Context.load(config, index).open_store()) as store:
         rows = sources[what](store)
         if out is None:
             write_rows(rows, sys.stdout, chosen)
@@ -99,8 +110,19 @@ def export_rows(context: Context, what: str, row_format: RowFormat | None, out: 
     side_console().print(f"{count} {what} written to {plain(out)}.", soft_wrap=True)
 
 
-def print_settings(context: Context, *, as_json: bool) -> None:
-    """Print every setting, its value and where it comes from."""
+def print_settings(
+    index: Index = None,
+    config: Config = None,
+    defaults: Annotated[bool, option("--defaults", "Print a commented config.toml to start from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The settings in force, and where each comes from."""
+    from indexer.core.config import config_text
+
+    if defaults:
+        sys.stdout.write(config_text())
+        return
+    context = Context.load(config, index)
     sections = asdict(context.settings)
     rows = []
     for name, origin in context.loaded.origins.items():

@@ -9,12 +9,19 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
+def argument(name: str, text: str) -> Any:
+    """A positional argument: what the help calls it, and what it is."""
+    return typer.Argument(metavar=name, help=text)
+
+
 def option(names: str, text: str, **more: Any) -> Any:
     """An option such as ``--out -o FILE``: its names and, unless it is a flag, what the help calls its value."""
     parts = names.split()
     flags = [part for part in parts if part.startswith("-")]
     return typer.Option(*flags, metavar="".join(parts[len(flags) :]) or None, help=text, **more)
 
+
+Exit = typer.Exit
 
 Index = Annotated[Path | None, option("--index DIR", "Folder of the index. (default: chroma_db)")]
 Config = Annotated[Path | None, option("--config FILE", "Settings. (default: config.toml)")]

@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export import format_of, write_export
+from ui.cli.options import Config, Device, Index, Json, Labels, Paths, Where, argument, option
+from ui.export import ExportFormat, format_of, write_export
 from ui.services.answers import as_json as answer_as_json
 from ui.services.answers import moment_views
+from ui.services.context import Context, Flags
+from ui.services.query_pictures import read_picture
 from ui.services.wording import short_path
 
 if TYPE_CHECKING:
@@ -21,42 +24,76 @@ if TYPE_CHECKING:
     from indexer.core.types import ModalityName
     from search.engine import Ranking
     from search.moments import Hit
-    from ui.services.context import Context
     from ui.services.search import SearchRequest
 
 _LONGEST_TEXT = 200
 _LONG_S = 1.5
 
 
-def search_moments(
-    context: Context, request: SearchRequest, question: str, *, html: Path | None, export: Path | None, as_json: bool
+def search(
+    text: Annotated[
+        str,
+        argument(
+            "TEXT",
+            'In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. '
+            "In quotes if it has spaces.",
+        ),
+    ] = "",
+    index: Index = None,
+    top_k: Annotated[int | None, option("--top-k -k N", "How many moments. (default: 10)")] = None,
+    page: Annotated[int, option("--page N", "Which page of the moments.", min=1)] = 1,
+    label: Labels = None,
+    path: Paths = None,
+    where: Where = None,
+    weight: Annotated[
+        list[str] | None, option("--weight KIND=NUMBER", "How much a kind of evidence counts: 'subtitle=2'.")
+    ] = None,
+    only: Annotated[list[str] | None, option("--only KIND", "Only this kind: frames, speech, ocr ...")] = None,
+    by_video: Annotated[bool, option("--by-video", "The best moment of every video.")] = False,
+    min_confidence: Annotated[
+        float | None, option("--min-confidence NUMBER", "Leave out unlikely moments; 0: none.", min=0.0, max=1.0)
+    ] = None,
+    image: Annotated[Path | None, option("--image FILE", "Find what looks like this picture.")] = None,
+    like: Annotated[str, option("--like VIDEO@SECONDS", "Find what is like this moment.")] = "",
+    html: Annotated[Path | None, option("--html FILE", "Write a page with pictures instead.")] = None,
+    export: Annotated[
+        Path | None, option("--export FILE", "Write a .csv, .json, .html, .edl or .otio file instead.")
+    ] = None,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
-    """Search, and print what was found or write it to a file; ``question`` says what was asked, in words.
-
-    Raises:
-        UsageError: several kinds of output were asked for, or the file cannot be written.
-        QueryError: the query cannot be understood or answered.
-        StoreError: there is no index, or it cannot be read.
-    """
+    """Find moments by words, by a picture, or by another moment."""
     from indexer.core.errors import UsageError
+    from ui.services.search import SearchRequest, filters_of
 
     if sum([html is not None, export is not None, as_json]) > 1:
         raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
-    form = "html" if html else format_of(export) if export else None
-    with context.open_engine(notice_if_long) as engine:
-        ranking = engine.search(request.query(engine.parse, context.settings.search))
-        print_missing(ranking, request.named_modalities(engine.parse))
-    if path := html or export:
-        # A page shows the picture that was searched for.
-        heading = request.text if form == "html" and request.image is not None else question
-        unopened = write_export(path, ranking, heading, form)
-        side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
-        if unopened:
-            side_console().print(about_unopened(unopened), soft_wrap=True)
-    elif as_json:
-        print_json(answer_as_json(ranking, question))
+    flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
+    context = Context.load(config, index, flags)
+    count = context.settings.search.top_k
+    request = SearchRequest(
+        text,
+        image=read_picture(image) if image else None,
+        like=_moment_named(like) if like else None,
+        filters=filters_of(label or (), path or (), where or ()),
+        weights=_weights_named(weight or ()),
+        only=_modalities_named(only or ()),
+        top_k=count,
+        offset=(page - 1) * count,
+        by_video=by_video,
+    )
+    question = text or (f"picture {image}" if image else f"like {like}")
+    if as_json:
+        print_json(answer_as_json(_find(context, request), question))
+    elif html:
+        # The page shows the picture that was searched for.
+        _write_file(html, _find(context, request), text if image else question, "html")
+    elif export:
+        form = format_of(export)
+        _write_file(export, _find(context, request), text if image and form == "html" else question, form)
     else:
-        print_answer(answer_console(), ranking)
+        print_answer(answer_console(), _find(context, request))
 
 
 def print_moments(console: Console, ranking: Ranking) -> None:
@@ -127,23 +164,29 @@ def about_unopened(count: int) -> str:
     return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
 
 
-def modalities_named(texts: Iterable[str]) -> set[ModalityName]:
-    """Read the modalities that ``--only`` names, one or several at a time, separated by commas.
+def _find(context: Context, request: SearchRequest) -> Ranking:
+    with context.open_engine(notice_if_long) as engine:
+        ranking = engine.search(request.query(engine.parse, context.settings.search))
+        print_missing(ranking, request.named_modalities(engine.parse))
+    return ranking
 
-    Raises:
-        QueryError: there is no such modality.
-    """
+
+def _write_file(path: Path, ranking: Ranking, question: str, form: ExportFormat) -> None:
+    unopened = write_export(path, ranking, question, form)
+    side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
+    if unopened:
+        side_console().print(about_unopened(unopened), soft_wrap=True)
+
+
+def _modalities_named(texts: Iterable[str]) -> set[ModalityName]:
+    """Read the modalities that ``--only`` names, one or several at a time, separated by commas."""
     from search.modalities import modality_named
 
     return {modality_named(name.strip()) for text in texts for name in text.split(",") if name.strip()}
 
 
-def weights_named(texts: Iterable[str]) -> dict[ModalityName, float]:
-    """Read weights such as ``subtitle=2``.
-
-    Raises:
-        QueryError: one cannot be read.
-    """
+def _weights_named(texts: Iterable[str]) -> dict[ModalityName, float]:
+    """Read weights such as ``subtitle=2``."""
     from indexer.core.errors import QueryError
     from search.modalities import modality_named
 
@@ -158,12 +201,8 @@ def weights_named(texts: Iterable[str]) -> dict[ModalityName, float]:
     return weights
 
 
-def moment_named(text: str) -> tuple[str, float]:
-    """Read ``VIDEO@SECONDS`` or ``VIDEO@h:mm:ss`` as the video and the second.
-
-    Raises:
-        QueryError: it is neither.
-    """
+def _moment_named(text: str) -> tuple[str, float]:
+    """Read ``VIDEO@SECONDS`` or ``VIDEO@h:mm:ss`` as the video and the second."""
     from indexer.core.errors import QueryError
 
     video, _, time = text.rpartition("@")

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, side_console
+from ui.cli.options import Config, Device, Index, option
+from ui.services.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
-    from ui.services.context import Context
     from ui.services.library import Library
 
 FIRST_PORT = 7860
@@ -36,6 +37,23 @@ class ServeRequest:
     login: str = ""
     token: str = ""
     opens_browser: bool = False
+
+
+def serve(
+    index: Index = None,
+    port: Annotated[
+        int, option("--port N", "(default: 7860, or the next free one)", min=0, max=65535, show_default=False)
+    ] = 0,
+    host: Annotated[str, option("--host ADDRESS", "0.0.0.0 lets other machines in; use --auth then.")] = "127.0.0.1",
+    auth: Annotated[str, option("--auth USER:PASSWORD", "Who may look.", envvar="SCENESEEK_AUTH")] = "",
+    token: Annotated[str, option("--token TEXT", "A secret in the link instead.", envvar="SCENESEEK_TOKEN")] = "",
+    opens_browser: Annotated[bool, option("--open/--no-open", "Open the browser.")] = False,
+    device: Device = None,
+    config: Config = None,
+) -> None:
+    """The page in your browser: search, play the moment, manage the library, evaluate."""
+    request = ServeRequest(host, port, auth, token, opens_browser)
+    serve_page(Context.load(config, index, {"models.device": device}), request)
 
 
 def serve_page(context: Context, request: ServeRequest) -> None:

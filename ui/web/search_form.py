@@ -52,16 +52,16 @@ class SearchForm:
     @classmethod
     def from_address(cls, address: str) -> SearchForm:
         """The form that an address (its part after the ``?``) describes; what cannot be read is left out."""
-        form = cls()
         try:
             pairs = parse_qsl(address.removeprefix("?"), max_num_fields=_MOST_FIELDS)
         except ValueError:
-            return form
+            return cls()
+        values: dict[str, Any] = {}
         for key, text in pairs:
             if part := _PARTS.get(key):
                 value = part.read(text[:LONGEST_TEXT])
-                form = replace(form, **{part.name: (*form.labels, value) if key == "label" else value})
-        return form
+                values[part.name] = (*values.get("labels", ()), value) if key == "label" else value
+        return cls(**values)
 
     def to_address(self) -> str:
         """The part of an address after the ``?`` that leads back to this form; empty for an empty form."""
