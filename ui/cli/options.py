@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 
 def argument(name: str, text: str) -> Any:
@@ -54,7 +56,7 @@ class Group(TyperGroup):
 class App(typer.Typer):
     """A command line whose help shows no type behind flags."""
 
-    def command(self, *args: Any, **more: Any) -> Any:
+    def command(self, *args: Any, **more: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
         """As ``typer.Typer.command``."""
         return super().command(*args, **{"cls": Command, **more})
 

@@ -26,19 +26,15 @@ if TYPE_CHECKING:
     from search.moments import Hit
     from ui.services.search import SearchRequest
 
+_SYNTAX = (
+    'In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. In quotes if it has spaces.'
+)
 _LONGEST_TEXT = 200
 _LONG_S = 1.5
 
 
 def search(
-    text: Annotated[
-        str,
-        argument(
-            "TEXT",
-            'In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. '
-            "In quotes if it has spaces.",
-        ),
-    ] = "",
+    text: Annotated[str, argument("TEXT", _SYNTAX)] = "",
     index: Index = None,
     top_k: Annotated[int | None, option("--top-k -k N", "How many moments. (default: 10)")] = None,
     page: Annotated[int, option("--page N", "Which page of the moments.", min=1)] = 1,
@@ -56,9 +52,7 @@ def search(
     image: Annotated[Path | None, option("--image FILE", "Find what looks like this picture.")] = None,
     like: Annotated[str, option("--like VIDEO@SECONDS", "Find what is like this moment.")] = "",
     html: Annotated[Path | None, option("--html FILE", "Write a page with pictures instead.")] = None,
-    export: Annotated[
-        Path | None, option("--export FILE", "Write a .csv, .json, .html, .edl or .otio file instead.")
-    ] = None,
+    export: Annotated[Path | None, option("--export FILE", "Write .csv, .json, .html, .edl or .otio instead.")] = None,
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
@@ -69,6 +63,7 @@ def search(
 
     if sum([html is not None, export is not None, as_json]) > 1:
         raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
+    form = "html" if html else format_of(export) if export else None
     flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
     context = Context.load(config, index, flags)
     count = context.settings.search.top_k
@@ -84,16 +79,14 @@ def search(
         by_video=by_video,
     )
     question = text or (f"picture {image}" if image else f"like {like}")
-    if as_json:
-        print_json(answer_as_json(_find(context, request), question))
-    elif html:
-        # The page shows the picture that was searched for.
-        _write_file(html, _find(context, request), text if image else question, "html")
-    elif export:
-        form = format_of(export)
-        _write_file(export, _find(context, request), text if image and form == "html" else question, form)
+    ranking = _find(context, request)
+    if file := html or export:
+        # A page shows the picture that was searched for.
+        _write_file(file, ranking, text if image and form == "html" else question, form)
+    elif as_json:
+        print_json(answer_as_json(ranking, question))
     else:
-        print_answer(answer_console(), _find(context, request))
+        print_answer(answer_console(), ranking)
 
 
 def print_moments(console: Console, ranking: Ranking) -> None:
@@ -171,7 +164,7 @@ def _find(context: Context, request: SearchRequest) -> Ranking:
     return ranking
 
 
-def _write_file(path: Path, ranking: Ranking, question: str, form: ExportFormat) -> None:
+def _write_file(path: Path, ranking: Ranking, question: str, form: ExportFormat | None) -> None:
     unopened = write_export(path, ranking, question, form)
     side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
     if unopened:

@@ -16,7 +16,6 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate, cycle
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -40,13 +39,11 @@ _LOUDEST = 0.9
 _FADE_OUT_S = 0.5
 # Frame lengths of a clip with a variable frame rate, as multiples of a third of the average.
 _RHYTHM = (2, 4, 3, 5, 1, 3)
-_INSTALLED_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "gradio": "pip install 'sceneseek[web]'",
-        "ultralytics": "pip install 'sceneseek[objects]'",
-        "sklearn": "pip install scikit-learn",
-    }
-)
+_INSTALLED_BY = {
+    "gradio": "pip install 'sceneseek[web]'",
+    "ultralytics": "pip install 'sceneseek[objects]'",
+    "sklearn": "pip install scikit-learn",
+}
 _OPTIONAL = frozenset({"ultralytics"})
 
 

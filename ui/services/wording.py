@@ -6,22 +6,19 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 __all__ = ["MODALITY_NAMES", "format_span", "format_time", "readable_path", "short_path"]
 
-MODALITY_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "frames": "Picture",
-        "subtitle": "Subtitles",
-        "speech": "Speech",
-        "ocr": "Text on screen",
-        "description": "Description",
-        "captions": "Caption",
-        "objects": "Objects",
-        "sounds": "Sound",
-    }
-)
+MODALITY_NAMES: Mapping[str, str] = {
+    "frames": "Picture",
+    "subtitle": "Subtitles",
+    "speech": "Speech",
+    "ocr": "Text on screen",
+    "description": "Description",
+    "captions": "Caption",
+    "objects": "Objects",
+    "sounds": "Sound",
+}
 """The modalities as headings."""
 
 
