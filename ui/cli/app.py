@@ -23,6 +23,8 @@ from ui.cli.search import search
 from ui.cli.serve import serve
 from ui.services.context import Context, Flags
 
+_START, _MAINTAIN = "Start here", "Look after an index"
+
 
 def main() -> None:
     """Run the command line. An error of ours becomes a message and its exit code.
@@ -113,17 +115,14 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _command in {"demo": run_demo, "index": index_command}.items():
-    app.command(_name, rich_help_panel="Start here")(_command)
-app.command("search", cls=TextCommand, rich_help_panel="Start here")(search)
-app.command("serve", rich_help_panel="Start here")(serve)
-for _name, _command in {
-    "list": list_videos,
-    "status": show_status,
-    "verify": verify_records,
-    "remove": remove_from_index,
-    "export": export_rows,
-    "config": print_settings,
-}.items():
-    app.command(_name, rich_help_panel="Look after an index")(_command)
+app.command("demo", rich_help_panel=_START)(run_demo)
+app.command("index", rich_help_panel=_START)(index_command)
+app.command("search", rich_help_panel=_START, cls=TextCommand)(search)
+app.command("serve", rich_help_panel=_START)(serve)
+app.command("list", rich_help_panel=_MAINTAIN)(list_videos)
+app.command("status", rich_help_panel=_MAINTAIN)(show_status)
+app.command("verify", rich_help_panel=_MAINTAIN)(verify_records)
+app.command("remove", rich_help_panel=_MAINTAIN)(remove_from_index)
+app.command("export", rich_help_panel=_MAINTAIN)(export_rows)
+app.command("config", rich_help_panel=_MAINTAIN)(print_settings)
 app.add_typer(evaluate_app, rich_help_panel="Measure")

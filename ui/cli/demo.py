@@ -32,9 +32,9 @@ def run_demo(
     _search_library(context, library)
     _print_next_steps(context)
     if sys.stdout.isatty() if serves is None else serves:
-        from ui.cli.serve import ServeRequest, serve_page
+        from ui.cli.serve import serve_page
 
-        serve_page(context, ServeRequest(opens_browser=True))
+        serve_page(context, opens_browser=True)
     raise Exit(exit_code)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
+import webbrowser
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
@@ -17,7 +18,7 @@ from ui.cli.options import Config, Device, Index, option
 from ui.services.context import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -25,18 +26,11 @@ if TYPE_CHECKING:
 
 FIRST_PORT = 7860
 _LAST_PORT = 7879
+_UNPROTECTED = (
+    "[bold yellow]Warning:[/] all who can reach this address can see these videos and change the index. "
+    "Add --auth USER:PASSWORD, or leave out --host."
+)
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what the user may type
-
-
-@dataclass(frozen=True, slots=True)
-class ServeRequest:
-    """What was typed after ``sceneseek serve``; port 0 stands for the first free one from 7860 on."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    login: str = ""
-    token: str = ""
-    opens_browser: bool = False
 
 
 def serve(
@@ -52,12 +46,20 @@ def serve(
     config: Config = None,
 ) -> None:
     """The page in your browser: search, play the moment, manage the library, evaluate."""
-    request = ServeRequest(host, port, auth, token, opens_browser)
-    serve_page(Context.load(config, index, {"models.device": device}), request)
+    context = Context.load(config, index, {"models.device": device})
+    serve_page(context, host, port, login=auth, token=token, opens_browser=opens_browser)
 
 
-def serve_page(context: Context, request: ServeRequest) -> None:
-    """Serve the page until Ctrl-C.
+def serve_page(
+    context: Context,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    login: str = "",
+    token: str = "",
+    opens_browser: bool = False,
+) -> None:
+    """Serve the page until Ctrl-C; port 0 stands for the first free one from 7860 on.
 
     Raises:
         UsageError: the web extra is not installed, the login cannot be read, or the port is taken.
@@ -67,14 +69,24 @@ def serve_page(context: Context, request: ServeRequest) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if find_spec("gradio") is None:
         raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
+    import uvicorn
+
     from ui.web.access import is_loopback
 
-    port = request.port or free_port(request.host)
-    if not _is_free(request.host, port):
-        raise UsageError(f"Port {port} of {request.host} is taken.", hint="Name another one: --port NUMBER.")
-    is_local = is_loopback(request.host)
-    guard = _guard(request, is_local=is_local)
-    _serve(context, request, port, guard, is_local=is_local)
+    port = port or free_port(host)
+    if not _is_free(host, port):
+        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
+    is_local = is_loopback(host)
+    guard = _guard(login, token, is_local=is_local)
+    with _page(context, guard, is_local=is_local) as (app, library):
+        link = _link(host, port, token, is_local=is_local)
+        answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
+        if not is_local and not (login or token):
+            side_console().print(_UNPROTECTED, soft_wrap=True)
+        if opens_browser:
+            Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+        Thread(target=_warm_up, args=(library,), daemon=True).start()
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 def free_port(host: str) -> int:
@@ -109,7 +121,7 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
+def _guard(login: str, token: str, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
     """What protects the page; checked before the page is built.
 
     Raises:
@@ -117,25 +129,25 @@ def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGI
     """
     from ui.web.access import RequireLogin, SameOrigin, check_token, names_of_this_computer, parse_login
 
-    login = parse_login(request.login) if request.login else None
-    check_token(request.token)
+    parsed = parse_login(login) if login else None
+    check_token(token)
 
     def guard(app: ASGIApp) -> ASGIApp:
-        if login is None and not request.token:
+        if parsed is None and not token:
             names = None if is_local else names_of_this_computer()
             return SameOrigin(app, only_this_computer=is_local, names=names)
-        user, password = (login.user, login.password) if login else ("", "")
+        user, password = (parsed.user, parsed.password) if parsed else ("", "")
         # The login keeps strangers out whatever name the page goes by, as behind a proxy.
-        return SameOrigin(RequireLogin(app, user, password, token=request.token), only_this_computer=False)
+        return SameOrigin(RequireLogin(app, user, password, token=token), only_this_computer=False)
 
     return guard
 
 
-def _serve(
-    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
-) -> None:
-    import uvicorn
-
+@contextmanager
+def _page(
+    context: Context, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
+) -> Iterator[tuple[ASGIApp, Library]]:
+    """The page as a protected web application, and the library it shows; closed at the end."""
     from ui.services.evaluation_jobs import Evaluations
     from ui.services.index_jobs import Jobs
     from ui.services.library import Library
@@ -144,11 +156,8 @@ def _serve(
     library = Library(context)
     jobs = Jobs(context, allowed_roots=None if is_local else _indexed_folders(library))
     evaluations = Evaluations(library)
-    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
-    _print_address(request, port, is_local=is_local)
-    Thread(target=_warm_up, args=(library,), daemon=True).start()
     try:
-        uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+        yield guard(build_app(library, jobs, evaluations, is_local=is_local)), library
     finally:
         jobs.close()
         evaluations.close()
@@ -161,21 +170,10 @@ def _indexed_folders(library: Library) -> list[Path]:
     return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
 
 
-def _print_address(request: ServeRequest, port: int, *, is_local: bool) -> None:
-    shown = "localhost" if is_local else socket.gethostname() if request.host in _ANY_ADDRESS else request.host
+def _link(host: str, port: int, token: str, *, is_local: bool) -> str:
+    shown = "localhost" if is_local else socket.gethostname() if host in _ANY_ADDRESS else host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-    link = f"{address}?token={request.token}" if request.token else address
-    answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
-    if not is_local and not (request.login or request.token):
-        side_console().print(
-            "[bold yellow]Warning:[/] all who can reach this address can see these videos and change the index. "
-            "Add --auth USER:PASSWORD, or leave out --host.",
-            soft_wrap=True,
-        )
-    if request.opens_browser:
-        import webbrowser
-
-        Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+    return f"{address}?token={token}" if token else address
 
 
 def _warm_up(library: Library) -> None:

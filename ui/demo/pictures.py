@@ -26,7 +26,7 @@ SAMPLE_RATE = 48_000
 _FADE_S = 0.4
 _DEEPEST = np.array([16.0, 24.0, 40.0])
 _LIGHTEST = np.array([30.0, 58.0, 86.0])
-_HEARD = (244, 190, 92)
+_PLAYED = (244, 190, 92)
 _TO_COME = (88, 118, 148)
 _BARS = 72
 _MARGIN = 0.05
@@ -35,11 +35,7 @@ _MARGIN = 0.05
 def film_still(picture: Image, shot: SampleShot, times_s: Sequence[float], size: tuple[int, int]) -> Iterator[Image]:
     """Film a photograph with a camera that eases from the first of ``shot.views`` to the last.
 
-    Args:
-        picture: The photograph.
-        shot: The camera's first and last view.
-        times_s: When each frame is taken, counted from the shot's start.
-        size: Width and height of the frames.
+    ``times_s`` are the frames' times from the shot's start, ``size`` their width and height.
     """
     first, last = shot.views
     picture = _shrink(picture, size[0], min(first.width, last.width))
@@ -81,13 +77,9 @@ def _inside(position: float, limit: float) -> float:
 
 
 def film_excerpt(path: Path, from_s: float, times_s: Sequence[float], size: tuple[int, int]) -> Iterator[Image]:
-    """The frames that a film shows from its second ``from_s`` on, stretched to ``size``.
+    """The frames that a film shows from its second ``from_s`` on, stretched to ``size`` (width and height).
 
-    Args:
-        path: The film.
-        from_s: Where in the film the excerpt begins.
-        times_s: When each frame is shown, counted from the excerpt's start, ascending.
-        size: Width and height of the frames; the film's own proportions are expected.
+    ``times_s`` are the frames' times from the excerpt's start, ascending.
 
     Raises:
         UnreadableMediaError: the film cannot be read, or ends before the excerpt does.
@@ -132,17 +124,15 @@ def _blend(frame: Image, band: NDArray[np.float32], strength: float) -> None:
 
 
 def wave_frames(samples: NDArray[np.float32], times_s: Iterable[float], size: tuple[int, int]) -> Iterator[Image]:
-    """Draw a sound as a row of bars, as voice messages are shown: what has been heard is bright.
+    """Draw a sound as a row of bars, as voice messages are shown: the part played so far is bright.
 
-    Args:
-        samples: The sound of the whole clip, float32 ``(n,)`` in [-1, 1], at ``SAMPLE_RATE``.
-        times_s: When each frame is shown.
-        size: Width and height of the frames.
+    ``samples`` are the sound of the whole clip, float32 ``(n,)`` in [-1, 1], at ``SAMPLE_RATE``; ``times_s`` are the
+    frames' times, ``size`` their width and height.
     """
-    to_come, heard = (_draw_bars(_levels(samples), size, colour) for colour in (_TO_COME, _HEARD))
+    to_come, played = (_draw_bars(_levels(samples), size, colour) for colour in (_TO_COME, _PLAYED))
     length_s = len(samples) / SAMPLE_RATE
     for time_s in times_s:
-        yield _wipe(to_come, heard, _MARGIN + (1 - 2 * _MARGIN) * time_s / length_s)
+        yield _wipe(to_come, played, _MARGIN + (1 - 2 * _MARGIN) * time_s / length_s)
 
 
 def _wipe(before: Image, after: Image, position: float) -> Image:

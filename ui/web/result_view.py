@@ -16,7 +16,6 @@ from ui.services.wording import MODALITY_NAMES
 from ui.web.search_form import PAGE_SIZE, SearchForm
 
 if TYPE_CHECKING:
-    from indexer.core.errors import SceneseekError
     from ui.web.index_activity import Growth
 
 LibraryState: TypeAlias = Literal["empty", "building", "ready"]
@@ -37,11 +36,6 @@ class Panel:
     library: LibraryState | Literal[""] = ""  # if the message is about it; the script asks again when it changes
     growth: Growth | None = None
     is_error: bool = False
-
-    @classmethod
-    def of_error(cls, error: SceneseekError) -> Panel:
-        """The panel with an error's message and hint."""
-        return cls(error.message, hint=error.hint, is_error=True)
 
 
 def folder_shown(path: PurePath, roots: Sequence[Path] | None) -> str:

@@ -136,10 +136,6 @@ def _read_like(text: str) -> tuple[str, float] | None:
     return (video, _read_number(second)) if video else None
 
 
-def _write_like(like: tuple[str, float]) -> str:
-    return f"{like[0]}@{_write_number(like[1])}"
-
-
 def _read_kinds(text: str) -> tuple[ModalityName, ...]:
     asked = text.split(",")
     return tuple(name for name in SPACE_OF_MODALITY if name in asked)
@@ -154,26 +150,10 @@ def _write_weights(weights: Mapping[ModalityName, float]) -> str:
     return ",".join(f"{name}:{_write_number(weight)}" for name, weight in weights.items())
 
 
-def _read_sort(text: str) -> Sort:
-    return "time" if text == "time" else "relevance"
-
-
-def _read_flag(text: str) -> bool:
-    return text == "1"
-
-
-def _write_flag(flag: bool) -> str:
-    return str(int(flag))
-
-
-def _read_page(text: str) -> int:
-    return min(max(1, int(_read_number(text))), _MOST_PAGES)
-
-
 _EMPTY = SearchForm()
 _PARTS: Mapping[str, _Part] = {
     "q": _Part("text"),
-    "like": _Part("like", _read_like, _write_like),
+    "like": _Part("like", _read_like, lambda like: f"{like[0]}@{_write_number(like[1])}"),
     "picture": _Part("picture"),
     "label": _Part("labels"),  # once for each label
     "folder": _Part("folder"),
@@ -183,8 +163,9 @@ _PARTS: Mapping[str, _Part] = {
     "since": _Part("since"),
     "until": _Part("until"),
     "weigh": _Part("weights", _read_weights, _write_weights),
-    "sort": _Part("sort", _read_sort),
-    "videos": _Part("by_video", _read_flag, _write_flag),
-    "unlikely": _Part("unlikely", _read_flag, _write_flag),
-    "p": _Part("page", _read_page),  # not "page", which Gradio takes for its own
+    "sort": _Part("sort", lambda text: "time" if text == "time" else "relevance"),
+    "videos": _Part("by_video", lambda text: text == "1", lambda flag: str(int(flag))),
+    "unlikely": _Part("unlikely", lambda text: text == "1", lambda flag: str(int(flag))),
+    # Not "page", which Gradio takes for its own.
+    "p": _Part("page", lambda text: min(max(1, int(_read_number(text))), _MOST_PAGES)),
 }

@@ -88,7 +88,7 @@ class SearchPage:
     def panel_of(self, error: SceneseekError) -> Panel:
         """What an error says; nothing about this machine where visitors may not read that."""
         if self.shows_paths or isinstance(error, QueryError):
-            return Panel.of_error(error)
+            return Panel(error.message, hint=error.hint, is_error=True)
         return Panel("This cannot be answered now", _SEE_TERMINAL, is_error=True)
 
     def whole_ranking(self, form: SearchForm) -> Ranking:
