@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
-from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName
-from search.query.filters import FacetCondition, Filters
+from indexer.core.types import SPACE_OF_MODALITY, Facet, Image, ModalityName
+from search.query.filters import FacetCondition, Filters, Operator
 from search.query.query import is_visible
 from ui.services.search import SearchRequest
 
@@ -102,13 +102,13 @@ class SearchForm:
         )
 
     def _conditions(self) -> tuple[FacetCondition, ...]:
-        bounds = (
+        bounds: tuple[tuple[str, Operator, Facet], ...] = (
             ("duration", ">=", self.longer_s),
             ("duration", "<=", self.shorter_s),
             ("date", ">=", self.since),
             ("date", "<=", self.until),
         )
-        return tuple(FacetCondition(name, cast("Any", op), value) for name, op, value in bounds if value)
+        return tuple(FacetCondition(name, op, value) for name, op, value in bounds if value)
 
 
 class _Part(NamedTuple):

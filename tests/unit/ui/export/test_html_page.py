@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -28,7 +27,6 @@ from ui.export import export_ranking, write_export
 from ui.export.html_page import as_page
 from ui.services.answers import MomentView
 from ui.services.query_pictures import small_jpeg
-from ui.services.wording import format_span, format_time
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -253,35 +251,6 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@given(st.floats(min_value=0, max_value=1e6))
-def test_a_time_names_the_second_it_falls_in(seconds: float) -> None:
-    hours, minutes, rest = format_time(seconds).split(":")
-    assert int(hours) * 3600 + int(minutes) * 60 + int(rest) == math.floor(seconds)
-    assert len(minutes) == len(rest) == 2
-    assert int(minutes) < 60
-    assert int(rest) < 60
-
-
-def test_times_as_people_write_them() -> None:
-    assert [format_time(seconds) for seconds in (0, 59.999, 60, 3600, 36_061)] == [
-        "0:00:00",
-        "0:00:59",
-        "0:01:00",
-        "1:00:00",
-        "10:01:01",
-    ]
-    assert format_span(8.4, 10.2) == "0:00:08 – 0:00:11"
-    assert format_span(3.0, 4.0) == "0:00:03 – 0:00:04"
-
-
-@pytest.mark.parametrize("seconds", [-0.1, math.inf, math.nan])
-def test_what_is_no_time_is_refused(seconds: float) -> None:
-    with pytest.raises(ValueError, match="not a time"):
-        format_time(seconds)
-    with pytest.raises(ValueError, match="not a time"):
-        format_span(0.0, seconds)
-
-
 @pytest.mark.parametrize(("cosine", "percent"), [(-0.4, 0), (0.0, 0), (0.256, 26), (1.00001, 100)])
 def test_bars_run_from_no_likeness_to_the_same(cosine: float, percent: int) -> None:
     assert Page(page_of(found(hit("frames", cosine)))).values("style") == [f"width: {percent}%"]
@@ -303,8 +272,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> 
     with pytest.raises(UsageError, match=re.escape(str(tmp_path / place))):
         write_export(tmp_path / place, Ranking(Query("q"), (), 0, ("frames",), ()), "q", "html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
-
-
-def test_a_span_does_not_gain_a_second_from_the_last_bit_of_a_float() -> None:
-    assert format_span(5.0, 10.000000000000002) == "0:00:05 – 0:00:10"
-    assert format_span(5.0, 10.002) == "0:00:05 – 0:00:11"
