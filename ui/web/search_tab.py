@@ -24,7 +24,7 @@ _KINDS: Sequence[tuple[str, ModalityName]] = [(MODALITY_NAMES[name], name) for n
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
 _BOUNDS = ("longer", "shorter", "since", "until")
-_NEWS = '<p class="ss-news" hidden></p>'
+_PLAIN: dict[str, Any] = {"apply_default_css": False, "container": False}
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
 
 
@@ -32,19 +32,12 @@ def search_tab(library: Library, page: SearchPage) -> None:
     """Put the search into the tab that is open."""
     asked = gr.State(SearchForm())
     controls, button, picture = _build_controls()
-    gr.HTML(_NEWS, elem_id="news", apply_default_css=False, container=False, js_on_load=None)
+    gr.HTML('<p class="ss-news" hidden></p>', elem_id="news", js_on_load=None, **_PLAIN)
     with gr.Row(elem_classes="ss-columns"):
         with gr.Column(scale=3, min_width=320):
-            answer = gr.HTML(
-                elem_id="answer",
-                js_on_load=_SCRIPT.read_text(encoding="utf-8"),
-                apply_default_css=False,
-                container=False,
-            )
+            answer = gr.HTML(elem_id="answer", js_on_load=_SCRIPT.read_text(encoding="utf-8"), **_PLAIN)
         with gr.Column(scale=2, min_width=320, elem_classes="ss-side"):
-            gr.HTML(
-                render("player.html.j2"), elem_id="player", apply_default_css=False, container=False, js_on_load=None
-            )
+            gr.HTML(render("player.html.j2"), elem_id="player", js_on_load=None, **_PLAIN)
     _connect(page, library, controls, button, picture, asked, answer)
 
 
