@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from indexer.core.types import SPACE_OF_MODALITY, Facet, Image, ModalityName
@@ -143,7 +143,7 @@ def _read_kinds(text: str) -> tuple[ModalityName, ...]:
 
 def _read_weights(text: str) -> dict[ModalityName, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {cast("ModalityName", name): _read_number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
+    return {name: _read_number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
 
 
 def _write_weights(weights: Mapping[ModalityName, float]) -> str:
