@@ -53,7 +53,8 @@ def _search_library(context: Context, library: Path) -> None:
 
 
 def _print_next_steps(context: Context) -> None:
-    command = plain(Path(sys.argv[0]))
+    program = Path(sys.argv[0])
+    command = "python -m ui.cli" if program.name == "__main__.py" else plain(program)
     console = answer_console()
     console.print("\n[bold]Try it yourself:[/]")
     for line in (
