@@ -1,6 +1,6 @@
-"""The ``sceneseek`` command: options in, exit code out.
+"""The ``sceneseek`` command: its commands, and what becomes of their errors.
 
-What a command does lives in ``ui.cli`` and is imported only when it runs, so that ``--help`` is instant.
+Each command imports what it runs only when it runs, so that ``--help`` is instant.
 """
 
 from __future__ import annotations
@@ -8,35 +8,26 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from ui.cli.console import INTERRUPTED, fail, say_interrupted
+from ui.cli.demo import run_demo
 from ui.cli.evaluate import evaluate_app
-from ui.cli.leading_minus import with_text_last
-from ui.cli.options import Config, Device, Index, Json, Kinds, Labels, Paths, Quiet, Weights, Where
+from ui.cli.leading_minus import TextCommand
+from ui.cli.list_videos import list_videos
+from ui.cli.maintenance import export_rows, print_settings, remove_from_index, show_status, verify_records
+from ui.cli.options import App, Config, Device, Exit, Group, Index, Json, Quiet, argument, option
+from ui.cli.search import search
+from ui.cli.serve import serve
 from ui.services.context import Context, Flags
 
-if TYPE_CHECKING:
-    from typer._click.core import Context as Arguments
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="sceneseek",
-    help="Search your videos by what you remember: index a folder once, type what you saw, get the moment.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.add_typer(evaluate_app)
+_START, _MAINTAIN = "Start here", "Look after an index"
 
 
 def main() -> None:
-    """Run the command line; our own errors become a message and their exit code.
+    """Run the command line. An error of ours becomes a message and its exit code.
 
     Raises:
         SystemExit: when it is done, with the exit code.
@@ -58,57 +49,38 @@ def main() -> None:
         sys.exit(0)
 
 
-@app.command("index")
 def index_command(
-    paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and videos. (default: as before)")
-    ] = None,
+    paths: Annotated[list[Path] | None, argument("PATH...", "Folders and videos. (default: as before)")] = None,
     index: Index = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="Models: auto, embedded, standard or best.")
-    ] = None,
+    profile: Annotated[str | None, option("--profile NAME", "Models: auto, embedded, standard or best.")] = None,
     sampling: Annotated[
-        str | None,
-        typer.Option("--sampling", metavar="MODE", help="full, or keyframes: only frames stored whole; much faster."),
+        Literal["full", "keyframes"] | None,
+        option("--sampling MODE", "full, or keyframes: only frames stored whole; much faster."),
     ] = None,
     strategy: Annotated[
-        str | None,
-        typer.Option("--strategy", metavar="NAME", help="Which frames: shots, middle, uniform, kmeans or codec."),
+        str | None, option("--strategy NAME", "Which frames: shots, middle, uniform, kmeans or codec.")
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", help="Frames per video for 'uniform'.")] = None,
-    labels: Annotated[
-        str | None, typer.Option("--labels", metavar="SOURCE", help="auto, folders, none, or a CSV or JSON file.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave such files out; may be repeated.")
-    ] = None,
+    count: Annotated[int | None, option("--count N", "Frames per video for 'uniform'.")] = None,
+    labels: Annotated[str | None, option("--labels SOURCE", "auto, folders, none, or a CSV or JSON file.")] = None,
+    exclude: Annotated[list[str] | None, option("--exclude GLOB", "Leave such files out; may be repeated.")] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(
-            "--add", metavar="KIND", help="Also find speech, ocr, sounds, objects or captions, in all videos."
-        ),
+        option("--add KIND", "Also find speech, ocr, sounds, objects or captions, in all videos."),
     ] = None,
     without: Annotated[
-        list[str] | None,
-        typer.Option("--without", metavar="KIND", help="Do without one of these; drops what there is."),
+        list[str] | None, option("--without KIND", "Do without one of these; drops what there is.")
     ] = None,
     speech_always: Annotated[
-        bool | None, typer.Option("--speech-always/--no-speech-always", help="Listen also where there are subtitles.")
+        bool | None, option("--speech-always/--no-speech-always", "Listen also where there are subtitles.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Believe an empty folder: remove its videos from the index.")
-    ] = False,
+    retry_failed: Annotated[bool, option("--retry-failed", "Try again what failed before.")] = False,
+    prune: Annotated[bool, option("--prune", "Believe an empty folder: remove its videos from the index.")] = False,
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Index folders of videos. Run it again whenever they change: only what changed is done.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
+    """Index folders of videos. Run it again whenever they change: only what changed is done."""
     from ui.cli.index import index_videos
     from ui.services.indexing import run_options
 
@@ -123,227 +95,34 @@ def index_command(
     }
     options = run_options(add=add or (), without=without or (), retry_failed=retry_failed, prune=prune)
     context = Context.load(config, index, flags)
-    raise typer.Exit(index_videos(context, paths or (), options, as_json=as_json, quiet=quiet))
-
-
-class _TakesNegatedText(TyperCommand):
-    """A command that takes a text, which may begin with a minus."""
-
-    def parse_args(self, ctx: Arguments, args: list[str]) -> list[str]:
-        options = [one for one in self.get_params(ctx) if one.param_type_name == "option"]
-        names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
-        flags = {name for one in options if getattr(one, "is_flag", False) for name in (*one.opts, *one.secondary_opts)}
-        return super().parse_args(ctx, with_text_last(args, names, names - flags))
-
-
-@app.command("search", cls=_TakesNegatedText)
-def search_command(
-    text: Annotated[
-        str,
-        typer.Argument(
-            metavar="TEXT",
-            help='In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. '
-            "In quotes if it has spaces.",
-        ),
-    ] = "",
-    index: Index = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", "-k", metavar="N", help="How many moments. (default: 10)")
-    ] = None,
-    page: Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page of the moments.")] = 1,
-    label: Labels = None,
-    path: Paths = None,
-    where: Where = None,
-    weight: Weights = None,
-    only: Kinds = None,
-    by_video: Annotated[bool, typer.Option("--by-video", help="The best moment of every video.")] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence", metavar="NUMBER", min=0.0, max=1.0, help="Leave out unlikely moments; 0: none."
-        ),
-    ] = None,
-    image: Annotated[
-        Path | None, typer.Option("--image", metavar="FILE", help="Find what looks like this picture.")
-    ] = None,
-    like: Annotated[str, typer.Option("--like", metavar="VIDEO@SECONDS", help="Find what is like this moment.")] = "",
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures instead.")
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option("--export", metavar="FILE", help="Write a .csv, .json, .html, .edl or .otio file instead."),
-    ] = None,
-    device: Device = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Find moments by words, by a picture, or by another moment."""
-    from ui.cli.search import SearchRequest, search_moments
-
-    request = SearchRequest(
-        text=text,
-        image=image,
-        like=like,
-        labels=tuple(label or ()),
-        paths=tuple(path or ()),
-        conditions=tuple(where or ()),
-        weights=tuple(weight or ()),
-        only=tuple(only or ()),
-        page=page,
-        by_video=by_video,
-        html=html,
-        export=export,
-        as_json=as_json,
-    )
-    flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
-    search_moments(Context.load(config, index, flags), request)
-
-
-@app.command("list")
-def list_command(
-    index: Index = None,
-    label: Labels = None,
-    path: Paths = None,
-    where: Where = None,
-    sort: Annotated[
-        str, typer.Option("--sort", metavar="FACT", help="As duration, or -loudness for the largest first.")
-    ] = "path",
-    most: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many. (0: all)")] = 0,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """The indexed videos and what is known about them."""
-    from ui.cli.listing import ListRequest, list_videos
-
-    request = ListRequest(tuple(label or ()), tuple(path or ()), tuple(where or ()), sort, most, as_json)
-    list_videos(Context.load(config, index), request)
-
-
-@app.command("status")
-def status_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
-    """What the index holds, what failed and why, its models and its size."""
-    from ui.cli.maintenance import show_status
-
-    show_status(Context.load(config, index), as_json=as_json)
-
-
-@app.command("verify")
-def verify_command(index: Index = None, config: Config = None, as_json: Json = False) -> None:
-    """Check that the index holds what it says it holds, and say what to do if not.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.maintenance import verify_records
-
-    raise typer.Exit(verify_records(Context.load(config, index), as_json=as_json))
-
-
-@app.command("remove")
-def remove_command(
-    names: Annotated[list[str], typer.Argument(metavar="PATH|ID...", help="Videos or folders, by path or id.")],
-    index: Index = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Take videos out of the index; the files themselves are left alone."""
-    from ui.cli.maintenance import remove_from_index
-
-    remove_from_index(Context.load(config, index), names, as_json=as_json)
-
-
-@app.command("export")
-def export_command(
-    what: Annotated[
-        str, typer.Argument(metavar="videos|moments", help="Facts of every video, or every span known.")
-    ] = "videos",
-    index: Index = None,
-    row_format: Annotated[
-        str | None, typer.Option("--format", metavar="jsonl|csv", help="(default: by the file's name, else jsonl)")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to. (default: the terminal)")
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Write the index's facts or moments as JSON lines or CSV."""
-    from ui.cli.maintenance import export_rows
-
-    export_rows(Context.load(config, index), what, row_format, out)
-
-
-@app.command("config")
-def config_command(
-    index: Index = None,
-    config: Config = None,
-    defaults: Annotated[bool, typer.Option("--defaults", help="Print a commented config.toml to start from.")] = False,
-    as_json: Json = False,
-) -> None:
-    """The settings in force, and where each comes from."""
-    from ui.cli.maintenance import print_default_settings, print_settings
-
-    if defaults:
-        print_default_settings()
-    else:
-        print_settings(Context.load(config, index), as_json=as_json)
-
-
-@app.command("serve")
-def serve_command(
-    index: Index = None,
-    port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65535, help="(default: 7860, or the next free one)")
-    ] = 0,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in; use --auth then.")
-    ] = "127.0.0.1",
-    auth: Annotated[
-        str, typer.Option("--auth", metavar="USER:PASSWORD", envvar="SCENESEEK_AUTH", help="Who may look.")
-    ] = "",
-    token: Annotated[
-        str, typer.Option("--token", metavar="TEXT", envvar="SCENESEEK_TOKEN", help="A secret in the link instead.")
-    ] = "",
-    opens_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = False,
-    device: Device = None,
-    config: Config = None,
-) -> None:
-    """The page in your browser: search, play the moment, manage the library, evaluate.\f
-
-    Raises:
-        SceneseekError: it cannot be served there.
-    """
-    from ui.cli.serve import ServeRequest, serve_page
-
-    request = ServeRequest(host, port, auth, token, opens_browser)
-    serve_page(Context.load(config, index, {"models.device": device}), request)
-
-
-@app.command("demo")
-def demo_command(
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sample library goes.")] = Path("demo"),
-    index: Index = None,
-    serves: Annotated[
-        bool | None, typer.Option("--serve/--no-serve", help="Show it in the browser. (default: in a terminal)")
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Build a small sample library, index it, search it, and show it in the browser.\f
-
-    Raises:
-        typer.Exit: with the exit code of the command.
-    """
-    from ui.cli.demo import run_demo
-
-    serves = sys.stdout.isatty() if serves is None else serves
-    raise typer.Exit(run_demo(Context.load(config, index or folder / "chroma_db"), folder, serves=serves))
+    raise Exit(index_videos(context, paths or (), options, as_json=as_json, quiet=quiet))
 
 
 def _strategy(strategy: str | None, sampling: str | None) -> str | None:
-    if sampling not in (None, "full", "keyframes"):
-        raise typer.BadParameter("use full or keyframes", param_hint="--sampling")
+    """The strategy that ``--strategy`` and ``--sampling`` ask for together."""
     if sampling == "keyframes" and strategy not in (None, "codec"):
         raise typer.BadParameter(f"keyframes goes only with codec, not with {strategy}", param_hint="--strategy")
     if sampling == "full" and strategy is None:
         return "shots"
     return "codec" if sampling == "keyframes" else strategy
+
+
+app = App(
+    name="sceneseek",
+    cls=Group,
+    help="Search your videos by what you remember: index a folder once, type what you saw, get the moment.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", rich_help_panel=_START)(run_demo)
+app.command("index", rich_help_panel=_START)(index_command)
+app.command("search", rich_help_panel=_START, cls=TextCommand)(search)
+app.command("serve", rich_help_panel=_START)(serve)
+app.command("list", rich_help_panel=_MAINTAIN)(list_videos)
+app.command("status", rich_help_panel=_MAINTAIN)(show_status)
+app.command("verify", rich_help_panel=_MAINTAIN)(verify_records)
+app.command("remove", rich_help_panel=_MAINTAIN)(remove_from_index)
+app.command("export", rich_help_panel=_MAINTAIN)(export_rows)
+app.command("config", rich_help_panel=_MAINTAIN)(print_settings)
+app.add_typer(evaluate_app, rich_help_panel="Measure")

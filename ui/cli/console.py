@@ -1,4 +1,4 @@
-"""How the command line speaks: answers on the standard output, everything else on the standard error."""
+"""Terminal output: answers on the standard output, everything else on the standard error."""
 
 from __future__ import annotations
 
@@ -14,23 +14,12 @@ if TYPE_CHECKING:
     from indexer.core.errors import SceneseekError
     from search.evaluate.progress import ReportProgress
 
-__all__ = [
-    "INTERRUPTED",
-    "answer_console",
-    "fail",
-    "plain",
-    "print_json",
-    "say_interrupted",
-    "side_console",
-    "work_bar",
-]
-
 INTERRUPTED = 130
 """The exit code of a program stopped by Ctrl-C."""
 
 
 def answer_console() -> Console:
-    """Where answers go; at most 100 columns wide, so that lines stay readable."""
+    """The console for answers; at most 100 columns wide, so that lines stay readable."""
     from rich.console import Console
 
     console = Console(highlight=False, emoji=False)
@@ -39,7 +28,7 @@ def answer_console() -> Console:
 
 
 def side_console() -> Console:
-    """Where progress, warnings and errors go."""
+    """The console for progress, warnings and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False)
@@ -47,7 +36,7 @@ def side_console() -> Console:
 
 @contextmanager
 def work_bar(*, silent: bool) -> Iterator[ReportProgress | None]:
-    """A bar on the terminal: what is going on, how much of it is done, and the time that is left; None elsewhere."""
+    """Show a progress bar with the time that is left; None if ``silent`` or not on a terminal."""
     console = side_console()
     if silent or not console.is_terminal:
         yield None
@@ -74,7 +63,7 @@ def work_bar(*, silent: bool) -> Iterator[ReportProgress | None]:
 
 
 def plain(text: object) -> str:
-    """Untrusted text for a terminal: no markup, no control characters, no undecodable bytes."""
+    """Make untrusted text safe for a terminal: no markup, no control characters, no undecodable bytes."""
     from rich.markup import escape
 
     shown = "".join(letter if letter.isprintable() else "�" for letter in str(text))
@@ -82,13 +71,13 @@ def plain(text: object) -> str:
 
 
 def print_json(content: Any) -> None:
-    """One JSON document on the standard output; undecodable bytes of file names as escapes."""
+    """Print one JSON document; undecodable bytes of file names become escapes."""
     text = json.dumps(content, ensure_ascii=False, indent=2, default=str)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
 def fail(error: SceneseekError) -> NoReturn:
-    """Say what went wrong and what to do, and leave with the error's exit code."""
+    """Print what went wrong and what to do, and exit with the error's exit code."""
     console = side_console()
     console.print(f"[bold red]Error:[/] {plain(error.message)}", soft_wrap=True)
     if error.hint:
@@ -97,6 +86,6 @@ def fail(error: SceneseekError) -> NoReturn:
 
 
 def say_interrupted() -> NoReturn:
-    """Say that nothing is lost, and leave as a program stopped by Ctrl-C does."""
+    """Print that nothing is lost, and exit as a program stopped by Ctrl-C does."""
     side_console().print("\nStopped. Nothing is lost: what was finished is kept, and the next run goes on from there.")
     sys.exit(INTERRUPTED)

@@ -3,58 +3,58 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from ui.cli.console import answer_console, plain, side_console
 from ui.cli.index import index_videos
+from ui.cli.options import Config, Exit, Index, option
 from ui.cli.search import print_moments
-
-if TYPE_CHECKING:
-    from ui.services.context import Context
-
-__all__ = ["run_demo"]
-
-_MOMENTS_EACH = 3
+from ui.services.context import Context
 
 
-def run_demo(context: Context, folder: Path, *, serves: bool = False) -> int:
-    """Build, index, search, say what to type next, and with ``serves`` show the page; the exit code is indexing's.
-
-    Raises:
-        UsageError: a package whose pictures are needed is not installed.
-    """
+def run_demo(
+    folder: Annotated[Path, option("--out DIR", "Where the sample library goes.")] = Path("demo"),
+    index: Index = None,
+    serves: Annotated[
+        bool | None, option("--serve/--no-serve", "Show it in the browser. (default: on a terminal)")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Build a small sample library, index it, search it, and show it in the browser."""
     from ui.demo.library import build_sample_library
 
+    context = Context.load(config, index or folder / "chroma_db")
     library = folder / "library"
     side_console().print(f"Building a sample library in {plain(library)} ...", soft_wrap=True)
     build_sample_library(library, progress=lambda line: side_console().print(f"  {plain(line)}", soft_wrap=True))
     exit_code = index_videos(context, [library])
-    _search_it(context, library)
-    _say_next(context)
-    if serves:
-        from ui.cli.serve import ServeRequest, serve_page
+    _search_library(context, library)
+    _print_next_steps(context)
+    if sys.stdout.isatty() if serves is None else serves:
+        from ui.cli.serve import serve_page
 
-        serve_page(context, ServeRequest(opens_browser=True))
-    return exit_code
+        serve_page(context, opens_browser=True)
+    raise Exit(exit_code)
 
 
-def _search_it(context: Context, library: Path) -> None:
+def _search_library(context: Context, library: Path) -> None:
     from ui.demo.clips import DEMO_ANSWERS
+    from ui.services.search import SearchRequest
 
     console = answer_console()
-    # Without the optional package whose pictures it shows, a clip is left out, and so is the search for it.
+    # A clip is left out, and so is the search for it, where the optional package whose pictures it shows is missing.
     queries = [query for query, (clip, *_) in DEMO_ANSWERS.items() if (library / clip).is_file()]
     with context.open_engine() as engine:
         for text in queries:
             console.print(f'\n[bold]sceneseek search "{text}"[/]')
-            query = engine.parse(text).query(top_k=_MOMENTS_EACH)
-            print_moments(console, engine.search(replace(query, min_confidence=context.settings.search.min_confidence)))
+            query = SearchRequest(text, top_k=3).query(engine.parse, context.settings.search)
+            print_moments(console, engine.search(query))
 
 
-def _say_next(context: Context) -> None:
-    command = plain(Path(sys.argv[0]))
+def _print_next_steps(context: Context) -> None:
+    program = Path(sys.argv[0])
+    command = "python -m ui.cli" if program.name == "__main__.py" else plain(program)
     console = answer_console()
     console.print("\n[bold]Try it yourself:[/]")
     for line in (

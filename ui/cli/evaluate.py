@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from ui.cli.options import Config, Device, Index, Json, Quiet
+from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet
 from ui.services.context import Context
 
 _COMPARE = "--compare"
 
 
-class _EvaluateGroup(TyperGroup):
+class _EvaluateGroup(Group):
     """Takes ``--compare AXIS=A,B...`` for ``compare AXIS=A,B...``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -31,7 +30,7 @@ def _with_compare_first(args: list[str]) -> list[str]:
     return ["compare", *args[:place], *([joined] if joined else []), *args[place + 1 :]]
 
 
-evaluate_app = typer.Typer(
+evaluate_app = App(
     name="evaluate",
     cls=_EvaluateGroup,
     help="Measure how good the search is on your corpus, and whether B is better than A. "

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.indexing import counts_in_words, run_options, speed_in_words, start_notes, videos_in_words
+from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console

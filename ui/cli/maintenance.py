@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export.html_page import MODALITY_NAMES, format_time
+from ui.cli.options import Config, Exit, Index, Json, argument, option
+from ui.services.context import Context
+from ui.services.wording import MODALITY_NAMES, format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from indexer.maintenance.dump import RowFormat
     from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Manifest
-    from ui.services.context import Context
 
-__all__ = [
-    "export_rows",
-    "print_default_settings",
-    "print_settings",
-    "remove_from_index",
-    "show_status",
-    "verify_records",
-]
-
-DAMAGED = 1
 _MOST_LABELS = 12
 
 
-def show_status(context: Context, *, as_json: bool) -> None:
-    """Print what the index holds."""
+def show_status(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """What the index holds, what failed and why, its models and its size."""
     from indexer.maintenance.inspect import inspect_index
 
+    context = Context.load(config, index)
     with closing(context.open_store()) as store:
         status = inspect_index(store)
     if as_json:
@@ -46,28 +36,34 @@ def show_status(context: Context, *, as_json: bool) -> None:
         _print_status(answer_console(), status, context)
 
 
-def verify_records(context: Context, *, as_json: bool) -> int:
-    """Print every contradiction in the index; the exit code: 0 if there is none, else 1."""
+def verify_records(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+    """Check that the index holds what it says it holds, and say what to do if not."""
     from indexer.maintenance.inspect import verify_index
 
-    with closing(context.open_store()) as store:
+    with closing(Context.load(config, index).open_store()) as store:
         problems = verify_index(store)
+    console = answer_console()
     if as_json:
         print_json([asdict(problem) for problem in problems])
-        return DAMAGED if problems else 0
-    console = answer_console()
-    if not problems:
+    elif not problems:
         console.print("[green]All is well:[/] every record is where the index says it is.")
-    for problem in problems:
-        console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
-    return DAMAGED if problems else 0
+    else:
+        for problem in problems:
+            console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
+    raise Exit(1 if problems else 0)
 
 
-def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) -> None:
-    """Remove videos by path or id."""
+def remove_from_index(
+    names: Annotated[list[str], argument("PATH|ID...", "Videos or folders, by path or id.")],
+    index: Index = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take videos out of the index; the files themselves are left alone."""
     from indexer.maintenance.remove import find_videos, has_orphans, remove_videos
     from indexer.store.lock import writing
 
+    context = Context.load(config, index)
     with closing(context.open_store()) as store, writing(context.index_folder):
         commits = store.commits()
         orphans = [name for name in names if has_orphans(store, name)]
@@ -83,12 +79,16 @@ def remove_from_index(context: Context, names: Sequence[str], *, as_json: bool) 
     console.print("The files are untouched; the next 'sceneseek index' of their folder takes them in again.")
 
 
-def export_rows(context: Context, what: str, row_format: str | None, out: Path | None) -> None:
-    """Write videos or moments as rows.
-
-    Raises:
-        UsageError: there is nothing of that name to export, or the file cannot be written.
-    """
+def export_rows(
+    what: Annotated[str, argument("videos|moments", "Facts of every video, or every span known.")] = "videos",
+    index: Index = None,
+    row_format: Annotated[
+        Literal["jsonl", "csv"] | None, option("--format jsonl|csv", "(default: by the file's name, else jsonl)")
+    ] = None,
+    out: Annotated[Path | None, option("--out -o FILE", "Where to. (default: the terminal)")] = None,
+    config: Config = None,
+) -> None:
+    """Write the index's facts or moments as JSON lines or CSV."""
     from indexer.core.atomic_file import written_whole
     from indexer.core.errors import UsageError
     from indexer.maintenance.dump import moment_rows, video_rows, write_rows
@@ -96,8 +96,8 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
     sources = {"videos": video_rows, "moments": moment_rows}
     if what not in sources:
         raise UsageError(f"'{what}' cannot be exported.", hint="Export videos or moments.")
-    chosen = _row_format(row_format, out)
-    with closing(context.open_store()) as store:
+    chosen = row_format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
+    with closing(Context.load(config, index).open_store()) as store:
         rows = sources[what](store)
         if out is None:
             write_rows(rows, sys.stdout, chosen)
@@ -110,10 +110,24 @@ def export_rows(context: Context, what: str, row_format: str | None, out: Path |
     side_console().print(f"{count} {what} written to {plain(out)}.", soft_wrap=True)
 
 
-def print_settings(context: Context, *, as_json: bool) -> None:
-    """Print every setting, its value and where it comes from."""
-    values = asdict(context.settings)
-    rows = [(name, values[name.split(".")[0]][name.split(".")[1]], origin) for name, origin in _origins(context)]
+def print_settings(
+    index: Index = None,
+    config: Config = None,
+    defaults: Annotated[bool, option("--defaults", "Print a commented config.toml to start from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The settings in force, and where each comes from."""
+    from indexer.core.config import config_text
+
+    if defaults:
+        sys.stdout.write(config_text())
+        return
+    context = Context.load(config, index)
+    sections = asdict(context.settings)
+    rows = []
+    for name, origin in context.loaded.origins.items():
+        section, key = name.split(".")
+        rows.append((name, sections[section][key], origin))
     if as_json:
         print_json([{"setting": name, "value": value, "from": origin} for name, value, origin in rows])
         return
@@ -123,32 +137,9 @@ def print_settings(context: Context, *, as_json: bool) -> None:
     for heading in ("Setting", "Value", "From"):
         table.add_column(heading, overflow="fold")
     for name, value, origin in rows:
-        table.add_row(
-            name,
-            plain(list(value) if isinstance(value, tuple) else value),
-            plain(origin) if origin != "default" else "[dim]default[/]",
-        )
+        shown = plain(list(value) if isinstance(value, tuple) else value)
+        table.add_row(name, shown, "[dim]default[/]" if origin == "default" else plain(origin))
     answer_console().print(table)
-
-
-def print_default_settings() -> None:
-    """Print a commented config.toml."""
-    from indexer.core.config import config_text
-
-    sys.stdout.write(config_text())
-
-
-def _origins(context: Context) -> list[tuple[str, str]]:
-    return list(context.loaded.origins.items())
-
-
-def _row_format(asked: str | None, out: Path | None) -> RowFormat:
-    from indexer.core.errors import UsageError
-
-    chosen = asked or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
-    if chosen not in ("jsonl", "csv"):
-        raise UsageError(f"There is no format '{chosen}'.", hint="Use jsonl or csv.")
-    return cast("RowFormat", chosen)
 
 
 def _print_status(console: Console, status: IndexStatus, context: Context) -> None:
@@ -163,24 +154,27 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
         table.add_row(MODALITY_NAMES[modality], str(count))
     if status.labels:
         table.add_row("Labels", plain(_labels(status)))
-    if status.manifest is not None:
-        _add_models(table, status.manifest)
+    for name, value in _models(status.manifest) if status.manifest else ():
+        table.add_row(name, value)
     if status.disk_bytes:
         table.add_row("Disk", f"{status.disk_bytes / 1e6:.1f} MB")
     console.print(table)
     _print_troubles(console, status)
 
 
-def _add_models(table: Table, manifest: Manifest) -> None:
-    table.add_row("Profile", manifest.profile)
+def _models(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    yield "Profile", manifest.profile
     for role, (spec, fingerprint) in manifest.models.items():
-        table.add_row(f"  {role}", f"{plain(spec)} ({_dimension(fingerprint.dim)}{fingerprint.digest})")
-    table.add_row("Keyframes", plain(manifest.sampling.get("strategy", "shots")))
-    table.add_row("Folders", "\n".join(plain(root) for root in manifest.roots))
+        dimension = f"{fingerprint.dim} numbers a vector, " if fingerprint.dim else ""
+        yield f"  {role}", f"{plain(spec)} ({dimension}{fingerprint.digest})"
+    yield "Keyframes", plain(manifest.sampling.get("strategy", "shots"))
+    yield "Folders", "\n".join(plain(root) for root in manifest.roots)
 
 
-def _dimension(numbers: int) -> str:
-    return f"{numbers} numbers a vector, " if numbers else ""
+def _labels(status: IndexStatus) -> str:
+    shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
+    more = len(status.labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _print_troubles(console: Console, status: IndexStatus) -> None:
@@ -196,9 +190,3 @@ def _print_troubles(console: Console, status: IndexStatus) -> None:
             console.print(f"{heading}:")
         for path, reason in rows:
             console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)
-
-
-def _labels(status: IndexStatus) -> str:
-    shown = [f"{label} ({count})" for label, count in list(status.labels.items())[:_MOST_LABELS]]
-    more = len(status.labels) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,176 +1,201 @@
-"""``sceneseek search``: a query in, moments out, as text, JSON or a page."""
+"""``sceneseek search``: a query in, moments out, as text, JSON or a file."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.export import format_of, write_export
-from ui.export.html_page import format_span, write_search_page
-from ui.services.answers import as_cards, as_json, best_hits
-from ui.services.highlight import excerpt, pieces
-from ui.services.query_pictures import read_picture, small_jpeg
+from ui.cli.options import Config, Device, Index, Json, Labels, Paths, Where, argument, option
+from ui.export import ExportFormat, format_of, write_export
+from ui.services.answers import as_json as answer_as_json
+from ui.services.answers import moment_views
+from ui.services.context import Context, Flags
+from ui.services.query_pictures import read_picture
+from ui.services.wording import short_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from rich.console import Console
 
-    from indexer.core.types import Image, ModalityName
+    from indexer.core.types import ModalityName
     from search.engine import Ranking
-    from search.moments import Hit, Moment
-    from search.query.filters import Filters
-    from ui.services.context import Context
+    from search.moments import Hit
+    from ui.services.search import SearchRequest
 
-__all__ = ["SearchRequest", "print_moments", "search_moments"]
-
+_SYNTAX = (
+    'In your own words; also "exact phrase", -word, label:x, duration<60, objects:bus>=2. In quotes if it has spaces.'
+)
 _LONGEST_TEXT = 200
 _LONG_S = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """What was typed after ``sceneseek search``."""
-
-    text: str = ""
-    image: Path | None = None
-    like: str = ""
-    labels: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    weights: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    page: int = 1
-    by_video: bool = False
-    html: Path | None = None
-    export: Path | None = None
-    as_json: bool = False
-
-
-def search_moments(context: Context, request: SearchRequest) -> None:
-    """Search, and print what was found.
-
-    Raises:
-        UsageError: two kinds of output were asked for, or the file cannot be written.
-        QueryError: the request cannot be understood or answered.
-        StoreError: there is no index, or it cannot be read.
-    """
+def search(
+    text: Annotated[str, argument("TEXT", _SYNTAX)] = "",
+    index: Index = None,
+    top_k: Annotated[int | None, option("--top-k -k N", "How many moments. (default: 10)")] = None,
+    page: Annotated[int, option("--page N", "Which page of the moments.", min=1)] = 1,
+    label: Labels = None,
+    path: Paths = None,
+    where: Where = None,
+    weight: Annotated[
+        list[str] | None, option("--weight KIND=NUMBER", "How much a kind of evidence counts: 'subtitle=2'.")
+    ] = None,
+    only: Annotated[list[str] | None, option("--only KIND", "Only this kind: frames, speech, ocr ...")] = None,
+    by_video: Annotated[bool, option("--by-video", "The best moment of every video.")] = False,
+    min_confidence: Annotated[
+        float | None, option("--min-confidence NUMBER", "Leave out unlikely moments; 0: none.", min=0.0, max=1.0)
+    ] = None,
+    image: Annotated[Path | None, option("--image FILE", "Find what looks like this picture.")] = None,
+    like: Annotated[str, option("--like VIDEO@SECONDS", "Find what is like this moment.")] = "",
+    html: Annotated[Path | None, option("--html FILE", "Write a page with pictures instead.")] = None,
+    export: Annotated[Path | None, option("--export FILE", "Write .csv, .json, .html, .edl or .otio instead.")] = None,
+    device: Device = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Find moments by words, by a picture, or by another moment."""
     from indexer.core.errors import UsageError
+    from ui.services.search import SearchRequest, filters_of
 
-    if sum([request.html is not None, request.export is not None, request.as_json]) > 1:
+    if sum([html is not None, export is not None, as_json]) > 1:
         raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
-    if request.export is not None:
-        format_of(request.export)
-    given = _given(context, request)
-    with context.open_engine(_said_if_long) as engine:
-        query = engine.parse(request.text).query(**given)
-        ranking = engine.search(replace(query, min_confidence=context.settings.search.min_confidence))
-    question = request.text or (f"picture {request.image}" if request.image else f"like {request.like}")
-    _say_what_is_missing(ranking, _asked_for(ranking, request))
-    if request.html is not None:
-        _write_page(request.html, ranking, request.text if request.image else question)
-        side_console().print(f"{len(ranking.moments)} moments written to {plain(request.html)}.", soft_wrap=True)
-    elif request.export is not None:
-        written = write_export(request.export, ranking, question)
-        side_console().print(f"{len(ranking.moments)} moments written to {plain(request.export)}.", soft_wrap=True)
-        if written.unopened:
-            side_console().print(_about_unopened(written.unopened), soft_wrap=True)
-    elif request.as_json:
-        print_json(as_json(ranking, question))
+    form = "html" if html else format_of(export) if export else None
+    flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
+    context = Context.load(config, index, flags)
+    count = context.settings.search.top_k
+    request = SearchRequest(
+        text,
+        image=read_picture(image) if image else None,
+        like=_moment_named(like) if like else None,
+        filters=filters_of(label or (), path or (), where or ()),
+        weights=_weights_named(weight or ()),
+        only=_modalities_named(only or ()),
+        top_k=count,
+        offset=(page - 1) * count,
+        by_video=by_video,
+    )
+    question = text or (f"picture {image}" if image else f"like {like}")
+    ranking = _find(context, request)
+    if file := html or export:
+        # A page shows the picture that was searched for.
+        _write_file(file, ranking, text if image and form == "html" else question, form)
+    elif as_json:
+        print_json(answer_as_json(ranking, question))
     else:
-        _print_answer(answer_console(), ranking, request)
-
-
-def _write_page(path: Path, ranking: Ranking, question: str) -> None:
-    """The page of a search; a picture that was searched for is on it."""
-    image = ranking.query.image
-    shown = None if image is None else small_jpeg(image)
-    write_search_page(path, "sceneseek", question, as_cards(ranking), query_image=shown)
+        print_answer(answer_console(), ranking)
 
 
 def print_moments(console: Console, ranking: Ranking) -> None:
-    """The moments, best first: when, where, and why."""
-    for rank, moment in enumerate(ranking.moments, start=ranking.query.offset + 1):
-        label = f"  [magenta]{plain(moment.video.label)}[/]" if moment.video.label else ""
-        when = f"[bold cyan]{format_span(moment.start_s, moment.end_s)}[/]"
-        others = len(ranking.others.get(moment.video.id, ()))
-        more = f"  [dim]+{others} more in this video[/]" if others else ""
-        console.print(f"{rank:3}  {when}  [bold]{plain(_name(moment))}[/]{label}{more}", soft_wrap=True)
-        console.print(f"     [dim]{plain(_short_path(moment.video.path))}[/]", soft_wrap=True)
-        reasons = "  ".join(_reason(hit, is_ranked=bool(ranking.searched)) for hit in best_hits(moment))
-        if reasons:
-            console.print(f"     {reasons}", soft_wrap=True)
+    """Print the moments, best first: when, where, and why."""
+    for view in moment_views(ranking):
+        video = view.moment.video
+        label = f"  [magenta]{plain(video.label)}[/]" if video.label else ""
+        more = f"  [dim]+{view.others} more in this video[/]" if view.others else ""
+        when = f"{view.rank:3}  [bold cyan]{view.span}[/]"
+        console.print(f"{when}  [bold]{plain(view.name)}[/]{label}{more}", soft_wrap=True)
+        console.print(f"     [dim]{plain(short_path(video.path))}[/]", soft_wrap=True)
+        reasons = [_reason(*one, is_ranked=bool(ranking.searched)) for one in view.evidence(_LONGEST_TEXT)]
+        if any(reasons):
+            console.print(f"     {'  '.join(filter(None, reasons))}", soft_wrap=True)
 
 
-class _Given(TypedDict):
-    """What a query takes besides its text."""
+def print_answer(console: Console, ranking: Ranking) -> None:
+    """Print the moments, or that there are none and what to try."""
+    from search.modalities import about_absent
+    from ui.services.search import absent
 
-    image: Image | None
-    like: tuple[str, float] | None
-    filters: Filters
-    weights: Mapping[ModalityName, float]
-    top_k: int
-    offset: int
-    group_by_video: bool
-
-
-def _given(context: Context, request: SearchRequest) -> _Given:
-    top_k = context.settings.search.top_k
-    return _Given(
-        image=read_picture(request.image) if request.image else None,
-        like=_moment_named(request.like) if request.like else None,
-        filters=_filters(request),
-        weights=_weights(context.settings.search.weights, request),
-        top_k=top_k,
-        offset=(request.page - 1) * top_k,
-        group_by_video=request.by_video,
-    )
+    if ranking.total and not ranking.moments:
+        console.print("There are no more moments.")
+        return
+    if not ranking.moments:
+        console.print("Nothing found.")
+        if not ranking.unlikely:
+            console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
+        if sentence := about_absent(absent(ranking)):
+            console.print(f"[dim]{sentence}[/]", soft_wrap=True)
+    print_moments(console, ranking)
+    if ranking.has_more:
+        console.print(f"[dim]More with --page {ranking.query.offset // ranking.query.top_k + 2}.[/]")
+    elif ranking.unlikely:
+        console.print(_about_unlikely(len(ranking.unlikely), is_all=not ranking.moments), soft_wrap=True)
 
 
-def _filters(request: SearchRequest) -> Filters:
-    from search.query.filters import Filters, parse_condition
+def print_missing(ranking: Ranking, named: Collection[ModalityName]) -> None:
+    """Say what the index has and could not be searched, and what it lacks of the modalities that were named."""
+    from search.modalities import PLAIN_NAMES, how_to_add
 
-    return Filters(request.labels, request.paths, tuple(parse_condition(text) for text in request.conditions))
-
-
-def _weights(settings: Mapping[str, float], request: SearchRequest) -> Mapping[ModalityName, float]:
-    """The settings' weights, those of the command instead, and nothing but what ``--only`` names."""
-    from indexer.core.types import SPACE_OF_MODALITY
-
-    weights = {name: settings.get(name, 1.0) for name in SPACE_OF_MODALITY}
-    weights.update(_weight(text) for text in request.weights)
-    only = _only(request)
-    if only:
-        weights = {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()}
-    return weights
+    for name in ranking.missing:
+        if name in ranking.unsearched:
+            line = f"[yellow]Not searched:[/] {PLAIN_NAMES[name]}. {plain(ranking.unsearched[name])}"
+            side_console().print(line, soft_wrap=True)
+        elif name in named:
+            side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[name]}. {how_to_add(name)}")
 
 
-def _weight(text: str) -> tuple[ModalityName, float]:
+@contextmanager
+def notice_if_long(make_timer: Callable[[float, Callable[[], None]], Timer] = Timer) -> Iterator[None]:
+    """Say that an index is searched for the first time, once the measurements for that take long."""
+    notice = "Learning what unrelated queries find in this index ..."
+    timer = make_timer(_LONG_S, lambda: side_console().print(notice))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def about_unopened(count: int) -> str:
+    """What it means that so many of an edit list's files cannot be opened, as a sentence."""
+    files = f"{count} files cannot be opened" if count > 1 else "1 file cannot be opened"
+    which = "their own time codes are" if count > 1 else "its own time code is"
+    where = "them" if count > 1 else "it"
+    return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
+
+
+def _find(context: Context, request: SearchRequest) -> Ranking:
+    with context.open_engine(notice_if_long) as engine:
+        ranking = engine.search(request.query(engine.parse, context.settings.search))
+        print_missing(ranking, request.named_modalities(engine.parse))
+    return ranking
+
+
+def _write_file(path: Path, ranking: Ranking, question: str, form: ExportFormat | None) -> None:
+    unopened = write_export(path, ranking, question, form)
+    side_console().print(f"{len(ranking.moments)} moments written to {plain(path)}.", soft_wrap=True)
+    if unopened:
+        side_console().print(about_unopened(unopened), soft_wrap=True)
+
+
+def _modalities_named(texts: Iterable[str]) -> set[ModalityName]:
+    """Read the modalities that ``--only`` names, one or several at a time, separated by commas."""
+    from search.modalities import modality_named
+
+    return {modality_named(name.strip()) for text in texts for name in text.split(",") if name.strip()}
+
+
+def _weights_named(texts: Iterable[str]) -> dict[ModalityName, float]:
+    """Read weights such as ``subtitle=2``."""
     from indexer.core.errors import QueryError
     from search.modalities import modality_named
 
-    name, _, number = text.partition("=")
-    try:
-        return modality_named(name.strip()), float(number)
-    except ValueError as error:
-        if isinstance(error, QueryError):
-            raise
-        raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
-
-
-def _only(request: SearchRequest) -> set[ModalityName]:
-    from search.modalities import modality_named
-
-    return {modality_named(name.strip()) for text in request.only for name in text.split(",") if name.strip()}
+    weights = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        modality = modality_named(name.strip())
+        try:
+            weights[modality] = float(number)
+        except ValueError as error:
+            raise QueryError(f"'{text}' is no weight.", hint="Write it as subtitle=2.") from error
+    return weights
 
 
 def _moment_named(text: str) -> tuple[str, float]:
-    """``VIDEO@SECONDS``, or ``VIDEO@h:mm:ss``."""
+    """Read ``VIDEO@SECONDS`` or ``VIDEO@h:mm:ss`` as the video and the second."""
     from indexer.core.errors import QueryError
 
     video, _, time = text.rpartition("@")
@@ -182,97 +207,17 @@ def _moment_named(text: str) -> tuple[str, float]:
     return video, seconds
 
 
-def _print_answer(console: Console, ranking: Ranking, request: SearchRequest) -> None:
-    from search.modalities import about_absent
-
-    if ranking.total and not ranking.moments:
-        console.print("There are no more moments.")
-        return
-    if not ranking.moments:
-        console.print("Nothing found.")
-        if not ranking.unlikely:
-            console.print("Try other words, or fewer filters; 'sceneseek status' says what the index holds.")
-        if absent := about_absent(_absent(ranking)):
-            console.print(f"[dim]{absent}[/]", soft_wrap=True)
-    print_moments(console, ranking)
-    if ranking.has_more:
-        console.print(f"[dim]More with --page {request.page + 1}.[/]")
-    elif ranking.unlikely:
-        console.print(_about_unlikely(len(ranking.unlikely), is_all=not ranking.moments), soft_wrap=True)
-
-
-@contextmanager
-def _said_if_long() -> Iterator[None]:
-    """Say what is being done to an index that is searched for the first time, once it takes long."""
-    told = Timer(_LONG_S, lambda: side_console().print("Learning what unrelated queries find in this index ..."))
-    told.daemon = True
-    told.start()
-    try:
-        yield
-    finally:
-        told.cancel()
-
-
 def _about_unlikely(count: int, *, is_all: bool) -> str:
     which = "The nearest" if is_all else "The next"
-    told = f"{which} {count} moments are" if count > 1 else f"{which} moment is"
-    return f"{told} unlikely to be it; --min-confidence 0 shows {'them' if count > 1 else 'it'}."
+    moments = f"{which} {count} moments are" if count > 1 else f"{which} moment is"
+    return f"{moments} unlikely to be it; --min-confidence 0 shows {'them' if count > 1 else 'it'}."
 
 
-def _about_unopened(count: int) -> str:
-    files = f"{count} files cannot be opened" if count > 1 else "1 file cannot be opened"
-    which = "their own time codes are" if count > 1 else "its own time code is"
-    where = "them" if count > 1 else "it"
-    return f"[yellow]{files}:[/] {which} unknown, and positions in {where} count from zero."
-
-
-def _say_what_is_missing(ranking: Ranking, asked_for: set[ModalityName]) -> None:
-    """What the index lacks, if it was asked for; what it has and could not be searched, in any case."""
-    from search.modalities import PLAIN_NAMES, how_to_add
-
-    for name in ranking.missing:
-        if name in ranking.unsearched:
-            told = f"[yellow]Not searched:[/] {PLAIN_NAMES[name]}. {plain(ranking.unsearched[name])}"
-            side_console().print(told, soft_wrap=True)
-        elif name in asked_for:
-            side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[name]}. {how_to_add(name)}")
-
-
-def _absent(ranking: Ranking) -> list[ModalityName]:
-    """What would have been looked at if the index had it; none where only conditions were asked for."""
-    return [name for name in ranking.missing if ranking.searched and name not in ranking.unsearched]
-
-
-def _asked_for(ranking: Ranking, request: SearchRequest) -> set[ModalityName]:
-    """The kinds of evidence that the command or the text itself named."""
-    typed = {
-        name for name in ranking.missing if re.search(rf"(only|weight):(\S|(?<=,)\s)*{name}", request.text.casefold())
-    }
-    return typed | _only(request) | {_weight(text)[0] for text in request.weights}
-
-
-def _name(moment: Moment) -> str:
-    return moment.video.title or moment.video.path.name
-
-
-def _short_path(path: Path) -> str:
-    """Below the current folder or the home folder, the path from there."""
-    for folder, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(folder):
-            return sign + str(path.relative_to(folder))
-    return str(path)
-
-
-def _reason(hit: Hit, *, is_ranked: bool) -> str:
-    """Why a hit is there; where nothing was asked for but conditions, only what it says."""
+def _reason(hit: Hit, pieces: list[tuple[str, bool]], *, is_ranked: bool) -> str:
+    """Why a moment is there; only the text where nothing but conditions was asked for."""
+    text = "".join(f"[bold]{plain(part)}[/]" if found else plain(part) for part, found in pieces)
+    quotation = f" “{text}”" if pieces else ""
     if not is_ranked:
-        return f"[green]{hit.modality}[/]{_quotation(hit)}" if hit.text else ""
+        return f"[green]{hit.modality}[/]{quotation}" if quotation else ""
     words = f" words {hit.lexical:.0%}" if hit.lexical else ""
-    return f"[green]{hit.modality}[/] {hit.score:.2f}{words}{_quotation(hit)}"
-
-
-def _quotation(hit: Hit) -> str:
-    if not hit.text:
-        return ""
-    shown = pieces(excerpt(hit.text, hit.matched, _LONGEST_TEXT), hit.matched)
-    return f" “{''.join(f'[bold]{plain(part)}[/]' if found else plain(part) for part, found in shown)}”"
+    return f"[green]{hit.modality}[/] {hit.score:.2f}{words}{quotation}"

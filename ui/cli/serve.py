@@ -5,112 +5,100 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
+import webbrowser
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, side_console
+from ui.cli.options import Config, Device, Index, option
+from ui.services.context import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
-    from ui.services.context import Context
     from ui.services.library import Library
 
-__all__ = ["FIRST_PORT", "ServeRequest", "free_port", "serve_page"]
-
 FIRST_PORT = 7860
-_PORTS_TRIED = 20
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a person may type
+_LAST_PORT = 7879
+_UNPROTECTED = (
+    "[bold yellow]Warning:[/] all who can reach this address can see these videos and change the index. "
+    "Add --auth USER:PASSWORD, or leave out --host."
+)
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what the user may type
 
 
-@dataclass(frozen=True, slots=True)
-class ServeRequest:
-    """What was typed after ``sceneseek serve``; port 0 stands for the first free one from 7860 on."""
+def serve(
+    index: Index = None,
+    port: Annotated[
+        int, option("--port N", "(default: 7860, or the next free one)", min=0, max=65535, show_default=False)
+    ] = 0,
+    host: Annotated[str, option("--host ADDRESS", "0.0.0.0 lets other machines in; use --auth then.")] = "127.0.0.1",
+    auth: Annotated[str, option("--auth USER:PASSWORD", "Who may look.", envvar="SCENESEEK_AUTH")] = "",
+    token: Annotated[str, option("--token TEXT", "A secret in the link instead.", envvar="SCENESEEK_TOKEN")] = "",
+    opens_browser: Annotated[bool, option("--open/--no-open", "Open the browser.")] = False,
+    device: Device = None,
+    config: Config = None,
+) -> None:
+    """The page in your browser: search, play the moment, manage the library, evaluate."""
+    context = Context.load(config, index, {"models.device": device})
+    serve_page(context, host, port, login=auth, token=token, opens_browser=opens_browser)
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    login: str = ""
-    token: str = ""
-    opens_browser: bool = False
 
-
-def serve_page(context: Context, request: ServeRequest) -> None:
-    """Serve the page until Ctrl-C.
+def serve_page(
+    context: Context,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    login: str = "",
+    token: str = "",
+    opens_browser: bool = False,
+) -> None:
+    """Serve the page until Ctrl-C; port 0 stands for the first free one from 7860 on.
 
     Raises:
         UsageError: the web extra is not installed, the login cannot be read, or the port is taken.
     """
-    # Read when Gradio loads; nothing here tells anybody anything.
+    # Gradio reads these when it loads; no telemetry is sent.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    _check_installed()
-    from ui.web.access import is_loopback
-
-    port = request.port or free_port(request.host)
-    _check_free(request.host, port)
-    is_local = is_loopback(request.host)
-    guard = _guard(request, is_local=is_local)
-    _serve(context, request, port, guard, is_local=is_local)
-
-
-def _serve(
-    context: Context, request: ServeRequest, port: int, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
-) -> None:
+    if find_spec("gradio") is None:
+        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
     import uvicorn
 
-    from ui.services.evaluation_jobs import Evaluations
-    from ui.services.index_jobs import Jobs
-    from ui.services.library import Library
-    from ui.web.app import build_app
+    from ui.web.access import is_loopback
 
-    library = Library(context)
-    jobs = Jobs(context, allowed_roots=None if is_local else _known_roots(library))
-    evaluations = Evaluations(library)
-    app = guard(build_app(library, jobs, evaluations, is_local=is_local))
-    _say_where(request, port, is_local=is_local)
-    Thread(target=_warm_up, args=(library,), daemon=True).start()
-    try:
-        uvicorn.run(app, host=request.host, port=port, log_level="warning", timeout_graceful_shutdown=3)
-    finally:
-        jobs.close()
-        evaluations.close()
-        library.close()
+    port = port or free_port(host)
+    if not _is_free(host, port):
+        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
+    is_local = is_loopback(host)
+    guard = _guard(login, token, is_local=is_local)
+    with _page(context, guard, is_local=is_local) as (app, library):
+        link = _link(host, port, token, is_local=is_local)
+        answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
+        if not is_local and not (login or token):
+            side_console().print(_UNPROTECTED, soft_wrap=True)
+        if opens_browser:
+            Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+        Thread(target=_warm_up, args=(library,), daemon=True).start()
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 def free_port(host: str) -> int:
-    """The first port from 7860 on that nobody listens at.
+    """The first port from 7860 on that is free.
 
     Raises:
-        UsageError: twenty of them are taken.
+        UsageError: the first twenty are taken.
     """
-    for port in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+    for port in range(FIRST_PORT, _LAST_PORT + 1):
         if _is_free(host, port):
             return port
-    last = FIRST_PORT + _PORTS_TRIED - 1
-    raise UsageError(f"The ports {FIRST_PORT} to {last} are all taken.", hint="Name a free one: --port NUMBER.")
-
-
-def _known_roots(library: Library) -> list[Path]:
-    """The folders that are indexed already: whoever comes over the network may read these anew, and no others."""
-    catalogue = library.catalogue()
-    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("gradio") is None:
-        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
-
-
-def _check_free(host: str, port: int) -> None:
-    if not _is_free(host, port):
-        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
+    raise UsageError(f"The ports {FIRST_PORT} to {_LAST_PORT} are all taken.", hint="Name a free one: --port NUMBER.")
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -133,45 +121,61 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _guard(request: ServeRequest, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
-    """What stands before the page, checked before the page is built.
+def _guard(login: str, token: str, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
+    """What protects the page; checked before the page is built.
 
     Raises:
         UsageError: the login or the token cannot be used.
     """
     from ui.web.access import RequireLogin, SameOrigin, check_credentials, names_of_this_computer
 
-    check_credentials(request.login, request.token)
+    check_credentials(login, token)
 
     def guard(app: ASGIApp) -> ASGIApp:
-        if not request.login and not request.token:
+        if not login and not token:
             names = None if is_local else names_of_this_computer()
             return SameOrigin(app, only_this_computer=is_local, names=names)
         # A login keeps strangers out whatever name the page goes by, as behind a proxy.
-        return SameOrigin(RequireLogin(app, request.login, token=request.token), only_this_computer=False)
+        return SameOrigin(RequireLogin(app, login, token=token), only_this_computer=False)
 
     return guard
 
 
-def _say_where(request: ServeRequest, port: int, *, is_local: bool) -> None:
-    shown = "localhost" if is_local else socket.gethostname() if request.host in _EVERYWHERE else request.host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-    link = f"{address}?token={request.token}" if request.token else address
-    answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
-    if not is_local and not (request.login or request.token):
-        side_console().print(
-            "[bold yellow]Warning:[/] whoever can reach this address can see these videos and change the index. "
-            "Add --auth USER:PASSWORD, or leave out --host.",
-            soft_wrap=True,
-        )
-    if request.opens_browser:
-        import webbrowser
+@contextmanager
+def _page(
+    context: Context, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
+) -> Iterator[tuple[ASGIApp, Library]]:
+    """The page as a protected web application, and the library it shows; closed at the end."""
+    from ui.services.evaluation_jobs import Evaluations
+    from ui.services.index_jobs import Jobs
+    from ui.services.library import Library
+    from ui.web.app import build_app
 
-        Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+    library = Library(context)
+    jobs = Jobs(context, allowed_roots=None if is_local else _indexed_folders(library))
+    evaluations = Evaluations(library)
+    try:
+        yield guard(build_app(library, jobs, evaluations, is_local=is_local)), library
+    finally:
+        jobs.close()
+        evaluations.close()
+        library.close()
+
+
+def _indexed_folders(library: Library) -> list[Path]:
+    """The only folders that visitors from the network may have indexed again."""
+    catalogue = library.catalogue()
+    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
+
+
+def _link(host: str, port: int, token: str, *, is_local: bool) -> str:
+    shown = "localhost" if is_local else socket.gethostname() if host in _ANY_ADDRESS else host
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    return f"{address}?token={token}" if token else address
 
 
 def _warm_up(library: Library) -> None:
-    """Load the models, and learn what unrelated queries find, before the first visitor waits for it."""
+    """Load the models, and measure what unrelated queries find, before the first visitor has to wait for it."""
     from ui.web.search_form import SearchForm
     from ui.web.search_page import SearchPage
 

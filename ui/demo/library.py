@@ -1,7 +1,7 @@
 """Builds a small library of real videos to try the project on, from what installed packages carry.
 
 Nothing is downloaded: photographs, films and recordings come from Gradio, scikit-learn and, where it is installed,
-Ultralytics. The same packages on the same machine give the same bytes. ``ui.demo.clips`` says what each clip holds.
+Ultralytics. The same packages on the same machine give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate, cycle
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -25,79 +25,26 @@ from indexer.core.errors import UsageError
 from indexer.core.types import Cue, Image
 from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
 from indexer.media.read.audio import read_audio
-from ui.demo.clips import (
-    DEMO_ANSWERS,
-    DEMO_QUERIES,
-    SAMPLE_CLIPS,
-    FilmShot,
-    SampleClip,
-    SampleShot,
-    SoundPart,
-    Source,
-    StillShot,
-)
-from ui.demo.pictures import SAMPLE_RATE, add_title, film_excerpt, film_still, read_picture, wave_frames
-
-__all__ = [
-    "DEMO_ANSWERS",
-    "DEMO_QUERIES",
-    "SAMPLE_CLIPS",
-    "SampleClip",
-    "build_sample_library",
-    "frame_times",
-    "package_folder",
-]
+from ui.demo.clips import SAMPLE_CLIPS, ClipSource, SampleClip, SampleShot, SoundPart
+from ui.demo.pictures import SAMPLE_RATE, add_title, film_excerpt, film_still, wave_frames
+from ui.services.query_pictures import read_picture
 
 Samples: TypeAlias = NDArray[np.float32]
 Locate: TypeAlias = Callable[[str], Path | None]
+Places: TypeAlias = Mapping[ClipSource, Path]
+Tell: TypeAlias = Callable[[str], None]
 
 _MOST_WORKERS = 4
 _LOUDEST = 0.9
 _FADE_OUT_S = 0.5
 # Frame lengths of a clip with a variable frame rate, as multiples of a third of the average.
 _RHYTHM = (2, 4, 3, 5, 1, 3)
-_INSTALLED_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "gradio": "pip install 'sceneseek[web]'",
-        "ultralytics": "pip install 'sceneseek[objects]'",
-        "sklearn": "pip install scikit-learn",
-    }
-)
+_INSTALLED_BY = {
+    "gradio": "pip install 'sceneseek[web]'",
+    "ultralytics": "pip install 'sceneseek[objects]'",
+    "sklearn": "pip install scikit-learn",
+}
 _OPTIONAL = frozenset({"ultralytics"})
-
-
-def build_sample_library(
-    folder: Path,
-    *,
-    progress: Callable[[str], None] | None = None,
-    locate: Locate | None = None,
-    clips: Sequence[SampleClip] = SAMPLE_CLIPS,
-) -> list[Path]:
-    """Write the sample clips and their sidecars into ``folder``, over what an earlier build left there.
-
-    Args:
-        folder: Made if it does not exist.
-        progress: Told, in a line each, of every clip written or left out.
-        locate: Finds the folder of an installed package by name; ``package_folder`` by default.
-        clips: Which clips to make.
-
-    Returns:
-        The clips' paths, in the order of ``clips``; those whose optional package is absent are left out.
-
-    Raises:
-        UsageError: a package that every build needs is absent or lacks a file, or the folder cannot be written.
-        MediaError: a source cannot be read, or a clip not encoded.
-    """
-    tell = progress or _say_nothing
-    places = _find_sources(clips, locate or package_folder)
-    complete = [clip for clip in clips if _is_complete(clip, places, tell)]
-    try:
-        return _build_clips(folder, complete, places, tell)
-    except OSError as error:
-        raise UsageError(
-            f"The sample library cannot be written to {folder}: {error.strerror or error}.",
-            hint="Name a folder you can write to, on a disk with 20 MB free.",
-        ) from error
 
 
 def package_folder(package: str) -> Path | None:
@@ -107,24 +54,52 @@ def package_folder(package: str) -> Path | None:
     return Path(places[0]) if places else None
 
 
+def build_sample_library(
+    folder: Path,
+    *,
+    progress: Tell = lambda _line: None,
+    locate: Locate = package_folder,
+    clips: Sequence[SampleClip] = SAMPLE_CLIPS,
+) -> list[Path]:
+    """Write the sample clips and their sidecars into ``folder``, over what an earlier build left there.
+
+    Args:
+        folder: Made if it does not exist.
+        progress: Called with a line for every clip written or left out.
+        locate: Finds the folder of an installed package by name.
+        clips: Which clips to make.
+
+    Returns:
+        The clips' paths, in the order of ``clips``; those whose optional package is absent are left out.
+
+    Raises:
+        UsageError: a package that every build needs is absent or lacks a file, or the folder cannot be written.
+        MediaError: a source cannot be read, or a clip not encoded.
+    """
+    places = _find_sources(clips, locate)
+    complete = [clip for clip in clips if _is_complete(clip, places, progress)]
+    try:
+        return _build_clips(folder, complete, places, progress)
+    except OSError as error:
+        raise UsageError(
+            f"The sample library cannot be written to {folder}: {error.strerror or error}.",
+            hint="Name a folder you can write to, on a disk with 20 MB free.",
+        ) from error
+
+
 def frame_times(clip: SampleClip) -> list[Fraction]:
     """When each frame of a clip is shown, in seconds from the first."""
-    length = sum((shot.seconds for shot in clip.shots), Fraction(0))
     if not clip.irregular:
-        return [number / clip.rate for number in range(int(length * clip.rate))]
+        return [number / clip.rate for number in range(int(clip.length * clip.rate))]
     times, thirds = [Fraction(0)], cycle(_RHYTHM)
-    while (following := times[-1] + Fraction(next(thirds), 3) / clip.rate) < length:
+    while (following := times[-1] + Fraction(next(thirds), 3) / clip.rate) < clip.length:
         times.append(following)
     return times
 
 
-def _say_nothing(_line: str) -> None:
-    return
-
-
-def _find_sources(clips: Iterable[SampleClip], locate: Locate) -> dict[Source, Path]:
+def _find_sources(clips: Iterable[SampleClip], locate: Locate) -> Places:
     """The place of every source that is there; those that every build needs must be."""
-    places: dict[Source, Path] = {}
+    places: dict[ClipSource, Path] = {}
     for source in sorted({source for clip in clips for source in clip.sources}, key=lambda source: source.path):
         folder = locate(source.package)
         if folder is not None and (folder / source.path).is_file():
@@ -134,7 +109,7 @@ def _find_sources(clips: Iterable[SampleClip], locate: Locate) -> dict[Source, P
     return places
 
 
-def _missing(source: Source, folder: Path | None) -> UsageError:
+def _missing(source: ClipSource, folder: Path | None) -> UsageError:
     install = _INSTALLED_BY[source.package]
     if folder is None:
         return UsageError(
@@ -147,59 +122,43 @@ def _missing(source: Source, folder: Path | None) -> UsageError:
     )
 
 
-def _is_complete(clip: SampleClip, places: Mapping[Source, Path], tell: Callable[[str], None]) -> bool:
+def _is_complete(clip: SampleClip, places: Places, tell: Tell) -> bool:
     absent = sorted({source.package for source in clip.sources - places.keys()})
     if absent:
         tell(f"{clip.name} left out: it needs {absent[0]} ({_INSTALLED_BY[absent[0]]})")
     return not absent
 
 
-def _build_clips(
-    folder: Path, clips: Sequence[SampleClip], places: Mapping[Source, Path], tell: Callable[[str], None]
-) -> list[Path]:
+def _build_clips(folder: Path, clips: Sequence[SampleClip], places: Places, tell: Tell) -> list[Path]:
     """Write the clips side by side, since each is encoded on one core so that its bytes do not vary."""
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_WORKERS)) as workers:
         paths = []
         for clip, path in zip(clips, workers.map(partial(_build_clip, folder, places), clips), strict=True):
-            tell(f"{clip.name} ({clip.duration_s:g} s)")
+            tell(f"{clip.name} ({float(clip.length):g} s)")
             paths.append(path)
     return paths
 
 
-def _build_clip(folder: Path, places: Mapping[Source, Path], clip: SampleClip) -> Path:
+def _build_clip(folder: Path, places: Places, clip: SampleClip) -> Path:
     path = folder / clip.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    _encode(path, clip, places)
-    _write_sidecars(path, clip)
-    return path
-
-
-def _encode(path: Path, clip: SampleClip, places: Mapping[Source, Path]) -> None:
     times = frame_times(clip)
     sound = _mix_sound(clip, places)
     options = ClipOptions(
         preset="veryfast",
         rate=clip.rate,
-        audio=None if sound is None else AudioTrack(sound, SAMPLE_RATE),
+        audio=AudioTrack(sound, SAMPLE_RATE) if clip.sound else None,
         subtitles=clip.inner_subtitles,
         gop=round(2 * clip.rate),
         times_s=[float(time) for time in times] if clip.irregular else None,
     )
-    write_clip(path, _clip_frames(clip, times, sound, places), options=options)
+    frames = _clip_frames(clip, times, sound, places)
+    write_clip(path, add_title(frames, map(float, times), clip.title) if clip.title else frames, options=options)
+    _write_sidecars(path, clip)
+    return path
 
 
-def _clip_frames(
-    clip: SampleClip, times: Sequence[Fraction], sound: Samples | None, places: Mapping[Source, Path]
-) -> Iterator[Image]:
-    frames = _joined_shots(clip, times, sound, places)
-    if clip.title is None:
-        return frames
-    return add_title(frames, map(float, times), clip.title)
-
-
-def _joined_shots(
-    clip: SampleClip, times: Sequence[Fraction], sound: Samples | None, places: Mapping[Source, Path]
-) -> Iterator[Image]:
+def _clip_frames(clip: SampleClip, times: Sequence[Fraction], sound: Samples, places: Places) -> Iterator[Image]:
     ends = accumulate(shot.seconds for shot in clip.shots)
     for shot, end in zip(clip.shots, ends, strict=True):
         start = end - shot.seconds
@@ -208,50 +167,41 @@ def _joined_shots(
 
 
 def _shot_frames(
-    shot: SampleShot,
-    times_s: Sequence[float],
-    size: tuple[int, int],
-    sound: Samples | None,
-    places: Mapping[Source, Path],
+    shot: SampleShot, times_s: Sequence[float], size: tuple[int, int], sound: Samples, places: Places
 ) -> Iterator[Image]:
-    if isinstance(shot, StillShot):
+    if shot.picture is not None:
         return film_still(read_picture(places[shot.picture]), shot, times_s, size)
-    if isinstance(shot, FilmShot):
+    if shot.film is not None:
         return film_excerpt(places[shot.film], shot.from_s, times_s, size)
-    silence = np.zeros(0, dtype=np.float32)
-    return wave_frames(silence if sound is None else sound, times_s, size)
+    return wave_frames(sound, times_s, size)
 
 
-def _mix_sound(clip: SampleClip, places: Mapping[Source, Path]) -> Samples | None:
+def _mix_sound(clip: SampleClip, places: Places) -> Samples:
     """The clip's sound as mono float32, as long as the clip, its peak no louder than ``_LOUDEST``."""
-    if not clip.sound:
-        return None
-    mixed = np.zeros(round(clip.duration_s * SAMPLE_RATE), dtype=np.float32)
+    mixed = np.zeros(round(clip.length * SAMPLE_RATE), dtype=np.float32)
     for part in clip.sound:
-        _lay(mixed, part, places[part.source])
+        _add_part(mixed, part, places[part.source])
     faded = round(_FADE_OUT_S * SAMPLE_RATE)
     mixed[-faded:] *= np.linspace(1, 0, faded, dtype=np.float32)
     return mixed * np.float32(min(1.0, _LOUDEST / max(float(np.abs(mixed).max()), 1e-9)))
 
 
-def _lay(mixed: Samples, part: SoundPart, path: Path) -> None:
-    heard = read_audio(path, SAMPLE_RATE)[round(part.from_s * SAMPLE_RATE) :]
+def _add_part(mixed: Samples, part: SoundPart, path: Path) -> None:
+    played = read_audio(path, SAMPLE_RATE)[round(part.from_s * SAMPLE_RATE) :]
     room = mixed[round(part.at_s * SAMPLE_RATE) :]
-    heard = heard[: len(room)]
-    room[: len(heard)] += heard
+    played = played[: len(room)]
+    room[: len(played)] += played
 
 
 def _write_sidecars(path: Path, clip: SampleClip) -> None:
-    if clip.subtitles:
-        _write_text(path.with_suffix(".en.srt"), _srt(clip.subtitles))
-    if clip.description:
-        _write_text(path.with_suffix(".txt"), clip.description)
-    if clip.facts:
-        _write_text(path.with_suffix(".json"), json.dumps(dict(clip.facts), indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    texts = {
+        ".en.srt": _srt(clip.subtitles),
+        ".txt": clip.description,
+        ".json": json.dumps(clip.facts, indent=2, ensure_ascii=False) + "\n" if clip.facts else "",
+    }
+    for suffix, text in texts.items():
+        if text:
+            path.with_suffix(suffix).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _srt(cues: Sequence[Cue]) -> str:
@@ -263,7 +213,5 @@ def _srt(cues: Sequence[Cue]) -> str:
 
 
 def _srt_time(time_s: float) -> str:
-    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour:02}:{minute:02}:{second:02},{milliseconds:03}"
+    time = (datetime.min + timedelta(seconds=time_s)).time()
+    return time.isoformat("milliseconds").replace(".", ",")

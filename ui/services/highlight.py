@@ -1,4 +1,4 @@
-"""Showing which words of a text were found."""
+"""Marks the words of a text that were found, and shortens texts around them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ __all__ = ["excerpt", "pieces"]
 
 
 def pieces(text: str, matched: Sequence[str]) -> list[tuple[str, bool]]:
-    """The text cut into parts, each with whether it is one of the words or phrases that matched.
+    """Cut a text into pieces, each with whether it is one of the words or phrases that matched.
 
     Args:
-        text: Whatever a record says.
-        matched: Parts of it as they stand there; the longest one wins where several begin.
+        text: The text of a hit.
+        matched: Parts of it, as they are written there; where several begin, the longest one counts.
     """
     wanted = sorted({part for part in matched if part}, key=len, reverse=True)
     if not wanted:
         return [(text, False)]
     pattern = re.compile("|".join(_pattern(part, text) for part in wanted))
     cut: list[tuple[str, bool]] = []
-    seen = 0
+    end = 0
     for found in pattern.finditer(text):
-        cut += [(text[seen : found.start()], False), (found.group(), True)]
-        seen = found.end()
-    return [part for part in (*cut, (text[seen:], False)) if part[0]]
+        cut += [(text[end : found.start()], False), (found.group(), True)]
+        end = found.end()
+    return [piece for piece in (*cut, (text[end:], False)) if piece[0]]
 
 
 def excerpt(text: str, matched: Sequence[str], longest: int) -> str:
@@ -40,6 +40,6 @@ def excerpt(text: str, matched: Sequence[str], longest: int) -> str:
 
 
 def _pattern(part: str, text: str) -> str:
-    """Where the part is a word of the text, or several, it is not looked for within longer words."""
+    """Match whole words only, if the part is one or several of them anywhere in the text."""
     whole = rf"(?<!\w){re.escape(part)}(?!\w)"
     return whole if re.search(whole, text) else re.escape(part)

@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from indexer.core.errors import UsageError
 from indexer.store.lock import is_being_written
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.context import Context
 from ui.services.index_process import InProcess, Task, index_task, remove_task
 from ui.services.indexing import run_options, videos_in_words
 from ui.services.job_runner import JobRunner
 from ui.services.job_status import EARLIEST_GUESS_S, JobStatus
+from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from indexer.progress import IndexReport

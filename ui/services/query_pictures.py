@@ -1,4 +1,4 @@
-"""Pictures that people search for: read from a file, and shown small beside what was found."""
+"""Pictures to search by: read from files, and made small for a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_SIDE, _QUALITY = 384, 80
 
 
 def read_picture(path: Path) -> Image:
-    """The picture in a file, upright, uint8 ``(H, W, 3)`` RGB; what is transparent becomes white.
+    """Read a picture, upright, as uint8 ``(H, W, 3)`` RGB; transparent parts become white.
 
     Raises:
         QueryError: it is no picture, or too large a one.
@@ -37,7 +37,7 @@ def read_picture(path: Path) -> Image:
 
 
 def small_jpeg(image: Image) -> bytes:
-    """A picture, uint8 ``(H, W, 3)`` RGB, as a small JPEG file to be shown on a page."""
+    """Encode a picture, uint8 ``(H, W, 3)`` RGB, as a small JPEG file for a page."""
     from io import BytesIO
 
     from PIL import Image as Pictures
@@ -50,7 +50,7 @@ def small_jpeg(image: Image) -> bytes:
 
 
 def _as_rgb(picture: Picture) -> Image:
-    """8-bit RGB; deeper greys are scaled, where Pillow would cut them off, and what is transparent is white."""
+    """Convert to 8-bit RGB, transparent parts to white; deeper greys are scaled, where Pillow would cut them off."""
     import numpy as np
     from PIL import Image as Pictures
 

@@ -23,9 +23,9 @@ from search.catalogue import Catalogue
 from search.engine import Ranking
 from search.query.filters import Filters
 from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
-from ui.export.html_page import format_time
 from ui.services.library import Library
 from ui.services.query_pictures import read_picture
+from ui.services.wording import format_time
 from ui.web.arguments import kinds_of, labels_of, number_of, text_of, weights_of, whole_of
 from ui.web.documents import Document, Documents, plain_json, texts_document
 from ui.web.gradio_limits import is_upload
@@ -255,12 +255,11 @@ class Endpoints:
     ) -> Ranking:
         count = whole_of("top_k", top_k, 1, _MOST_MOMENTS)
         offset = (whole_of("page", page, 1, _DEEPEST // count) - 1) * count
-        settings = self._library.context.settings.search
-        least = settings.min_confidence if min_confidence is None else number_of("min_confidence", min_confidence, 1.0)
+        least = None if min_confidence is None else number_of("min_confidence", min_confidence, 1.0)
         engine = self._library.engine()
-        within = self._within(engine.catalogue())
-        query = form.query(engine.parse, weights_of(settings.weights), min_confidence=least, image=image, within=within)
-        return engine.search(replace(query, top_k=count, offset=offset))
+        request = form.request(image=image, within=self._within(engine.catalogue()))
+        request = replace(request, top_k=count, offset=offset, min_confidence=least)
+        return engine.search(request.query(engine.parse, self._library.context.settings.search))
 
     def _within(self, catalogue: Catalogue) -> tuple[Path, ...] | None:
         """The indexed folders, where a visitor may know no more of a path than lies in them."""

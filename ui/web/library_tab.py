@@ -19,9 +19,9 @@ import gradio as gr
 from indexer.core.errors import SceneseekError, UsageError
 from indexer.models.base import OPTIONAL_ROLES
 from search.catalogue import Catalogue
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.index_jobs import IndexProgress, Jobs
 from ui.services.library import Library
+from ui.services.wording import MODALITY_NAMES
 from ui.web.library_view import (
     SHOWS,
     SORTS,

@@ -21,9 +21,9 @@ from indexer.core.errors import UsageError
 from indexer.core.text import fold
 from indexer.core.types import SPACE_OF_MODALITY
 from search.html import printable, rendered
-from ui.export.html_page import MODALITY_NAMES, format_time
 from ui.services.indexing import counts_in_words, speed_in_words
 from ui.services.job_status import length_in_words
+from ui.services.wording import MODALITY_NAMES, format_time
 from ui.web.redaction import model_without_path, names_path, without_paths
 
 if TYPE_CHECKING:

@@ -1,28 +1,23 @@
-"""What a visitor has asked for, as controls show it and as the address of the page keeps it."""
+"""What a visitor asks for, as the controls show it and as the address of the page keeps it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
-from indexer.core.errors import QueryError
-from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName
-from search.query.filters import FacetCondition, Filters
-from search.query.query import Query, is_visible
-from search.query.syntax import ParsedQuery
-
-__all__ = ["LONGEST_TEXT", "MOST_SORTED", "PAGE_SIZE", "SearchForm", "Sort"]
+from indexer.core.types import SPACE_OF_MODALITY, Facet, Image, ModalityName
+from search.query.filters import FacetCondition, Filters, Operator
+from search.query.query import is_visible
+from ui.services.search import SearchRequest
 
 Sort: TypeAlias = Literal["relevance", "time"]
 
 PAGE_SIZE = 12
 MOST_SORTED = 200
-"""So many of the best moments are put in the order of time."""
+"""How many of the best moments are put in the order of time."""
 LONGEST_TEXT = 500
 _MOST_FIELDS = 100
 _MOST_PAGES = 200
@@ -30,139 +25,101 @@ _MOST_PAGES = 200
 
 @dataclass(frozen=True, slots=True)
 class SearchForm:
-    """One state of the search page.
+    """One state of the search page."""
 
-    Args:
-        text: As typed, with the syntax of ``search.query.syntax``.
-        like: A moment to find more like, as ``(video id, second)``.
-        picture: The name of a picture to find what looks like it (``ui.web.picture_cache``).
-        labels: Only videos with one of these labels.
-        folder: Only videos below this folder.
-        kinds: Only these kinds of evidence; all if empty.
-        longer_s: Only videos that last at least so long; 0 for any.
-        shorter_s: Only videos that last at most so long; 0 for any.
-        since: Only files changed on this day or later, as ``YYYY-MM-DD``; empty for any.
-        until: Only files changed on this day or before.
-        weights: How much a kind of evidence counts, where that is not 1.
-        sort: Best first, or in the order of time.
-        by_video: Show each video once.
-        unlikely: Show also moments that are probably no answer.
-        page: From 1.
-    """
-
-    text: str = ""
-    like: tuple[str, float] | None = None
-    picture: str = ""
-    labels: tuple[str, ...] = ()
-    folder: str = ""
-    kinds: tuple[ModalityName, ...] = ()
-    longer_s: float = 0.0
-    shorter_s: float = 0.0
-    since: str = ""
-    until: str = ""
-    weights: Mapping[ModalityName, float] = field(default_factory=dict)
+    text: str = ""  # as typed, with the syntax of ``search.query.syntax``
+    like: tuple[str, float] | None = None  # a moment to find more like, as (video id, second)
+    picture: str = ""  # the name of a picture to find what looks like it (``ui.web.picture_cache``)
+    labels: tuple[str, ...] = ()  # only videos with one of these
+    folder: str = ""  # only videos below this folder
+    kinds: tuple[ModalityName, ...] = ()  # only these kinds of evidence; all if empty
+    longer_s: float = 0.0  # only videos that last at least so long
+    shorter_s: float = 0.0  # only videos that last at most so long; 0 for any
+    since: str = ""  # only files changed on this day or later, as YYYY-MM-DD
+    until: str = ""  # only files changed on this day or before
+    weights: Mapping[ModalityName, float] = field(default_factory=dict)  # where a kind of evidence does not count 1
     sort: Sort = "relevance"
-    by_video: bool = False
-    unlikely: bool = False
+    by_video: bool = False  # show each video once
+    unlikely: bool = False  # show also moments that are probably no answer
     page: int = 1
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked for yet: neither words nor a moment nor any condition."""
-        nothing = SearchForm()
-        asked = ("like", "picture", "labels", "folder", "longer_s", "shorter_s", "since", "until")
-        return not is_visible(self.text) and all(getattr(self, name) == getattr(nothing, name) for name in asked)
+        videos = (self.labels, self.folder, self.longer_s, self.shorter_s, self.since, self.until)
+        return not is_visible(self.text) and not any((self.like, self.picture, *videos))
 
     @classmethod
     def from_address(cls, address: str) -> SearchForm:
         """The form that an address (its part after the ``?``) describes; what cannot be read is left out."""
-        form = cls()
         try:
             pairs = parse_qsl(address.removeprefix("?"), max_num_fields=_MOST_FIELDS)
         except ValueError:
-            return form
-        for name, value in pairs:
-            if read := _READERS.get(name):
-                form = read(form, value[:LONGEST_TEXT])
-        return form
+            return cls()
+        values: dict[str, Any] = {}
+        for key, text in pairs:
+            if part := _PARTS.get(key):
+                value = part.read(text[:LONGEST_TEXT])
+                values[part.name] = (*values.get("labels", ()), value) if key == "label" else value
+        return cls(**values)
 
     def to_address(self) -> str:
         """The part of an address after the ``?`` that leads back to this form; empty for an empty form."""
-        pairs = [pair for name, write in _WRITERS.items() for pair in write(name, self)]
+        pairs = []
+        for key, part in _PARTS.items():
+            value = getattr(self, part.name)
+            if value != getattr(_EMPTY, part.name):
+                pairs += [(key, part.write(one)) for one in (value if key == "label" else (value,))]
         return urlencode(pairs)
 
     def on_page(self, page: int) -> SearchForm:
         """The same search, another page of it."""
         return replace(self, page=page)
 
-    def query(
-        self,
-        parse: Callable[[str], ParsedQuery],
-        usual: Mapping[ModalityName, float],
-        *,
-        min_confidence: float,
-        image: Image | None = None,
-        within: Sequence[PurePath] | None = None,
-    ) -> Query:
-        """The query to search for.
+    def request(self, *, image: Image | None = None, within: Sequence[PurePath] | None = None) -> SearchRequest:
+        """What to search for.
 
         Args:
-            parse: Reads what was typed, as ``SearchEngine.parse``.
-            usual: The weights that the settings give.
-            min_confidence: How likely a moment must be an answer, unless unlikely ones are wanted.
             image: A picture to look for instead of words.
-            within: The folders whose insides are all that whoever asks may know of a path; None for whole paths.
+            within: The indexed folders, if the visitor may not know more of a path than lies in them.
 
         Raises:
-            QueryError: the form cannot be understood.
+            QueryError: a day cannot be read.
         """
         in_time = self.sort == "time"
-        query = parse(self.text).query(
+        paths = (self.folder,) if self.folder else ()
+        return SearchRequest(
+            text=self.text,
             image=image,
             like=self.like,
-            filters=self._filters(within),
-            weights=self._weights(usual),
+            filters=Filters(self.labels, paths, self._conditions(), within=None if within is None else tuple(within)),
+            weights=self.weights,
+            only=self.kinds,
             top_k=MOST_SORTED if in_time else PAGE_SIZE,
             offset=0 if in_time else (self.page - 1) * PAGE_SIZE,
-            group_by_video=self.by_video,
+            by_video=self.by_video,
+            min_confidence=0.0 if self.unlikely else None,
         )
-        return replace(query, min_confidence=0.0 if self.unlikely else min_confidence)
 
-    def _filters(self, within: Sequence[PurePath] | None) -> Filters:
-        paths = (self.folder,) if self.folder else ()
-        return Filters(self.labels, paths, tuple(self._conditions()), within=None if within is None else tuple(within))
-
-    def _conditions(self) -> Sequence[FacetCondition]:
-        bounds = (
-            FacetCondition("duration", ">=", self.longer_s) if self.longer_s else None,
-            FacetCondition("duration", "<=", self.shorter_s) if self.shorter_s else None,
-            FacetCondition("date", ">=", _day(self.since)) if self.since else None,
-            FacetCondition("date", "<=", _day(self.until)) if self.until else None,
+    def _conditions(self) -> tuple[FacetCondition, ...]:
+        bounds: tuple[tuple[str, Operator, Facet], ...] = (
+            ("duration", ">=", self.longer_s),
+            ("duration", "<=", self.shorter_s),
+            ("date", ">=", self.since),
+            ("date", "<=", self.until),
         )
-        return [bound for bound in bounds if bound is not None]
-
-    def _weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
-        weights = {**dict.fromkeys(SPACE_OF_MODALITY, 1.0), **usual, **self.weights}
-        if not self.kinds:
-            return weights
-        return {name: (weight or 1.0) if name in self.kinds else 0.0 for name, weight in weights.items()}
+        return tuple(FacetCondition(name, op, value) for name, op, value in bounds if value)
 
 
-def _day(text: str) -> str:
-    if not _is_day(text.strip()):
-        raise QueryError(f"'{text}' is no day.", hint="Write it as 2024-05-31, or only the year or the month.")
-    return text.strip()
+class _Part(NamedTuple):
+    """One field of the form, and how it is read from an address and written into one."""
+
+    name: str
+    read: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
 
 
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text + "2000-01-01"[len(text) :])
-    except ValueError:
-        return False
-    return re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text) is not None
-
-
-def _number(text: str) -> float:
+def _read_number(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -170,82 +127,45 @@ def _number(text: str) -> float:
     return number if 0 <= number < 1e9 else 0.0
 
 
-def _plain_number(number: float) -> str:
+def _write_number(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
-def _kinds(text: str) -> tuple[ModalityName, ...]:
+def _read_like(text: str) -> tuple[str, float] | None:
+    video, _, second = text.rpartition("@")
+    return (video, _read_number(second)) if video else None
+
+
+def _read_kinds(text: str) -> tuple[ModalityName, ...]:
     asked = text.split(",")
     return tuple(name for name in SPACE_OF_MODALITY if name in asked)
 
 
-def _like(text: str) -> tuple[str, float] | None:
-    video, _, second = text.rpartition("@")
-    return (video, _number(second)) if video else None
-
-
-def _weighted(text: str) -> dict[ModalityName, float]:
+def _read_weights(text: str) -> dict[ModalityName, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {name: _number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
+    return {name: _read_number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
 
 
-_READERS: Mapping[str, Callable[[SearchForm, str], SearchForm]] = {
-    "q": lambda form, value: replace(form, text=value),
-    "like": lambda form, value: replace(form, like=_like(value)),
-    "picture": lambda form, value: replace(form, picture=value),
-    "label": lambda form, value: replace(form, labels=(*form.labels, value)),
-    "folder": lambda form, value: replace(form, folder=value),
-    "in": lambda form, value: replace(form, kinds=_kinds(value)),
-    "longer": lambda form, value: replace(form, longer_s=_number(value)),
-    "shorter": lambda form, value: replace(form, shorter_s=_number(value)),
-    "since": lambda form, value: replace(form, since=value),
-    "until": lambda form, value: replace(form, until=value),
-    "weigh": lambda form, value: replace(form, weights=_weighted(value)),
-    "sort": lambda form, value: replace(form, sort="time" if value == "time" else "relevance"),
-    "videos": lambda form, value: replace(form, by_video=value == "1"),
-    "unlikely": lambda form, value: replace(form, unlikely=value == "1"),
-    # Not "page": Gradio takes that for one of its own.
-    "p": lambda form, value: replace(form, page=min(max(1, int(_number(value))), _MOST_PAGES)),
-}
+def _write_weights(weights: Mapping[ModalityName, float]) -> str:
+    return ",".join(f"{name}:{_write_number(weight)}" for name, weight in weights.items())
 
 
-def _text_of(name: str) -> Callable[[str, SearchForm], list[tuple[str, str]]]:
-    """Writes a field that is a text, a number or a truth, unless it is as in an empty form."""
-
-    def write(key: str, form: SearchForm) -> list[tuple[str, str]]:
-        value: Any = getattr(form, name)
-        if value == _EMPTY[name]:
-            return []
-        shown = "1" if value is True else _plain_number(value) if isinstance(value, float) else str(value)
-        return [(key, shown)]
-
-    return write
-
-
-def _write_like(key: str, form: SearchForm) -> list[tuple[str, str]]:
-    return [(key, f"{form.like[0]}@{_plain_number(form.like[1])}")] if form.like else []
-
-
-def _write_weights(key: str, form: SearchForm) -> list[tuple[str, str]]:
-    text = ",".join(f"{name}:{_plain_number(weight)}" for name, weight in form.weights.items())
-    return [(key, text)] if text else []
-
-
-_EMPTY = {each.name: getattr(SearchForm(), each.name) for each in fields(SearchForm)}
-_WRITERS: Mapping[str, Callable[[str, SearchForm], list[tuple[str, str]]]] = {
-    "q": _text_of("text"),
-    "like": _write_like,
-    "picture": _text_of("picture"),
-    "label": lambda key, form: [(key, label) for label in form.labels],
-    "folder": _text_of("folder"),
-    "in": lambda key, form: [(key, ",".join(form.kinds))] if form.kinds else [],
-    "longer": _text_of("longer_s"),
-    "shorter": _text_of("shorter_s"),
-    "since": _text_of("since"),
-    "until": _text_of("until"),
-    "weigh": _write_weights,
-    "sort": _text_of("sort"),
-    "videos": _text_of("by_video"),
-    "unlikely": _text_of("unlikely"),
-    "p": _text_of("page"),
+_EMPTY = SearchForm()
+_PARTS: Mapping[str, _Part] = {
+    "q": _Part("text"),
+    "like": _Part("like", _read_like, lambda like: f"{like[0]}@{_write_number(like[1])}"),
+    "picture": _Part("picture"),
+    "label": _Part("labels"),  # once for each label
+    "folder": _Part("folder"),
+    "in": _Part("kinds", _read_kinds, ",".join),
+    "longer": _Part("longer_s", _read_number, _write_number),
+    "shorter": _Part("shorter_s", _read_number, _write_number),
+    "since": _Part("since"),
+    "until": _Part("until"),
+    "weigh": _Part("weights", _read_weights, _write_weights),
+    "sort": _Part("sort", lambda text: "time" if text == "time" else "relevance"),
+    "videos": _Part("by_video", lambda text: text == "1", lambda flag: str(int(flag))),
+    "unlikely": _Part("unlikely", lambda text: text == "1", lambda flag: str(int(flag))),
+    # Not "page", which Gradio takes for its own.
+    "p": _Part("page", lambda text: min(max(1, int(_read_number(text))), _MOST_PAGES)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,31 +11,22 @@ from indexer.core.errors import IndexMissingError, QueryError, SceneseekError
 from search.engine import Ranking, SearchEngine
 from search.modalities import PLAIN_NAMES, about_absent, how_to_add
 from search.query.filters import Filters
-from ui.export.html_page import format_time
 from ui.services.index_jobs import IndexProgress
 from ui.services.library import Library
+from ui.services.search import absent
+from ui.services.wording import format_time
 from ui.web.picture_cache import PictureCache
-from ui.web.result_view import (
-    LibraryState,
-    Panel,
-    in_order_of_time,
-    render_answer,
-    render_growth,
-    render_panel,
-)
+from ui.web.result_view import LibraryState, Panel, in_order_of_time, render, render_answer, render_panel
 from ui.web.search_form import MOST_SORTED, SearchForm
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.core.types import ModalityName
     from search.catalogue import Catalogue
     from search.query.query import Query
 
-__all__ = ["SearchPage", "TimelineMoment"]
-
-_WELCOME = "What do you remember?"
 _MOST_MARKS = 60
+_SEE_TERMINAL = "The terminal that serves this page shows why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +63,36 @@ class SearchPage:
         self.shows_paths = shows_paths
 
     def answer(self, form: SearchForm) -> str:
-        """The cards that answer a form, or a panel that says what to do."""
+        """The moments that answer a form, or a panel that says what to do."""
         try:
-            engine = self._library.engine()
-            catalogue = engine.catalogue()
-            if not catalogue.videos:
-                return render_panel(self._nothing_yet(catalogue), form.to_address())
-            return self._found(engine, form) if not form.is_empty else render_panel(_welcome(engine), form.to_address())
+            found = self._found(form)
         except IndexMissingError:
-            return render_panel(self._nothing_yet(None), form.to_address())
+            found = self._nothing_yet(None)
         except SceneseekError as error:
-            return render_panel(self.panel_of(error), form.to_address())
+            found = self.panel_of(error)
         except Exception:
             logging.getLogger(__name__).exception("A search failed: %s", form.to_address())
-            return render_panel(_FAULT, form.to_address())
+            found = _FAULT
+        return found if isinstance(found, str) else render_panel(found, form.to_address())
 
     def news(self) -> dict[str, str]:
-        """What the page's script asks every few seconds: what the library is like, and what is being done to it.
+        """What the page's script asks every few seconds: the state of the library, and what is being done to it.
 
         ``library`` is a ``LibraryState``, or empty where it cannot be read; ``line`` says in words what is being done,
         and is empty if nothing is; ``figures`` is the same as HTML with a bar.
         """
         growth = self._growing()
-        line, figures = (growth.line, render_growth(growth)) if growth else ("", "")
+        line, figures = (growth.line, render("growth.html.j2", growth=growth)) if growth else ("", "")
         return {"library": self._state(growth), "line": line, "figures": figures}
 
     def panel_of(self, error: SceneseekError) -> Panel:
         """What an error says; nothing about this machine where visitors may not read that."""
         if self.shows_paths or isinstance(error, QueryError):
-            return Panel.of_error(error)
-        return Panel("This cannot be answered now", "Whoever runs this page sees why in its terminal.", is_error=True)
+            return Panel(error.message, hint=error.hint, is_error=True)
+        return Panel("This cannot be answered now", _SEE_TERMINAL, is_error=True)
 
     def whole_ranking(self, form: SearchForm) -> Ranking:
-        """All that answers a form, whatever its page: as many moments as can be put in order.
+        """All that answers a form, whatever its page, up to ``MOST_SORTED`` moments.
 
         Raises:
             SceneseekError: as ``SearchEngine.search`` does.
@@ -149,7 +137,7 @@ class SearchPage:
         return sorted(marks, key=lambda mark: (mark.start_s, mark.end_s))
 
     def roots(self, catalogue: Catalogue | None) -> Sequence[Path] | None:
-        """The indexed folders, where visitors may know no more of a path than lies in them; None where they may."""
+        """The indexed folders, if visitors may not know more of a path than lies in them; else None."""
         if self.shows_paths:
             return None
         return catalogue.manifest.roots if catalogue is not None and catalogue.manifest is not None else ()
@@ -170,43 +158,41 @@ class SearchPage:
         return "building" if growth is not None else "empty"
 
     def _query(self, engine: SearchEngine, form: SearchForm) -> Query:
-        image = self.pictures.find(form.picture) if form.picture else None
-        settings = self._library.context.settings.search
         catalogue = engine.catalogue()
         if form.like is not None and form.like[0] not in catalogue.videos:
-            # Only by its id: else whoever may not know where files lie could ask for one path after the other.
+            # Only ids are accepted: by trying paths, a visitor could learn where files lie.
             raise QueryError("The video to find similar moments to is not in this library (any more).")
-        return form.query(
-            engine.parse,
-            _weights(settings.weights),
-            min_confidence=settings.min_confidence,
-            image=image,
-            within=self.roots(catalogue),
+        image = self.pictures.find(form.picture) if form.picture else None
+        request = form.request(image=image, within=self.roots(catalogue))
+        return request.query(engine.parse, self._library.context.settings.search)
+
+    def _found(self, form: SearchForm) -> str | Panel:
+        engine = self._library.engine()
+        catalogue = engine.catalogue()
+        if not catalogue.videos:
+            return self._nothing_yet(catalogue)
+        if form.is_empty:
+            return _welcome(engine)
+        ranking = engine.search(self._query(engine, form))
+        unsearched = self._unsearched(ranking)
+        if not ranking.moments:
+            return _nothing(form, ranking, unsearched)
+        lacking = [name for name in ranking.missing if name in form.kinds and name not in ranking.unsearched]
+        missing = [f"This library has no {PLAIN_NAMES[name]} yet. {how_to_add(name)}" for name in lacking]
+        return render_answer(
+            form,
+            ranking,
+            heading=_heading(engine, form, ranking),
+            missing=[*unsearched, *missing],
+            roots=self.roots(catalogue),
         )
 
-    def _found(self, engine: SearchEngine, form: SearchForm) -> str:
-        ranking = engine.search(self._query(engine, form))
-        if ranking.moments:
-            heading = _heading(engine, form, ranking)
-            roots = self.roots(engine.catalogue())
-            return render_answer(form, ranking, heading=heading, missing=self._missing(form, ranking), roots=roots)
-        return render_panel(_nothing(form, ranking, self._unsearched(ranking)), form.to_address())
-
-    def _missing(self, form: SearchForm, ranking: Ranking) -> list[str]:
-        """A sentence for each kind of evidence that could not be looked at, and for each that was asked for by name
-        and that this index does not have.
-        """
-        lacking = [name for name in ranking.missing if name in form.kinds and name not in ranking.unsearched]
-        absent = [f"This library has no {PLAIN_NAMES[name]} yet. {how_to_add(name)}" for name in lacking]
-        return [*self._unsearched(ranking), *absent]
-
     def _unsearched(self, ranking: Ranking) -> list[str]:
-        """The reason names files of this machine, which not every visitor may read."""
-        hidden = "Whoever runs this page sees why in its terminal."
+        """A sentence for each modality that could not be searched; reasons name files, which not all may read."""
         for name, reason in ranking.unsearched.items():
             logging.getLogger(__name__).warning("Not searched: %s. %s", PLAIN_NAMES[name], reason)
         return [
-            f"Not searched: {PLAIN_NAMES[name]}. {reason if self.shows_paths else hidden}"
+            f"Not searched: {PLAIN_NAMES[name]}. {reason if self.shows_paths else _SEE_TERMINAL}"
             for name, reason in ranking.unsearched.items()
         ]
 
@@ -243,11 +229,10 @@ def _welcome(engine: SearchEngine) -> Panel:
     length = format_time(sum(video.duration_s for video in videos.values()))
     amount = f"{len(videos)} video{'s' if len(videos) != 1 else ''} ({length})"
     links = tuple((text, SearchForm(text=text).to_address()) for text in engine.examples())
-    hint = "For example, from your own library:" if links else ""
     return Panel(
-        _WELCOME,
+        "What do you remember?",
         f"Describe a picture, a sentence, a sign or a sound. {amount} can be searched.",
-        hint,
+        "For example, from your own library:" if links else "",
         links=links,
         library="ready",
     )
@@ -262,23 +247,16 @@ def _nothing(form: SearchForm, ranking: Ranking, unsearched: Sequence[str]) -> P
     if replace(form, text="", like=None, picture="") != SearchForm(weights=form.weights):
         links.append(("Search without filters", SearchForm(form.text, form.like, form.picture).to_address()))
     text = "No moment is likely to be what you describe." if ranking.unlikely else "Nothing here matches."
-    lacking = [name for name in ranking.missing if ranking.searched and name not in ranking.unsearched]
-    absent = about_absent(lacking)
-    hint = " ".join(filter(None, ["Try other words, or fewer of them.", absent, *unsearched]))
-    return Panel("Nothing found", text, hint, links=tuple(links))
+    hints = ["Try other words, or fewer of them.", about_absent(absent(ranking)), *unsearched]
+    return Panel("Nothing found", text, " ".join(filter(None, hints)), links=tuple(links))
 
 
 def _heading(engine: SearchEngine, form: SearchForm, ranking: Ranking) -> str:
     number = f"{ranking.total}{'+' if ranking.has_more else ''}"
-    what = "video" if form.by_video else "moment"
-    counted = f"{number} {what}{'s' if ranking.total != 1 else ''}"
+    counted = f"{number} {'video' if form.by_video else 'moment'}{'s' if ranking.total != 1 else ''}"
     if form.picture:
         return f"{counted} like your picture"
     if form.like is not None:
         video = engine.catalogue().videos.get(form.like[0])
         return f"{counted} like the one in {video.title or video.path.name}" if video else counted
     return f"{counted} for “{form.text.strip()}”" if form.text.strip() else counted
-
-
-def _weights(settings: Mapping[str, float]) -> dict[ModalityName, float]:
-    return {name: settings.get(name, 1.0) for name in PLAIN_NAMES}

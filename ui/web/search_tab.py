@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -13,65 +13,36 @@ import gradio as gr
 
 from indexer.core.errors import SceneseekError
 from indexer.core.types import SPACE_OF_MODALITY, ModalityName
-from ui.export.html_page import MODALITY_NAMES
 from ui.services.library import Library
-from ui.web.result_view import folder_shown, render_panel, render_player
+from ui.services.wording import MODALITY_NAMES
+from ui.web.result_view import folder_shown, render, render_panel
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
-
-__all__ = ["search_tab"]
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
 _KINDS: Sequence[tuple[str, ModalityName]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
-_NEWS = '<p class="ss-news" hidden></p>'
+_BOUNDS = ("longer", "shorter", "since", "until")
+_PLAIN: dict[str, Any] = {"apply_default_css": False, "container": False}
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": None}
-
-
-@dataclass(frozen=True, slots=True)
-class _Controls:
-    """The controls of the form, in the order that events pass their values."""
-
-    text: gr.Textbox
-    labels: gr.Dropdown
-    folder: gr.Dropdown
-    kinds: gr.CheckboxGroup
-    longer: gr.Number
-    shorter: gr.Number
-    since: gr.Textbox
-    until: gr.Textbox
-    sort: gr.Radio
-    by_video: gr.Checkbox
-    unlikely: gr.Checkbox
-    weights: tuple[gr.Slider, ...]
-
-    @property
-    def all(self) -> list[Any]:
-        """Every control."""
-        named = [getattr(self, name) for name in self.__slots__ if name != "weights"]
-        return [*named, *self.weights]
 
 
 def search_tab(library: Library, page: SearchPage) -> None:
     """Put the search into the tab that is open."""
     asked = gr.State(SearchForm())
     controls, button, picture = _build_controls()
-    gr.HTML(_NEWS, elem_id="news", apply_default_css=False, container=False, js_on_load=None)
+    gr.HTML('<p class="ss-news" hidden></p>', elem_id="news", js_on_load=None, **_PLAIN)
     with gr.Row(elem_classes="ss-columns"):
         with gr.Column(scale=3, min_width=320):
-            answer = gr.HTML(
-                elem_id="answer",
-                js_on_load=_SCRIPT.read_text(encoding="utf-8"),
-                apply_default_css=False,
-                container=False,
-            )
+            answer = gr.HTML(elem_id="answer", js_on_load=_SCRIPT.read_text(encoding="utf-8"), **_PLAIN)
         with gr.Column(scale=2, min_width=320, elem_classes="ss-side"):
-            gr.HTML(render_player(), elem_id="player", apply_default_css=False, container=False, js_on_load=None)
+            gr.HTML(render("player.html.j2"), elem_id="player", js_on_load=None, **_PLAIN)
     _connect(page, library, controls, button, picture, asked, answer)
 
 
-def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
+def _build_controls() -> tuple[dict[str, Any], gr.Button, gr.Image]:
+    """The controls of the form, in the order that events pass their values; the button; the picture to search by."""
     with gr.Row(elem_classes="ss-ask"):
         text = gr.Textbox(
             label="What do you remember?",
@@ -88,15 +59,7 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
         button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
     with gr.Row(elem_classes="ss-more"):
         with gr.Accordion("Filters", open=False):
-            with gr.Row():
-                labels = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
-                folder = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
-            kinds = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
-            with gr.Row():
-                longer = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
-                shorter = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
-                since = gr.Textbox(label="File changed since", placeholder="2024-05-31", max_length=10, min_width=120)
-                until = gr.Textbox(label="File changed until", placeholder="2024-05-31", max_length=10, min_width=120)
+            filters = _build_filters()
         with gr.Accordion("By picture", open=False):
             picture = gr.Image(
                 label="Find what looks like this picture",
@@ -106,24 +69,42 @@ def _build_controls() -> tuple[_Controls, gr.Button, gr.Image]:
                 elem_id="picture",
             )
         with gr.Accordion("Advanced", open=False):
-            sort = gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")
-            with gr.Row():
-                by_video = gr.Checkbox(label="Each video once", info="By its best moment")
-                unlikely = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
-            gr.Markdown("How much each kind of evidence counts:")
-            with gr.Row():
-                weights = tuple(
-                    gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
-                    for label, name in _KINDS
-                )
-    controls = _Controls(text, labels, folder, kinds, longer, shorter, since, until, sort, by_video, unlikely, weights)
-    return controls, button, picture
+            advanced = _build_advanced()
+    return {"text": text, **filters, **advanced}, button, picture
+
+
+def _build_filters() -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    with gr.Row():
+        made["labels"] = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
+        made["folder"] = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
+    made["kinds"] = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
+    day: dict[str, Any] = {"placeholder": "2024-05-31", "max_length": 10, "min_width": 120}
+    with gr.Row():
+        made["longer"] = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
+        made["shorter"] = gr.Number(label="At most (minutes)", minimum=0, value=None, min_width=120)
+        made["since"] = gr.Textbox(label="File changed since", **day)
+        made["until"] = gr.Textbox(label="File changed until", **day)
+    return made
+
+
+def _build_advanced() -> dict[str, Any]:
+    made: dict[str, Any] = {"sort": gr.Radio(_SORTS, value="relevance", label="Order", elem_id="sort")}
+    with gr.Row():
+        made["by_video"] = gr.Checkbox(label="Each video once", info="By its best moment")
+        made["unlikely"] = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
+    gr.Markdown("How much each kind of evidence counts:")
+    with gr.Row():
+        for label, name in _KINDS:
+            slider = gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
+            made[f"weight-{name}"] = slider
+    return made
 
 
 def _connect(
     page: SearchPage,
     library: Library,
-    controls: _Controls,
+    controls: Mapping[str, Any],
     button: gr.Button,
     picture: gr.Image,
     asked: gr.State,
@@ -162,21 +143,20 @@ def _connect(
     quiet: dict[str, Any] = {**_QUIET, "trigger_mode": "always_last"}
     # The script asks one address at a time; Gradio's "always_last" would repeat an earlier one's.
     opened: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple"}
-    answer.select(go_to, None, [*controls.all, asked, picture, answer], queue=False, **opened)
+    everything = list(controls.values())
+    answer.select(go_to, None, [*everything, asked, picture, answer], queue=False, **opened)
     events = (
         button.click,
-        controls.text.submit,
-        *(control.input for control in (controls.labels, controls.folder, controls.kinds, controls.sort)),
-        *(box.input for box in (controls.by_video, controls.unlikely)),
-        *(bound.submit for bound in (controls.longer, controls.shorter, controls.since, controls.until)),
-        *(slider.release for slider in controls.weights),
+        *(controls[name].submit for name in ("text", *_BOUNDS)),
+        *(controls[name].input for name in ("labels", "folder", "kinds", "sort", "by_video", "unlikely")),
+        *(controls[f"weight-{name}"].release for _, name in _KINDS),
     )
-    for bound in (controls.longer, controls.shorter, controls.since, controls.until):
-        bound.blur(leave, [asked, *controls.all], [asked, picture, answer], **quiet)
+    for name in _BOUNDS:
+        controls[name].blur(leave, [asked, *everything], [asked, picture, answer], **quiet)
     for event in events:
-        event(fill_in, [asked, *controls.all], [asked, picture, answer], **quiet)
+        event(fill_in, [asked, *everything], [asked, picture, answer], **quiet)
     for event in (picture.upload, picture.clear):
-        event(show_picture, [picture, *controls.all], [asked, controls.text, answer], **quiet)
+        event(show_picture, [picture, *everything], [asked, controls["text"], answer], **quiet)
 
 
 def _form(values: Sequence[Any]) -> SearchForm:

@@ -15,7 +15,8 @@ from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
 from search.query.query import Query
 from tests.unit.search.library import OPTIONS, BagOfWords, Models, put, record, shots, video
-from ui.cli.search import SearchRequest, _asked_for, _say_what_is_missing
+from ui.cli.search import print_missing
+from ui.services.search import SearchRequest
 
 OF_SOUNDS = Fingerprint("yamnet", "yamnet.tflite", "abc", "mono", 4096)
 
@@ -72,12 +73,13 @@ def test_another_sound_model_is_no_substitute() -> None:
 
 
 def test_the_command_line_says_it_whatever_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ranking = engine_without_its_sound_model(tmp_path).search(Query("saxophone", weights={"ocr": 1, "sounds": 2}))
+    engine = engine_without_its_sound_model(tmp_path)
+    ranking = engine.search(Query("saxophone", weights={"ocr": 1, "sounds": 2}))
     assert ranking.missing == ("ocr", "sounds")
-    _say_what_is_missing(ranking, _asked_for(ranking, SearchRequest("saxophone")))
+    print_missing(ranking, SearchRequest("saxophone").named_modalities(engine.parse))
     told = capsys.readouterr().err
     assert told.startswith("Not searched: sounds. ")
     assert "gone.tflite" in told
     assert "Not in this index" not in told
-    _say_what_is_missing(ranking, _asked_for(ranking, SearchRequest("saxophone only:speech, ocr")))
+    print_missing(ranking, SearchRequest("saxophone only:speech, ocr").named_modalities(engine.parse))
     assert "Not in this index: text in the picture." in capsys.readouterr().err

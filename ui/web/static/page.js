@@ -1,14 +1,14 @@
-// Runs once, when the answer's place on the page is there: `element` is that place, `trigger` tells the server.
+// Runs once, when the element for answers is on the page: `element` is it, `trigger` sends an event to the server.
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const SEARCH = "Search";
 
-// ---- Addresses: what is asked, and (v, t) what is playing.
+// ---- Addresses: the search, and (v, t) the moment that is playing.
 
 const addressNow = () => {
   const asked = new URLSearchParams(location.search);
   const playing = asked.get("v") ? { video: asked.get("v"), time: Number(asked.get("t")) || 0 } : null;
-  // Gradio's own, and what is playing.
+  // Parameters of Gradio, and of what is playing.
   ["v", "t", "__theme", "view", "page", "deep_link", "token"].forEach((name) => asked.delete(name));
   return { address: asked.toString(), playing };
 };
@@ -34,8 +34,8 @@ const sameAddress = (one, other) => {
   return left === right;
 };
 
-// What was asked last, until it is answered; `fromAddress` if the browser's address says so already. One question is
-// under way at a time: Gradio would repeat the first one's address for those that come meanwhile.
+// The last search asked for, until it is answered; `fromAddress` if it is in the browser's address already. Only one
+// request is sent at a time: Gradio would send the first one's address again for those made meanwhile.
 const LONGEST_WAIT_MS = 15000;
 let awaited = null;
 let underWay = null;
@@ -67,16 +67,18 @@ const say = (text) => {
   trouble.hidden = !text;
 };
 
+const reasonOf = async (answer) => {
+  const body = await answer.json().catch(() => ({}));
+  return typeof body.detail === "string" ? body.detail : `The server answered ${answer.status}.`;
+};
+
 const fetched = async (address) => {
   const answer = await fetch(address, { headers: { Accept: "application/json" } });
-  if (!answer.ok) {
-    const told = await answer.json().catch(() => ({}));
-    throw new Error(typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`);
-  }
+  if (!answer.ok) throw new Error(await reasonOf(answer));
   return answer.json();
 };
 
-const start = () => video().play().catch(() => {}); // a browser may want a click first; the controls are there
+const start = () => video().play().catch(() => {}); // a browser may demand a click on the controls first
 
 const seek = (time) => {
   const screen = video();
@@ -162,19 +164,18 @@ const play = async (moment) => {
   if (matchMedia("(max-width: 60rem)").matches) frame.scrollIntoView({ behavior: "smooth", block: "start" });
 };
 
-// What the server says against playing an address, or null; what is converted is not begun for that.
+// Why the server refuses to play an address, or null. Asking by HEAD starts no conversion.
 const refusalOf = async (address) => {
   const asked = await fetch(address, { method: "HEAD" });
   if (asked.ok) return null;
   const asking = new AbortController();
   const answer = await fetch(address, { signal: asking.signal });
-  const told = answer.ok ? {} : await answer.json().catch(() => ({}));
+  const detail = answer.ok ? `The server answered ${asked.status}.` : await reasonOf(answer);
   asking.abort();
-  const detail = typeof told.detail === "string" ? told.detail : `The server answered ${asked.status}.`;
   return { detail, isBusy: asked.status === 503, waitMs: 1000 * (Number(asked.headers.get("Retry-After")) || 5) };
 };
 
-// Where there is no room, wait for it. What the browser cannot play after all is asked for once more, converted.
+// Wait while the server is busy. Ask once more, converted, for what the browser cannot play after all.
 const failed = async (address) => {
   const { ticket } = player;
   const refusal = await refusalOf(address).catch(() => ({ detail: "The server does not answer." }));
@@ -200,11 +201,12 @@ const showTimeline = async (moment) => {
   bar.replaceChildren();
   const { address } = addressNow();
   const isAnswered = address && !find(".ss-error", element);
-  const told = isAnswered ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
+  const { moments } = isAnswered
+    ? await fetched(`/moments/${moment.video}?${address}`).catch(() => ({ moments: [] })) : { moments: [] };
   if (player.moment?.video !== moment.video || addressNow().address !== address) return;
-  player.moments = told.moments;
+  player.moments = moments;
   const length = Math.max(player.info.duration_s, 0.001);
-  bar.append(...told.moments.map((each) => {
+  bar.append(...moments.map((each) => {
     const mark = document.createElement("button");
     mark.type = "button";
     mark.style.left = `${(100 * each.start_s) / length}%`;
@@ -278,18 +280,18 @@ const copyLink = async (button) => {
   const { address } = addressNow();
   const moment = momentOf(button.closest(".ss-card"));
   const link = new URL(addressOf(address, moment), location.href).href;
-  let told = "Copied";
+  let label = "Copied";
   try {
     await navigator.clipboard.writeText(link);
   } catch {
     prompt("The link to this moment:", link);
-    told = "Copy link";
+    label = "Copy link";
   }
-  button.textContent = told;
+  button.textContent = label;
   setTimeout(() => { button.textContent = "Copy link"; }, 1500);
 };
 
-// A field that is left by pressing a link is not asked for as well: the link says what is wanted.
+// Pressing a link does not leave the field that is being typed in, which would start a search of its own.
 document.addEventListener("mousedown", (event) => {
   if (event.target.closest?.("a[data-go]")) event.preventDefault();
 });
@@ -345,7 +347,7 @@ window.addEventListener("popstate", () => {
   ask(address, true);
 });
 
-// ---- Answers as they come.
+// ---- Answers.
 
 let pending = addressNow().playing;
 
@@ -354,7 +356,7 @@ const answered = () => {
   if (!answer) return;
   const of = find("[data-asked]", element)?.dataset.asked;
   if (of !== undefined) underWay = null;
-  if (awaited && of !== undefined && of !== awaited.address) { // something else was asked meanwhile
+  if (awaited && of !== undefined && of !== awaited.address) { // another search was asked for meanwhile
     send();
     return;
   }
@@ -388,7 +390,7 @@ const answered = () => {
   }
 };
 
-// ---- What is done to the library meanwhile.
+// ---- News of the library.
 
 const BUSY_MS = 2000;
 const IDLE_MS = 10000;
@@ -429,7 +431,7 @@ const whenPlayerIsThere = () => {
   screen.addEventListener("error", () => { if (screen.getAttribute("src") && player.info) failed(screen.src); });
   if (matchMedia("(pointer: fine)").matches) find("#query textarea, #query input")?.focus({ preventScroll: true });
   const { address } = addressNow();
-  ask(address, true, !address); // who types before the first answer keeps what is typed
+  ask(address, true, !address); // text typed before the first answer stays
   lookForNews();
 };
 whenPlayerIsThere();

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search.catalogue import index_signature
 
 from indexer.core.errors import QueryError
 from indexer.store.memory import MemoryStore
+from search.catalogue import index_signature
 from search.engine import SearchEngine
 from search.evaluate.runs import Checkpoint, RetrievalOptions, Run, read_run, run_queries, write_run
 from search.query.query import Query

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from threading import Timer
+from typing import ClassVar
 
 import pytest
 
-import ui.cli.search as command
 from indexer.store.memory import MemoryStore
 from search.query.query import Query
 from tests.unit.search.letters import engine_of, library
 from ui.cli.console import answer_console
-from ui.cli.search import SearchRequest, _print_answer, _said_if_long
+from ui.cli.search import notice_if_long, print_answer
 
 
 def store_of_owls() -> MemoryStore:
@@ -22,7 +22,7 @@ def store_of_owls() -> MemoryStore:
 def told(capsys: pytest.CaptureFixture[str], text: str, page: int, least: float) -> str:
     query = Query(text=text, top_k=2, offset=2 * (page - 1), min_confidence=least)
     ranking = engine_of(store_of_owls())[0].search(query)
-    _print_answer(answer_console(), ranking, SearchRequest(text, page=page))
+    print_answer(answer_console(), ranking)
     return capsys.readouterr().out
 
 
@@ -42,23 +42,28 @@ def test_nothing_found_names_what_the_index_has_nothing_of(capsys: pytest.Captur
     for text, is_told in (("grey owl", True), ("label:nowhere", False)):
         engine = engine_of(store_of_owls())[0]
         asked = replace(engine.parse(text).query(weights={"frames": 1, "ocr": 1, "sounds": 1}), min_confidence=1.0)
-        _print_answer(answer_console(), engine.search(asked), SearchRequest(text))
+        print_answer(answer_console(), engine.search(asked))
         out = capsys.readouterr().out
         assert out.startswith("Nothing found.\n")
         assert ("This library has no text in the picture or sounds, so nothing" in out) == is_told
 
 
-def test_learning_is_said_once_it_takes_long(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with _said_if_long():
-        pass
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(command, "_LONG_S", 0.01)
-    with _said_if_long():
-        deadline = time.monotonic() + 5
-        err = ""
-        while not err and time.monotonic() < deadline:
-            time.sleep(0.02)
-            err = capsys.readouterr().err
-    assert err == "Learning what unrelated queries find in this index ...\n"
+class OwnClock(Timer):
+    """A timer whose time is up when the test says so."""
+
+    running: ClassVar[list[OwnClock]] = []
+
+    def start(self) -> None:
+        self.running.append(self)
+
+    def cancel(self) -> None:
+        self.running.remove(self)
+
+
+def test_learning_is_said_once_it_takes_long(capsys: pytest.CaptureFixture[str]) -> None:
+    with notice_if_long(OwnClock):
+        assert capsys.readouterr().err == ""
+        (timer,) = OwnClock.running
+        timer.function()
+        assert capsys.readouterr().err == "Learning what unrelated queries find in this index ...\n"
+    assert OwnClock.running == []

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from indexer.core.errors import UsageError
-from ui.cli.serve import FIRST_PORT, ServeRequest, free_port, serve_page
+from ui.cli.serve import FIRST_PORT, free_port, serve_page
 from ui.services.context import Context
 
 
@@ -17,16 +17,16 @@ def test_the_first_free_port_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("asked", "said"),
     [
-        (ServeRequest(host="203.0.113.7", port=8000), "This machine has no address 203.0.113.7"),
-        (ServeRequest(port=8000, login="nobody"), "a colon between"),
-        (ServeRequest(port=8000, token="short"), "can be guessed"),
+        ({"host": "203.0.113.7"}, "This machine has no address 203.0.113.7"),
+        ({"login": "nobody"}, "a colon between"),
+        ({"token": "short"}, "can be guessed"),
     ],
 )
-def test_what_cannot_be_served_is_said(tmp_path, request_, said):
+def test_what_cannot_be_served_is_said(tmp_path, asked, said):
     with pytest.raises(UsageError, match=said):
-        serve_page(Context.load(None, tmp_path / "index"), request_)
+        serve_page(Context.load(None, tmp_path / "index"), port=8000, **asked)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):
@@ -35,4 +35,4 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(UsageError, match=f"Port {port} of 127.0.0.1 is taken"):
-            serve_page(Context.load(None, tmp_path / "index"), ServeRequest(port=port))
+            serve_page(Context.load(None, tmp_path / "index"), port=port)

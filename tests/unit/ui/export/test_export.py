@@ -23,9 +23,9 @@ from search.engine import Ranking
 from search.moments import Hit, Moment
 from search.query.query import Query
 from tests.unit.search.library import video
-from ui.cli.search import _about_unopened
+from ui.cli.search import about_unopened
 from ui.export import EXPORT_FORMATS, export_ranking, format_of, write_export
-from ui.export.edit_lists import MOST_EVENTS, as_edl, as_otio, cuts_of, list_rate
+from ui.export.edit_lists import MOST_EVENTS, as_edl, as_otio, events_of, list_rate
 from ui.export.tables import COLUMNS, as_csv
 from ui.services.answers import as_json
 
@@ -129,12 +129,12 @@ class TestEditLists:
 
     @pytest.mark.parametrize("rate", RATES)
     def test_a_moment_between_frames_is_those_frames(self, rate: Fraction) -> None:
-        [cut] = cuts_of(ranking(moment(film("a", rate), float(100 / rate), float(130 / rate))))
-        assert (cut.first, cut.end, cut.rate) == (100, 130, rate)
+        [event] = events_of(ranking(moment(film("a", rate), float(100 / rate), float(130 / rate))))
+        assert (event.first, event.end, event.rate) == (100, 130, rate)
 
     def test_a_moment_of_no_length_is_one_frame(self) -> None:
-        [cut] = cuts_of(ranking(moment(film("a"), 2.0, 2.0)))
-        assert (cut.first, cut.end) == (50, 51)
+        [event] = events_of(ranking(moment(film("a"), 2.0, 2.0)))
+        assert (event.first, event.end) == (50, 51)
 
     def test_clips_follow_each_other_in_the_order_of_the_list(self) -> None:
         found = ranking(moment(film("b"), 50.0, 52.0), moment(film("a"), 10.0, 11.0), moment(film("b"), 0.0, 4.0))
@@ -195,7 +195,7 @@ class TestEditLists:
         records = [line.split()[6:] for line in lines if line[:3].isdigit()]
         assert records[0] == ["00:00:00;00", "00:00:02;00"]
         assert [out for _, out in records[:-1]] == [into for into, _ in records[1:]]
-        origins = [cut.origin for cut in cuts_of(found, starts)]
+        origins = [event.origin for event in events_of(found, starts)]
         assert origins == [108000, 108000 - 108, 0, 108000]
         starts_read = [clip.source_range.start_time.value for clip in clips(read_edl(content, NTSC))]
         assert starts_read == [origin + 1800 for origin in origins]
@@ -207,13 +207,13 @@ class TestEditLists:
             [clip] = clips(otio.adapters.read_from_string(as_otio(found, "q", starts).decode(), "otio_json"))
             assert ("start_timecode" in clip.metadata["sceneseek"]) == bool(times)
         for form in ("edl", "otio"):
-            assert write_export(tmp_path / f"found.{form}", found, "q").unopened == 1
+            assert write_export(tmp_path / f"found.{form}", found, "q") == 1
         assert b"START TIME CODE UNKNOWN" in (tmp_path / "found.edl").read_bytes()
-        assert write_export(tmp_path / "found.csv", found, "q").unopened == 0
+        assert write_export(tmp_path / "found.csv", found, "q") == 0
 
     def test_what_is_told_of_files_that_cannot_be_opened(self) -> None:
-        assert _about_unopened(1).endswith("its own time code is unknown, and positions in it count from zero.")
-        assert "3 files cannot be opened" in _about_unopened(3)
+        assert about_unopened(1).endswith("its own time code is unknown, and positions in it count from zero.")
+        assert "3 files cannot be opened" in about_unopened(3)
 
     @pytest.mark.parametrize("rate", [Fraction(25), NTSC, FILM])
     def test_an_edl_is_shorter_than_a_day(self, rate: Fraction) -> None:
@@ -231,8 +231,8 @@ class TestEditLists:
 
     @pytest.mark.parametrize("timecode", ["", "nonsense", "1:2", "01:00:00"])
     def test_what_is_no_time_code_is_zero(self, timecode: str) -> None:
-        [cut] = cuts_of(ranking(moment(film("a"), 1.0, 2.0)), {"a": timecode})
-        assert cut.origin == 0
+        [event] = events_of(ranking(moment(film("a"), 1.0, 2.0)), {"a": timecode})
+        assert event.origin == 0
 
     def test_other_rates_are_placed_by_their_second(self) -> None:
         found = ranking(moment(film("a"), 4.0, 5.0), moment(film("b"), 8.0, 9.0), moment(film("c", FILM), 10.0, 11.0))
@@ -304,7 +304,8 @@ class TestEditLists:
 class TestFiles:
     @pytest.mark.parametrize("form", EXPORT_FORMATS)
     def test_nothing_found_is_a_file_all_the_same(self, form: str, tmp_path: Path) -> None:
-        path = write_export(tmp_path / f"found.{form}", ranking(), "q").path
+        path = tmp_path / f"found.{form}"
+        write_export(path, ranking(), "q")
         assert path.stat().st_size > 0
         if form == "edl":
             assert not list(read_edl(path.read_bytes(), Fraction(25)).tracks)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.config import SearchSettings
 from indexer.core.errors import QueryError
 from indexer.core.types import SPACE_OF_MODALITY
 from search.query.filters import FacetCondition
@@ -77,7 +78,8 @@ def test_what_the_form_says_is_what_is_searched_for():
         weights={"ocr": 2.0, "speech": 3.0},
         page=3,
     )
-    query = form.query(parse, {"frames": 0.0, "speech": 1.0}, min_confidence=0.5)
+    usual = SearchSettings(weights={"frames": 0.0, "speech": 1.0}, min_confidence=0.5)
+    query = form.request().query(parse, usual)
     assert query.text == "a red car"
     assert query.phrases == ("red car",)
     assert set(query.filters.labels) == {"city", "street"}
@@ -86,15 +88,15 @@ def test_what_the_form_says_is_what_is_searched_for():
     # A kind that was ticked counts, even where the settings leave it out; one that was not does not count at all.
     assert {name: weight for name, weight in query.weights.items() if weight} == {"frames": 1.0, "ocr": 2.0}
     assert (query.top_k, query.offset, query.min_confidence) == (PAGE_SIZE, 2 * PAGE_SIZE, 0.5)
-    assert replace(form, unlikely=True).query(parse, {}, min_confidence=0.5).min_confidence == 0
-    in_time = replace(form, sort="time").query(parse, {}, min_confidence=0)
+    assert replace(form, unlikely=True).request().query(parse, usual).min_confidence == 0
+    in_time = replace(form, sort="time").request()
     assert (in_time.top_k, in_time.offset) == (MOST_SORTED, 0)
 
 
 @pytest.mark.parametrize("day", ["yesterday", "2024-5-1", "01.05.2024", "2024-13-45", "2024-05-01'; --"])
 def test_a_day_that_is_none_is_refused(day):
-    with pytest.raises(QueryError, match="is no day"):
-        SearchForm(text="a", since=day).query(parse, {}, min_confidence=0)
+    with pytest.raises(QueryError, match="is no date"):
+        SearchForm(text="a", since=day).request()
 
 
 def test_an_address_of_too_many_parts_is_no_form():

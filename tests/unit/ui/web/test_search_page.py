@@ -148,7 +148,7 @@ def test_what_is_wrong_is_said_in_words(tmp_path, library):
     assert "Something went wrong" in SearchPage(Library(context, faulty)).answer(SearchForm(text="a"))
     assert "Your library is empty so far" in SearchPage(library_of(MemoryStore(), tmp_path)).answer(SearchForm())
     assert "No video can be searched yet" in SearchPage(library_of(with_failure(), tmp_path)).answer(SearchForm())
-    assert "is no day" in SearchPage(library).answer(SearchForm(text="red", since="soon"))
+    assert "is no date" in SearchPage(library).answer(SearchForm(text="red", since="soon"))
 
 
 def with_failure() -> MemoryStore:

@@ -12,7 +12,7 @@ from PIL import Image as Pictures
 
 from search.engine import Ranking
 from search.query.query import Query
-from ui.cli.search import _write_page
+from ui.export import write_export
 from ui.services.query_pictures import small_jpeg
 
 
@@ -25,7 +25,7 @@ def photo(height: int, width: int) -> np.ndarray:
 
 def page_of(query: Query, question: str, folder: Path) -> str:
     path = folder / "found.html"
-    _write_page(path, Ranking(query, (), 0, ("frames",), ()), question)
+    write_export(path, Ranking(query, (), 0, ("frames",), ()), question)
     return path.read_text(encoding="utf-8")
 
 
