@@ -247,15 +247,15 @@ def _classified(
 
 def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
     """The videos with frames in the index, by path."""
-    return sorted((commit.video for commit in commits if _has_frames(commit)), key=_by_path)
+    return _by_path(commit.video for commit in commits if _has_frames(commit))
+
+
+def _by_path(videos: Iterable[Video]) -> list[Video]:
+    return sorted(videos, key=lambda video: (video.path.as_posix(), video.id))
 
 
 def _has_frames(commit: Commit) -> bool:
     return "frames" in commit.modalities and commit.modalities["frames"].count > 0
-
-
-def _by_path(video: Video) -> tuple[str, str]:
-    return video.path.as_posix(), video.id
 
 
 def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
@@ -290,7 +290,7 @@ def _left_out(commits: Sequence[Commit], videos: Sequence[ClassifiedVideo]) -> L
     return LeftOut(
         unlabelled=tuple(video for video in pictured if not video.label),
         of_no_class=tuple(video for video in pictured if video.label),
-        without_frames=tuple(sorted((each.video for each in others if not _has_frames(each)), key=_by_path)),
+        without_frames=tuple(_by_path(each.video for each in others if not _has_frames(each))),
     )
 
 

@@ -174,7 +174,7 @@ def test_what_was_left_out_is_said() -> None:
     assert [each.id for each in left_out.without_frames] == ["dark"]
 
 
-def test_classes_come_from_the_labels_if_nobody_names_them() -> None:
+def test_classes_come_from_the_labels_without_a_list() -> None:
     evaluation = evaluated(library(), ActionOptions())
     assert evaluation.classes.names == ("bench press", "diving", "fencing", "knitting")
     assert len(evaluation.videos) == 5
@@ -233,9 +233,9 @@ def test_vectors_of_other_sentences_classes_or_models_do_not_count(tmp_path: Pat
         assert vectors == pytest.approx(encode_classes(BagOfWords(), classes, templates))
 
 
-def test_progress_is_told_of_texts_and_videos() -> None:
-    told: list[tuple[str, int, int]] = []
+def test_progress_is_reported_of_texts_and_videos() -> None:
+    reported: list[tuple[str, int, int]] = []
     evaluate_actions(
-        library(), BagOfWords(), ActionOptions(classes=CLASSES), report_progress=lambda *each: told.append(each)
+        library(), BagOfWords(), ActionOptions(classes=CLASSES), report_progress=lambda *each: reported.append(each)
     )
-    assert told == [("class texts", 3, 3), *(("videos", done, 4) for done in (1, 2, 3, 4))]
+    assert reported == [("class texts", 3, 3), *(("videos", done, 4) for done in (1, 2, 3, 4))]
