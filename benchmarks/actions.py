@@ -20,11 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from indexer.core.config import load_settings
+from indexer.config import load_settings
 from indexer.core.types import Image
 from indexer.manifest import RoleChanges, models_of
 from indexer.media.deliver.write import ClipOptions, write_clip
-from indexer.models.base import OPTIONAL_ROLES, FrameEncoder
+from indexer.modalities.registry import optional_roles
+from indexer.models.base import FrameEncoder
 from indexer.run import RunOptions, run_indexing
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
@@ -126,7 +127,7 @@ def evaluations(index: Path, classes: ClassNames | None) -> Iterator[tuple[str, 
 def make_index(paths: Sequence[Path], index: Path, profile: str, flags: Mapping[str, str | int]) -> None:
     """Index pictures only."""
     settings = load_settings(None, os.environ, {"index.path": str(index), "models.profile": profile, **flags})
-    report = run_indexing(paths, settings, options=RunOptions(changes=RoleChanges(without=OPTIONAL_ROLES)))
+    report = run_indexing(paths, settings, options=RunOptions(changes=RoleChanges(without=optional_roles())))
     assert not report.failed, report.failed
 
 

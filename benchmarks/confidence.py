@@ -28,7 +28,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.quality import add_spoken_and_played, read_queries, sounds_beside
-from indexer.core.config import load_settings
+from indexer.config import load_settings
 from indexer.core.types import ModalityName, Record, Video
 from indexer.manifest import models_of
 from indexer.run import run_indexing

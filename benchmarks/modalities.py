@@ -20,14 +20,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.core.config import ModelSettings, load_settings
+from indexer.config import ModelSettings, load_settings
 from indexer.core.errors import ModelError
 from indexer.core.types import ModalityName
 from indexer.corpus.find import find_corpus
 from indexer.corpus.labels import Labels
 from indexer.media.read.probe import looks_like_media
 from indexer.modalities.registry import all_roles, optional_roles
-from indexer.models.base import OPTIONAL_ROLES
 from indexer.models.build import build_models
 from indexer.models.devices import leave_room_for_decoding
 from indexer.models.profiles import OFF, PROFILES, ModelChoice, parse_choice
@@ -39,7 +38,7 @@ from indexer.video import VideoSettings
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data" / "media"
 YAMNET = MEDIA.parent / "yamnet" / "yamnet.tflite"
 VIDEOS = ("big-buck-bunny.mp4", "typography.webm", "cockatoo.mp4", "jfk.flac")
-MODALITIES = ("frames", *OPTIONAL_ROLES)
+MODALITIES = ("frames", *optional_roles())
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("videos", type=Path, nargs="*", default=[MEDIA / name for name in VIDEOS])
     options.add_argument("--modality", action="append", choices=MODALITIES, help="only this one")
-    options.add_argument("--add", action="append", default=[], choices=OPTIONAL_ROLES, help="also this one")
+    options.add_argument("--add", action="append", default=[], choices=optional_roles(), help="also this one")
     options.add_argument("--model", action="append", default=[], metavar="ROLE=MODEL", help="speech=whisper:/folder")
     options.add_argument("--config", type=Path)
     options.add_argument("--alone", help=argparse.SUPPRESS)
@@ -57,7 +56,7 @@ def main() -> None:
         print(json.dumps(measure_or_excuse(given.alone, given.videos[0], specs)))
         return
     specs = {**configured(load_settings(given.config, os.environ, {}).settings.models), **specs}
-    modalities = given.modality or ["frames", *(role for role in OPTIONAL_ROLES if role in {*specs, *given.add})]
+    modalities = given.modality or ["frames", *(role for role in optional_roles() if role in {*specs, *given.add})]
     for line in table(given.videos, modalities, specs):
         print(line, flush=True)
     for line in left_out([name for name in MODALITIES if name not in modalities and not given.modality]):
@@ -67,8 +66,8 @@ def main() -> None:
 def configured(settings: ModelSettings) -> dict[str, str]:
     """By role the model that the settings name, else the embedded one, and YAMNet where the shared data has it."""
     models = {"sounds": f"yamnet:{YAMNET}"} if YAMNET.is_file() else {}
-    models |= {role: str(choice) for role, choice in PROFILES["embedded"].choices.items() if role in OPTIONAL_ROLES}
-    models |= {role: getattr(settings, role) for role in OPTIONAL_ROLES if getattr(settings, role)}
+    models |= {role: str(choice) for role, choice in PROFILES["embedded"].choices.items() if role in optional_roles()}
+    models |= {role: getattr(settings, role) for role in optional_roles() if getattr(settings, role)}
     return {role: spec for role, spec in models.items() if spec != OFF}
 
 

@@ -25,7 +25,7 @@ import jiwer
 import numpy as np
 
 from benchmarks.actions import print_action_tables
-from indexer.core.config import load_settings
+from indexer.config import load_settings
 from indexer.media.deliver.write import AudioTrack, ClipOptions, write_clip
 from indexer.media.read.audio import read_audio
 from indexer.modalities.registry import all_roles

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from indexer.core.config import CorpusSettings, LoadedSettings, ModelSettings, ShotSettings
+from indexer.config import CorpusSettings, LoadedSettings, ModelSettings, ShotSettings
 from indexer.core.errors import IndexDamagedError, IndexIncompatibleError
 from indexer.corpus.find import Corpus
 from indexer.modalities.registry import all_roles, optional_roles

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from indexer.core.config import CorpusSettings, LoadedSettings
+from indexer.config import CorpusSettings, LoadedSettings
 from indexer.core.errors import UsageError
 from indexer.core.prefetch import prefetch
 from indexer.core.types import Facet, ModalityName, Video

@@ -15,7 +15,8 @@ from pathlib import Path, PurePath
 
 from indexer.core.errors import QueryError
 from indexer.core.text import fold
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Space, Video
+from indexer.core.types import ModalityName, Space, Video
+from indexer.modalities.registry import space_of
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Manifest, VectorStore
 from search.modalities import how_to_add
@@ -69,7 +70,7 @@ class Catalogue:
 
     def modalities(self, space: Space) -> frozenset[ModalityName]:
         """The modalities of a space that have records."""
-        return frozenset(name for name in self.counts if SPACE_OF_MODALITY[name] == space)
+        return frozenset(name for name in self.counts if space_of(name) == space)
 
     def fingerprint(self, space: Space) -> Fingerprint | None:
         """The model that a space was filled with; None if the index does not say."""

@@ -12,8 +12,9 @@ from threading import Lock
 from typing import Self
 
 from indexer.core.errors import IndexDamagedError, QueryError
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
-from indexer.models.base import OptionalRole
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modality_names
+from indexer.models.base import RoleName
 from indexer.models.lifecycle import Lazy
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
@@ -35,7 +36,7 @@ from search.rank.listing import Listing, browse
 
 __all__ = ["Ranking", "SearchEngine", "SearchOptions"]
 
-_OPTIONAL_ROLES: Sequence[OptionalRole] = ("sounds",)
+_OPTIONAL_ROLES: Sequence[RoleName] = ("sounds",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,7 @@ class SearchEngine:
             query=query,
             moments=self._pictured(page),
             total=len(ranked),
-            searched=tuple(name for name in SPACE_OF_MODALITY if name in searched),
+            searched=tuple(name for name in modality_names() if name in searched),
             missing=tuple(missing),
             others={video_id: self._pictured(listing.by_video[video_id][1:]) for video_id in on_page},
             unlikely=self._pictured(unlikely[: query.top_k]),

@@ -1,70 +1,71 @@
-"""The kinds of evidence in plain words: what they are called, and how an index comes to have them."""
+"""The modalities in plain words: what people call them, and how an index comes to have them."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from indexer.core.errors import QueryError
 from indexer.core.text import fold
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modalities, modality, modality_names
 
-__all__ = ["PLAIN_NAMES", "TEXT_MODALITIES", "about_absent", "how_to_add", "in_words", "modality_named"]
 
-PLAIN_NAMES: Mapping[ModalityName, str] = MappingProxyType(
-    {
-        "frames": "pictures",
-        "subtitle": "subtitles",
-        "speech": "speech",
-        "ocr": "text in the picture",
-        "description": "descriptions",
-        "captions": "captions",
-        "objects": "objects",
-        "sounds": "sounds",
-    }
-)
-"""What each kind of evidence is, for people; its name as one types it where the two differ."""
+def plain_name(name: ModalityName) -> str:
+    """What people call a modality, such as "text in the picture"."""
+    return modality(name).plain_name
 
-TEXT_MODALITIES: tuple[ModalityName, ...] = tuple(name for name in SPACE_OF_MODALITY if name != "frames")
-"""The kinds of evidence that have a text: all but pictures; the text of sounds is their tags."""
 
-_BESIDE_THE_VIDEOS: frozenset[ModalityName] = frozenset({"subtitle", "description"})
+def heading(name: ModalityName) -> str:
+    """The plain name as a heading."""
+    plain = plain_name(name)
+    return plain[0].upper() + plain[1:]
+
+
+def headings() -> dict[ModalityName, str]:
+    """Every modality's heading."""
+    return {name: heading(name) for name in modality_names()}
+
+
+def text_modalities() -> tuple[ModalityName, ...]:
+    """The modalities whose records have a text: all but pictures. The text of sounds is their tags."""
+    return tuple(each.name for each in modalities() if each.space != "frames")
 
 
 def modality_named(name: str) -> ModalityName:
-    """The kind of evidence of this name, whatever its case.
+    """The modality of this name, in any case.
 
     Raises:
         QueryError: there is none; the nearest is named.
     """
-    if fold(name) in SPACE_OF_MODALITY:
+    known = modality_names()
+    if fold(name) in known:
         return fold(name)
-    by_any_name = {fold(plain): known for known, plain in PLAIN_NAMES.items()} | {known: known for known in PLAIN_NAMES}
+    by_any_name = {fold(plain_name(each)): each for each in known} | {each: each for each in known}
     [nearest] = difflib.get_close_matches(fold(name), by_any_name, n=1, cutoff=0.0)
-    known = ", ".join(SPACE_OF_MODALITY)
     raise QueryError(
         f"There is no kind of evidence called '{name}'.",
-        hint=f"Did you mean '{by_any_name[nearest]}'? There are: {known}.",
+        hint=f"Did you mean '{by_any_name[nearest]}'? There are: {', '.join(known)}.",
     )
 
 
-def in_words(modalities: Iterable[ModalityName]) -> str:
+def in_words(names: Iterable[ModalityName]) -> str:
     """The plain names as an enumeration, such as "speech or sounds"."""
-    names = [PLAIN_NAMES[name] for name in modalities]
-    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+    plain = [plain_name(name) for name in names]
+    return " or ".join([", ".join(plain[:-1]), plain[-1]]) if len(plain) > 1 else "".join(plain)
 
 
-def about_absent(modalities: Iterable[ModalityName]) -> str:
-    """What an index lacks, as a sentence for somebody who found nothing; empty where it lacks nothing."""
-    names = in_words(modalities)
-    return f"This library has no {names}, so nothing was looked for there." if names else ""
+def about_absent(names: Iterable[ModalityName]) -> str:
+    """What an index lacks, as a sentence to show when nothing was found; empty where it lacks nothing."""
+    words = in_words(names)
+    return f"This library has no {words}, so nothing was looked for there." if words else ""
 
 
-def how_to_add(modality: ModalityName) -> str:
-    """What to do for an index to get this kind of evidence, as a sentence."""
-    if modality == "frames":
-        return "Index videos that have a picture: sceneseek index FOLDER."
-    if modality in _BESIDE_THE_VIDEOS:
-        return f"Put {PLAIN_NAMES[modality]} beside the videos and run 'sceneseek index' again."
-    return f"Add it: sceneseek index --add {modality}."
+def how_to_add(name: ModalityName) -> str:
+    """What to do for an index to get a modality, as a sentence."""
+    declared = modality(name)
+    if declared.is_optional:
+        return f"Add it: sceneseek index --add {name}."
+    if declared.needs == "texts":
+        return f"Put {declared.plain_name} beside the videos and run 'sceneseek index' again."
+    return "Index videos that have a picture: sceneseek index FOLDER."

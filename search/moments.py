@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Video
+from indexer.core.types import ModalityName, Video
+from indexer.modalities.registry import modality_names, space_of
 
 JITTER_S = 0.001  # spans that tile a shot may miss or cover each other by a rounding error
 FLASH_S = 0.01  # a span shorter than this counts as this long, so that an instant can lie within something
@@ -105,7 +106,7 @@ class Moment:
 
 def fused_score(hits: Iterable[Hit]) -> float:
     """The sum of each modality's best evidence; its further hits do not count again."""
-    best = dict.fromkeys(SPACE_OF_MODALITY, 0.0)
+    best = dict.fromkeys(modality_names(), 0.0)
     for hit in hits:
         best[hit.modality] = max(best[hit.modality], hit.evidence)
     return sum(best.values())
@@ -124,4 +125,4 @@ def overlap_s(one: Spanned, other: Spanned) -> float:
 def covers_video(hit: Hit, video: Video) -> bool:
     """Whether a hit is a text about its whole video."""
     is_long = hit.end_s - hit.start_s >= _WHOLE_SHARE * video.duration_s > 0
-    return is_long and SPACE_OF_MODALITY[hit.modality] != "frames"
+    return is_long and space_of(hit.modality) != "frames"

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "SPACE_OF_MODALITY",
     "Cue",
     "Embedding",
     "Facet",
@@ -40,16 +39,6 @@ Samples: TypeAlias = NDArray[np.float32]
 ModalityName: TypeAlias = str
 """The name of a modality in ``indexer.modalities.registry``, such as ``ocr``."""
 Space: TypeAlias = Literal["frames", "text", "audio"]
-SPACE_OF_MODALITY: Mapping[ModalityName, Space] = {
-    "frames": "frames",
-    "subtitle": "text",
-    "speech": "text",
-    "ocr": "text",
-    "description": "text",
-    "captions": "text",
-    "objects": "text",
-    "sounds": "audio",
-}
 
 
 def _check_interval(start_s: float, end_s: float) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Space
+from indexer.core.types import ModalityName, Space
+from indexer.modalities.registry import modality_names, space_of
 from indexer.plan import SUBTITLED, UNREAD_PREFIX
 from indexer.store.base import Commit, Manifest, VectorStore
 
@@ -53,7 +54,7 @@ def inspect_index(store: VectorStore) -> IndexStatus:
         unfinished=sum(commit.state == "pending" for commit in commits),
         media_s=sum(commit.video.duration_s for commit in whole),
         shots=sum(commit.shots for commit in whole),
-        records={modality: records[modality] for modality in SPACE_OF_MODALITY if records[modality]},
+        records={modality: records[modality] for modality in modality_names() if records[modality]},
         labels=dict(Counter(commit.video.label for commit in whole if commit.video.label).most_common()),
         failures=tuple(sorted((commit.video.path, commit.failure) for commit in commits if commit.state == "failed")),
         warnings=tuple(sorted((commit.video.path, warning) for commit in whole for warning in commit.warnings)),
@@ -94,7 +95,7 @@ def _commit_problems(
         yield Problem(f"{path} was not finished: a run was cut off.", "Run 'sceneseek index' again.")
         return
     if commit.state == "failed" and not commit.video.id.startswith(UNREAD_PREFIX):
-        if any(counted[commit.video.id, modality] for modality in SPACE_OF_MODALITY):
+        if any(counted[commit.video.id, modality] for modality in modality_names()):
             yield Problem(f"{path} failed, and has records all the same.", f"Run 'sceneseek remove {commit.video.id}'.")
         return
     for modality, state in commit.modalities.items():
@@ -108,7 +109,7 @@ def _commit_problems(
 
 def _is_made_by(manifest: Manifest, modality: ModalityName, fingerprint: str) -> bool:
     """Whether the fingerprint begins with that of the manifest's model for the modality's space."""
-    space = SPACE_OF_MODALITY[modality]
+    space = space_of(modality)
     role = "sounds" if space == "audio" else space
     if role not in manifest.models or fingerprint == SUBTITLED:
         return True

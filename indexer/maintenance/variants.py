@@ -7,9 +7,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.core.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
-from indexer.core.types import SPACE_OF_MODALITY
-from indexer.modalities.registry import all_roles, modality
+from indexer.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
+from indexer.modalities.registry import all_roles, modality, space_of
 from indexer.models.profiles import OFF
 from indexer.progress import IndexReport, ProgressReport
 from indexer.run import run_indexing
@@ -62,7 +61,7 @@ def copy_without_keyframes(source: VectorStore, target: VectorStore) -> None:
 def _copy_video(source: VectorStore, committer: Committer, commit: Commit) -> None:
     kept = {name: state for name, state in commit.modalities.items() if modality(name).needs != "keyframes"}
     writer = committer.begin(replace(commit, state="pending", modalities={}), kept)
-    for space in sorted({SPACE_OF_MODALITY[name] for name in kept}):
+    for space in sorted({space_of(name) for name in kept}):
         records = source.records(space, video_id=commit.video.id, vectors=True)
         writer.add([record for record in records if record.modality in kept])
     committer.write(replace(commit, modalities=kept))

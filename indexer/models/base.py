@@ -16,7 +16,6 @@ from typing import Protocol, TypeAlias, cast, runtime_checkable
 from indexer.core.types import Cue, Embedding, Image, Samples
 
 __all__ = [
-    "OPTIONAL_ROLES",
     "BuildContext",
     "Builder",
     "Captioner",
@@ -27,7 +26,6 @@ __all__ = [
     "Model",
     "Models",
     "ObjectDetector",
-    "OptionalRole",
     "Role",
     "RoleName",
     "SoundBatch",
@@ -42,8 +40,6 @@ __all__ = [
 
 RoleName: TypeAlias = str
 """The name of a role, such as ``frames`` or ``ocr``."""
-OptionalRole: TypeAlias = str
-OPTIONAL_ROLES: tuple[RoleName, ...] = ("speech", "ocr", "sounds", "objects", "captions")
 
 
 @dataclass(frozen=True, slots=True)

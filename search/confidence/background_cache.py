@@ -21,7 +21,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from indexer.core.types import SPACE_OF_MODALITY, Embedding, Space
+from indexer.core.types import Embedding, Space
+from indexer.modalities.registry import modality_names
 from indexer.models.base import Model
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue, content_signatures, index_signature, models_signature
@@ -180,7 +181,7 @@ class BackgroundCache:
         return IndexState(
             index_signature(catalogue, *facts),
             models_signature(catalogue, *facts),
-            {key: (digest, catalogue.commits[key].count(SPACE_OF_MODALITY)) for key, digest in digests.items()},
+            {key: (digest, catalogue.commits[key].count(modality_names())) for key, digest in digests.items()},
         )
 
     def _path(self, name: str) -> Path | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from indexer.core.types import SPACE_OF_MODALITY, Space
+from indexer.core.types import Space
+from indexer.modalities.registry import space_of
 from search.confidence.background import Background, Channel, Rating, confidence_of, local_scale
 from search.match.candidates import QueryVector
 from search.moments import Hit, Moment
@@ -58,7 +59,7 @@ class Rater:
 
         If hits are rated by another cosine than they are found by, the lowest cosine found says nothing about it.
         """
-        lowest = min((hit.score for hit in by_meaning if SPACE_OF_MODALITY[hit.modality] == space), default=None)
+        lowest = min((hit.score for hit in by_meaning if space_of(hit.modality) == space), default=None)
         vector = self._vectors[space]
         if lowest is None or vector.rated_by is not None:
             return lowest is not None
@@ -74,7 +75,7 @@ class Rater:
         """The rating of each of the hit's scores, as far as it is known."""
         by_meaning, by_words = Channel(hit.modality, "meaning"), Channel(hit.modality, "words")
         if by_meaning in self._nulls:
-            space = SPACE_OF_MODALITY[hit.modality]
+            space = space_of(hit.modality)
             rise = self._vectors[space].calibration.rise(self._wording, hit.text)
             score = hit.score if hit.rated_score is None else hit.rated_score
             yield by_meaning, self._nulls[by_meaning].rated(score - rise - self._scales[space])

@@ -11,7 +11,7 @@ from search.evaluate.qrels import SkippedRow
 from search.evaluate.report import Cell, Column, FileLink, ReportTable, Track, counted, render_report
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.self_test import SelfTestReport, SelfTestRow
-from search.modalities import PLAIN_NAMES
+from search.modalities import plain_name
 
 _MOST_ROWS = 50
 _MAIN_METRICS = ("hit@1", "hit@5", "hit@10", "MRR", "MdR", "R@1 IoU=0.5", "R@5 IoU=0.5", "R@10 IoU=0.5")
@@ -37,7 +37,7 @@ def render_self_test(report: SelfTestReport, link: FileLink) -> str:
         "by_source": [table for row in by_source for table in _self_test_tables(row, f", from {_source(row)}")],
         "is_of_few_videos": report.videos_asked < min(FEW_VIDEOS, report.videos),
         "few": [_source(row) for row in by_source if row.queries < FEW_QUERIES],
-        "left_out": [(PLAIN_NAMES[each.source], each.reason) for each in report.left_out],
+        "left_out": [(plain_name(each.source), each.reason) for each in report.left_out],
     }
     return render_report("self_test.html.j2", facts, (file.name for file in report.files), link)
 
@@ -151,7 +151,7 @@ def _figure(name: str, value: float) -> str:
 
 
 def _source(row: SelfTestRow) -> str:
-    return PLAIN_NAMES[row.sources[0]]
+    return plain_name(row.sources[0])
 
 
 def _skipped(one: str, what: str, rows: Sequence[SkippedRow]) -> list[tuple[str, Sequence[SkippedRow], int]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from indexer.core.errors import UsageError
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modality_names
 from indexer.shots.sampling import STRATEGIES
 from search.evaluate.pooling import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
@@ -64,7 +65,7 @@ class Setup:
             UsageError: a weight cannot be read.
             QueryError: there is no such modality.
         """
-        weights = {name: usual.get(name, 1.0) for name in SPACE_OF_MODALITY}
+        weights = {name: usual.get(name, 1.0) for name in modality_names()}
         weights.update(_weights(self.value("weights")))
         only = {modality_named(name) for name in _parts(self.value("only"), _ALL)}
         return {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()} if only else weights

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.core.config import LoadedSettings
+from indexer.config import LoadedSettings
 from indexer.core.errors import IndexDamagedError
 from indexer.maintenance.variants import index_variant
 from indexer.manifest import models_of

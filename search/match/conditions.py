@@ -17,13 +17,14 @@ from typing import TypeVar
 import numpy as np
 
 from indexer.core.errors import QueryError
-from indexer.core.types import SPACE_OF_MODALITY, Embedding, ModalityName, Record, Space, Video
+from indexer.core.types import Embedding, ModalityName, Record, Space, Video
+from indexer.modalities.registry import modality_names
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
 from search.match.candidates import MAX_IDS_PASSED, exact_cosines, hit_of
 from search.match.cross_segment import SEAMED, Joined, SeamFinder
 from search.match.lexical import match_phrase
-from search.modalities import TEXT_MODALITIES, how_to_add, in_words
+from search.modalities import how_to_add, in_words, text_modalities
 from search.moments import JITTER_S, Hit, Spanned, covers_video, overlap_s
 from search.query.query import ObjectCondition, Query
 
@@ -130,7 +131,7 @@ class ConditionFinder:
 
     def _listed(self, query: Query) -> frozenset[ModalityName]:
         """The modalities that count, if frames do not; frames stand for the whole video."""
-        counting = [name for name in SPACE_OF_MODALITY if query.weight(name) > 0]
+        counting = [name for name in modality_names() if query.weight(name) > 0]
         if not counting or "frames" in counting:
             return frozenset()
         if not any(name in self.catalogue.counts for name in counting):
@@ -144,7 +145,7 @@ class ConditionFinder:
                 yield key
 
     def _holding(self, phrase: str, modalities: frozenset[ModalityName] | None) -> list[Hit]:
-        if not any(name in self.catalogue.counts for name in TEXT_MODALITIES):
+        if not any(name in self.catalogue.counts for name in text_modalities()):
             raise QueryError(f"This index has no text to look for “{phrase}” in.", hint=how_to_add("speech"))
         records = (one for space in self._text_spaces() for one in self._looked_up(space, [phrase], modalities))
         matches = ((one, match_phrase(one.text, phrase, one.modality)) for one in records)
@@ -194,8 +195,8 @@ class ConditionFinder:
 
 def _texts_that_count(query: Query) -> frozenset[ModalityName] | None:
     """The modalities with a text that count, None for all; also if none does, since only frames are looked in then."""
-    counting = frozenset(name for name in TEXT_MODALITIES if query.weight(name) > 0)
-    return None if len(counting) in (0, len(TEXT_MODALITIES)) else counting
+    counting = frozenset(name for name in text_modalities() if query.weight(name) > 0)
+    return None if len(counting) in (0, len(text_modalities())) else counting
 
 
 def _by_video(spans: Iterable[T]) -> Mapping[str, Sequence[T]]:

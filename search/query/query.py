@@ -12,7 +12,8 @@ import numpy as np
 
 from indexer.core.errors import QueryError
 from indexer.core.text import squeezed
-from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName, Sighting
+from indexer.core.types import Image, ModalityName, Sighting
+from indexer.modalities.registry import modality_names
 from search.modalities import modality_named
 from search.query.filters import Filters
 
@@ -181,7 +182,7 @@ def _check_phrases(phrases: Sequence[str]) -> None:
 
 def _check_weights(weights: Mapping[ModalityName, float]) -> None:
     for modality, weight in weights.items():
-        if modality not in SPACE_OF_MODALITY:
+        if modality not in modality_names():
             modality_named(modality)
             raise QueryError(f"There is no kind of evidence called '{modality}'.", hint="Write it in small letters.")
         if not (math.isfinite(weight) and weight >= 0):

@@ -27,14 +27,15 @@ from typing import cast
 
 from indexer.core.errors import QueryError
 from indexer.core.text import fold, squeezed
-from indexer.core.types import SPACE_OF_MODALITY, Image, ModalityName
+from indexer.core.types import Image, ModalityName
+from indexer.modalities.registry import modality_names
 from search.modalities import modality_named
 from search.query.filters import BUILT_IN_FACETS, DESCRIPTORS, NUMBERS, FacetCondition, Filters, Operator
 from search.query.query import ObjectCondition, Query
 
 _QUOTED = r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 _OPERATOR = r":?(?:!=|<=|>=|==|=|<|>)|:"
-_KIND = "|".join(SPACE_OF_MODALITY)
+_KIND = "|".join(modality_names())
 _PART = re.compile(
     rf"""(?<!\S)(?P<minus>-?)(?:
         (?i:only:)(?P<kinds>(?i:{_KIND})(?:\s*,\s*(?i:{_KIND}))+)(?:,(?!\S)|(?!\S))
@@ -105,7 +106,7 @@ class ParsedQuery:
         weights = {**given, **self.weights}
         if not self.only:
             return weights
-        return {name: (weights.get(name) or 1.0) if name in self.only else 0.0 for name in SPACE_OF_MODALITY}
+        return {name: (weights.get(name) or 1.0) if name in self.only else 0.0 for name in modality_names()}
 
 
 def parse_query(text: str, facet_names: Collection[str] = ()) -> ParsedQuery:

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName, Record, Space, Video
+from indexer.core.types import ModalityName, Record, Space, Video
+from indexer.modalities.registry import space_of
 from indexer.store.base import VectorStore
 from search.match.candidates import hit_of
 from search.match.conditions import Conditions
@@ -94,7 +95,7 @@ def browse(
 def _browsed(store: VectorStore, video: Video, conditions: Conditions) -> Sequence[Hit]:
     """The hits of a video to choose from, in the order of time."""
     if conditions.modalities:
-        spaces = sorted({SPACE_OF_MODALITY[name] for name in conditions.modalities})
+        spaces = sorted({space_of(name) for name in conditions.modalities})
         records = (one for space in spaces for one in store.records(space, video_id=video.id))
         hits = [hit_of(record, 0.0) for record in records if record.modality in conditions.modalities]
     elif conditions.wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from indexer.core.config import SearchSettings
+from indexer.config import SearchSettings
 from tests.e2e.conftest import Demo, Run
 
 ABSENT = ("a birthday cake with candles", "quarterly tax return deadline", "a baby crawling on the carpet")

@@ -93,7 +93,7 @@ def test_layers_of_search_import_only_lower_ones() -> None:
     "module",
     [
         "indexer.core.types",
-        "indexer.core.config",
+        "indexer.config",
         "indexer.models.profiles",
         "indexer.store",
         "search.engine",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.modalities import configured, left_out
-from indexer.core.config import load_settings
-from indexer.models.base import OPTIONAL_ROLES
+from indexer.config import load_settings
+from indexer.modalities.registry import optional_roles
 
 
 def models(**settings: str) -> dict[str, str]:
@@ -21,7 +21,7 @@ def test_the_models_of_the_settings_are_measured_and_the_embedded_ones() -> None
 
 
 def test_what_no_model_is_configured_for_is_said_to_be_left_out() -> None:
-    absent = [role for role in OPTIONAL_ROLES if role not in models(sounds="off")]
+    absent = [role for role in optional_roles() if role not in models(sounds="off")]
     assert absent == ["sounds", "objects", "captions"]
     lines = list(left_out(absent))
     assert [line.split()[0] for line in lines] == absent

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
-from search.modalities import PLAIN_NAMES
+from search.modalities import plain_name
 from ui.cli.console import answer_console, plain, print_json, work_bar
 from ui.cli.evaluate_retrieval import borderless_table
 
@@ -85,7 +85,7 @@ def _table(found: str, report: SelfTestReport, *, by_moment: bool) -> Table:
 
 
 def _name(row: SelfTestRow) -> str:
-    return PLAIN_NAMES[row.sources[0]] if len(row.sources) == 1 else "its own kind"
+    return plain_name(row.sources[0]) if len(row.sources) == 1 else "its own kind"
 
 
 def _cell(metric: MetricValue) -> str:
@@ -114,7 +114,7 @@ def _print_cautions(console: Console, report: SelfTestReport) -> None:
         )
     few = [row for row in report.rows if row.queries < FEW_QUERIES]
     if few:
-        names = ", ".join(PLAIN_NAMES[row.sources[0]] for row in few)
+        names = ", ".join(plain_name(row.sources[0]) for row in few)
         console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {names}.")
     for one in report.left_out:
-        console.print(f"[yellow]Not tested:[/] {PLAIN_NAMES[one.source]}, since {one.reason}.")
+        console.print(f"[yellow]Not tested:[/] {plain_name(one.source)}, since {one.reason}.")

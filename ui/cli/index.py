@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.modalities import heading
 from ui.cli.console import answer_console, plain, print_json, side_console
 from ui.services.indexing import counts_in_words, run_options, speed_in_words, start_notes, videos_in_words
-from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +110,7 @@ def _print_report(console: Console, report: IndexReport, context: Context) -> No
         f"from {report.media_s / 60:.1f} minutes of video."
     )
     for modality, videos in report.dropped.items():
-        console.print(f"Dropped: {MODALITY_NAMES[modality].lower()} of {videos} videos.")
+        console.print(f"Dropped: {heading(modality).lower()} of {videos} videos.")
     _print_list(console, "[red]Failed[/]", report.failed)
     _print_list(
         console, "[red]Failed before, and unchanged since[/] (--retry-failed tries again)", report.failed_before

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from search.modalities import heading
 from ui.cli.console import answer_console, plain, print_json, side_console
 from ui.cli.options import Config, Exit, Index, Json, argument, option
 from ui.services.context import Context
-from ui.services.wording import MODALITY_NAMES, format_time
+from ui.services.wording import format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,7 +118,7 @@ def print_settings(
     as_json: Json = False,
 ) -> None:
     """The settings in force, and where each comes from."""
-    from indexer.core.config import config_text
+    from indexer.config import config_text
 
     if defaults:
         sys.stdout.write(config_text())
@@ -134,8 +135,8 @@ def print_settings(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Setting", "Value", "From"):
-        table.add_column(heading, overflow="fold")
+    for column in ("Setting", "Value", "From"):
+        table.add_column(column, overflow="fold")
     for name, value, origin in rows:
         shown = plain(list(value) if isinstance(value, tuple) else value)
         table.add_row(name, shown, "[dim]default[/]" if origin == "default" else plain(origin))
@@ -151,7 +152,7 @@ def _print_status(console: Console, status: IndexStatus, context: Context) -> No
     table.add_row("Index", plain(context.settings.index.url or context.index_folder.resolve()))
     table.add_row("Videos", f"{status.videos} ({format_time(round(status.media_s))}, {status.shots} shots)")
     for modality, count in status.records.items():
-        table.add_row(MODALITY_NAMES[modality], str(count))
+        table.add_row(heading(modality), str(count))
     if status.labels:
         table.add_row("Labels", plain(_labels(status)))
     for name, value in _models(status.manifest) if status.manifest else ():
@@ -185,8 +186,8 @@ def _print_troubles(console: Console, status: IndexStatus) -> None:
         console.print("[yellow]These files are not where they were; index again to bring the index in line:[/]")
         for path in status.missing_files:
             console.print(f"  {plain(path)}", soft_wrap=True)
-    for heading, rows in (("[red]Failed[/]", status.failures), ("[yellow]Indexed, but[/]", status.warnings)):
+    for title, rows in (("[red]Failed[/]", status.failures), ("[yellow]Indexed, but[/]", status.warnings)):
         if rows:
-            console.print(f"{heading}:")
+            console.print(f"{title}:")
         for path, reason in rows:
             console.print(f"  {plain(path)}\n    {plain(reason.removeprefix(f'{path} '))}", soft_wrap=True)

@@ -126,14 +126,14 @@ def print_answer(console: Console, ranking: Ranking) -> None:
 
 def print_missing(ranking: Ranking, named: Collection[ModalityName]) -> None:
     """Say what the index has and could not be searched, and what it lacks of the modalities that were named."""
-    from search.modalities import PLAIN_NAMES, how_to_add
+    from search.modalities import how_to_add, plain_name
 
     for name in ranking.missing:
         if name in ranking.unsearched:
-            line = f"[yellow]Not searched:[/] {PLAIN_NAMES[name]}. {plain(ranking.unsearched[name])}"
+            line = f"[yellow]Not searched:[/] {plain_name(name)}. {plain(ranking.unsearched[name])}"
             side_console().print(line, soft_wrap=True)
         elif name in named:
-            side_console().print(f"[yellow]Not in this index:[/] {PLAIN_NAMES[name]}. {how_to_add(name)}")
+            side_console().print(f"[yellow]Not in this index:[/] {plain_name(name)}. {how_to_add(name)}")
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from search.html import data_address, jpeg_at, printable, rendered
+from search.modalities import headings
 from ui.services.answers import MomentView, moment_views
 from ui.services.query_pictures import small_jpeg
-from ui.services.wording import MODALITY_NAMES, readable_path
+from ui.services.wording import readable_path
 
 if TYPE_CHECKING:
     from search.engine import Ranking
@@ -34,7 +35,7 @@ def as_page(ranking: Ranking, question: str) -> bytes:
         "views": moment_views(ranking),
         "video_count": len({moment.video.id for moment in ranking.moments}),
         "longest_text": _LONGEST_TEXT,
-        "modality_names": MODALITY_NAMES,
+        "modality_names": headings(),
         "picture_of": lambda view: _picture_address(jpeg_at(view.moment.thumbnail)),
         "link_to": _link_to,
         "readable_path": readable_path,

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from indexer.modalities.registry import modality_names
+
 if TYPE_CHECKING:
-    from indexer.core.config import LoadedSettings, Settings, Value
+    from indexer.config import LoadedSettings, Settings, Value
     from indexer.store.base import VectorStore
     from indexer.store.thumbnails import ThumbnailFolder
     from search.confidence.background_cache import Learning
@@ -35,7 +37,7 @@ class Context:
         Raises:
             ConfigError: as ``load_settings`` does.
         """
-        from indexer.core.config import load_settings
+        from indexer.config import load_settings
 
         given: Flags = {"index.path": str(index) if index is not None else None, **(flags or {})}
         return cls(load_settings(config, os.environ, given))
@@ -87,11 +89,10 @@ class Context:
         Raises:
             QueryError: the depth is less than the metrics look at.
         """
-        from indexer.core.types import SPACE_OF_MODALITY
         from search.evaluate.runs import RetrievalOptions
 
         weights = self.settings.search.weights
-        return RetrievalOptions(depth, {name: weights.get(name, 1.0) for name in SPACE_OF_MODALITY})
+        return RetrievalOptions(depth, {name: weights.get(name, 1.0) for name in modality_names()})
 
     def thumbnails(self) -> ThumbnailFolder:
         """The thumbnails of the index."""

@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from indexer.core.errors import UsageError
 from indexer.store.lock import is_being_written
+from search.modalities import heading
 from ui.services.context import Context
 from ui.services.index_process import InProcess, Task, index_task, remove_task
 from ui.services.indexing import run_options, videos_in_words
 from ui.services.job_runner import JobRunner
 from ui.services.job_status import EARLIEST_GUESS_S, JobStatus
-from ui.services.wording import MODALITY_NAMES
 
 if TYPE_CHECKING:
     from indexer.progress import IndexReport
@@ -179,7 +179,7 @@ def _purpose(paths: Sequence[str], options: RunOptions) -> str:
     if paths:
         return f"Adding {', '.join(paths)}"
     if options.changes.add:
-        return f"Finding {' and '.join(MODALITY_NAMES[role].lower() for role in options.changes.add)} in all videos"
+        return f"Finding {' and '.join(heading(role).lower() for role in options.changes.add)} in all videos"
     return "Trying again what failed" if options.retry_failed else "Bringing the index up to date"
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-    from indexer.core.config import LoadedSettings
+    from indexer.config import LoadedSettings
     from indexer.progress import IndexReport, Progress
     from indexer.run import RunOptions
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import UsageError
+from indexer.modalities.registry import optional_roles
 
 if TYPE_CHECKING:
-    from indexer.models.base import OptionalRole
+    from indexer.models.base import RoleName
     from indexer.progress import IndexReport
     from indexer.run import RunOptions, RunStart
 
@@ -42,14 +43,15 @@ def run_options(
     return RunOptions(retry_failed, prune, changes)
 
 
-def _roles(texts: Iterable[str]) -> tuple[OptionalRole, ...]:
-    from indexer.models.base import OPTIONAL_ROLES
+def _roles(texts: Iterable[str]) -> tuple[RoleName, ...]:
 
     names = [name.strip().casefold() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in OPTIONAL_ROLES:
-            raise UsageError(f"There is no kind of evidence '{name}'.", hint=f"There are: {', '.join(OPTIONAL_ROLES)}.")
-    return tuple(role for role in OPTIONAL_ROLES if role in names)
+        if name not in optional_roles():
+            raise UsageError(
+                f"There is no kind of evidence '{name}'.", hint=f"There are: {', '.join(optional_roles())}."
+            )
+    return tuple(role for role in optional_roles() if role in names)
 
 
 def start_notes(start: RunStart) -> list[str]:

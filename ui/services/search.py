@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from search.modalities import PLAIN_NAMES
+from indexer.modalities.registry import modality_names
 from search.query.filters import Filters, parse_condition
 
 if TYPE_CHECKING:
-    from indexer.core.config import SearchSettings
+    from indexer.config import SearchSettings
     from indexer.core.types import Image, ModalityName
     from search.engine import Ranking
     from search.query.query import Query
@@ -59,7 +59,7 @@ class SearchRequest:
 
     def _all_weights(self, settings: Mapping[str, float]) -> dict[ModalityName, float]:
         """The settings' weights, the request's instead, and 0 for what ``only`` leaves out."""
-        weights = {name: settings.get(name, 1.0) for name in PLAIN_NAMES} | dict(self.weights)
+        weights = {name: settings.get(name, 1.0) for name in modality_names()} | dict(self.weights)
         if not self.only:
             return weights
         return {name: (weight or 1.0) if name in self.only else 0.0 for name, weight in weights.items()}

@@ -4,22 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-
-__all__ = ["MODALITY_NAMES", "format_span", "format_time", "readable_path", "short_path"]
-
-MODALITY_NAMES: Mapping[str, str] = {
-    "frames": "Picture",
-    "subtitle": "Subtitles",
-    "speech": "Speech",
-    "ocr": "Text on screen",
-    "description": "Description",
-    "captions": "Caption",
-    "objects": "Objects",
-    "sounds": "Sound",
-}
-"""The modalities as headings."""
 
 
 def format_time(seconds: float) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.core.errors import QueryError
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modality_names
 from search.modalities import modality_named
 from ui.web.search_form import LONGEST_TEXT
 
@@ -42,7 +43,7 @@ def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
     """Kinds of evidence by their names; none for all."""
     if kinds is None or kinds == "":
         return ()
-    if not isinstance(kinds, Sequence) or isinstance(kinds, str) or len(kinds) > len(SPACE_OF_MODALITY):
+    if not isinstance(kinds, Sequence) or isinstance(kinds, str) or len(kinds) > len(modality_names()):
         raise QueryError("'kinds' is no list of kinds of evidence.", hint='Give it like ["speech", "ocr"].')
     return tuple(modality_named(text_of("kinds", kind)) for kind in kinds)
 
@@ -51,7 +52,7 @@ def weights_of(weights: Any) -> dict[ModalityName, float]:
     """Weights of 0 or more by kinds of evidence."""
     if weights is None:
         return {}
-    if not isinstance(weights, Mapping) or len(weights) > len(SPACE_OF_MODALITY):
+    if not isinstance(weights, Mapping) or len(weights) > len(modality_names()):
         raise QueryError("'weights' is no table of weights.", hint='Give it like {"speech": 2, "ocr": 0}.')
     return {
         modality_named(text_of("weights", name)): number_of(f"weights.{name}", one) for name, one in weights.items()

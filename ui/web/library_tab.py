@@ -17,11 +17,11 @@ from typing import Any
 import gradio as gr
 
 from indexer.core.errors import SceneseekError, UsageError
-from indexer.models.base import OPTIONAL_ROLES
+from indexer.modalities.registry import optional_roles
 from search.catalogue import Catalogue
+from search.modalities import heading
 from ui.services.index_jobs import IndexProgress, Jobs
 from ui.services.library import Library
-from ui.services.wording import MODALITY_NAMES
 from ui.web.library_view import (
     SHOWS,
     SORTS,
@@ -273,7 +273,7 @@ class _LibraryTab:
     def _painted(self, catalogue: Catalogue, request: VideoListRequest, job: IndexProgress) -> Updates:
         commits, manifest = list(catalogue.commits.values()), catalogue.manifest
         roots = manifest.roots if manifest else ()
-        missing = [role for role in OPTIONAL_ROLES if manifest and role not in manifest.models]
+        missing = [role for role in optional_roles() if manifest and role not in manifest.models]
         videos = list_videos(commits, request, within=None if self._shows_paths else roots)
         trouble = render_trouble(commits, shows_paths=self._shows_paths)
         return [
@@ -283,7 +283,7 @@ class _LibraryTab:
             gr.update(visible=bool(roots)),
             render_details(catalogue, shows_paths=self._shows_paths),
             gr.update(visible=bool(missing and roots)),
-            gr.update(choices=[(f"{MODALITY_NAMES[role]}: {_COSTS[role]}", role) for role in missing]),
+            gr.update(choices=[(f"{heading(role)}: {_COSTS[role]}", role) for role in missing]),
             trouble,
             gr.update(visible=bool(trouble), interactive=not job.is_active),
             gr.update(visible=bool(commits)),

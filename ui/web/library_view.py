@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from indexer.core.errors import UsageError
 from indexer.core.text import fold
-from indexer.core.types import SPACE_OF_MODALITY
+from indexer.modalities.registry import modality_names
 from search.html import printable, rendered
+from search.modalities import heading
 from ui.services.indexing import counts_in_words, speed_in_words
 from ui.services.job_status import length_in_words
-from ui.services.wording import MODALITY_NAMES, format_time
+from ui.services.wording import format_time
 from ui.web.redaction import model_without_path, names_path, without_paths
 
 if TYPE_CHECKING:
@@ -132,10 +133,10 @@ def render_details(catalogue: Catalogue, *, shows_paths: bool = True) -> str:
     """The indexed folders, the records by modality, and the models."""
     manifest = catalogue.manifest
     models = [(role, spec) for role, (spec, _) in manifest.models.items()] if manifest else []
-    counted = [name for name in SPACE_OF_MODALITY if name in catalogue.counts]
+    counted = [name for name in modality_names() if name in catalogue.counts]
     return _render(
         "library_details.html.j2",
-        counts=[(MODALITY_NAMES[name], catalogue.counts[name]) for name in counted],
+        counts=[(heading(name), catalogue.counts[name]) for name in counted],
         profile=manifest.profile if manifest else "",
         models=models if shows_paths else [(role, model_without_path(spec)) for role, spec in models],
         folders=_folders(catalogue, shows_paths),
@@ -187,7 +188,7 @@ def render_message(error: SceneseekError, *, shows_paths: bool = True) -> str:
 
 def _row(commit: Commit, roots: Sequence[Path], is_working: bool, shows_paths: bool) -> dict[str, Any]:
     video, state = commit.video, _state(commit)
-    made = [name for name in SPACE_OF_MODALITY if name in commit.modalities and commit.modalities[name].count]
+    made = [name for name in modality_names() if name in commit.modalities and commit.modalities[name].count]
     return {
         "id": video.id,
         "title": _clipped(_title(commit), _LONGEST_TITLE),
@@ -195,7 +196,7 @@ def _row(commit: Commit, roots: Sequence[Path], is_working: bool, shows_paths: b
         "path": _clipped(str(video.path), _LONGEST_PATH) if shows_paths else "",
         "duration": format_time(video.duration_s) if video.duration_s else "",
         "label": _clipped(video.label, _LONGEST_LABEL),
-        "kinds": [(MODALITY_NAMES[name], commit.modalities[name].count) for name in made],
+        "kinds": [(heading(name), commit.modalities[name].count) for name in made],
         "indexed_at": datetime.fromisoformat(commit.indexed_at).astimezone() if commit.indexed_at else None,
         "state": state,
         "reasons": _reasons(commit, is_working, shows_paths),

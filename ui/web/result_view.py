@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from search.engine import Ranking
 from search.html import rendered
+from search.modalities import headings
 from search.moments import Moment
 from search.query.filters import path_within
 from ui.services.answers import moment_views
-from ui.services.wording import MODALITY_NAMES
 from ui.web.search_form import PAGE_SIZE, SearchForm
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def render_answer(
         form=form,
         views=moment_views(ranking),
         longest_text=_LONGEST_TEXT,
-        modality_names=MODALITY_NAMES,
+        modality_names=headings(),
         folder_of=lambda view: folder_shown(view.moment.video.path, roots),
         heading=heading,
         missing=missing,

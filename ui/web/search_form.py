@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
-from indexer.core.types import SPACE_OF_MODALITY, Facet, Image, ModalityName
+from indexer.core.types import Facet, Image, ModalityName
+from indexer.modalities.registry import modality_names
 from search.query.filters import FacetCondition, Filters, Operator
 from search.query.query import is_visible
 from ui.services.search import SearchRequest
@@ -138,12 +139,12 @@ def _read_like(text: str) -> tuple[str, float] | None:
 
 def _read_kinds(text: str) -> tuple[ModalityName, ...]:
     asked = text.split(",")
-    return tuple(name for name in SPACE_OF_MODALITY if name in asked)
+    return tuple(name for name in modality_names() if name in asked)
 
 
 def _read_weights(text: str) -> dict[ModalityName, float]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {name: _read_number(weight) for name, _, weight in pairs if name in SPACE_OF_MODALITY}
+    return {name: _read_number(weight) for name, _, weight in pairs if name in modality_names()}
 
 
 def _write_weights(weights: Mapping[ModalityName, float]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from indexer.core.errors import IndexMissingError, QueryError, SceneseekError
 from search.engine import Ranking, SearchEngine
-from search.modalities import PLAIN_NAMES, about_absent, how_to_add
+from search.modalities import about_absent, how_to_add, plain_name
 from search.query.filters import Filters
 from ui.services.index_jobs import IndexProgress
 from ui.services.library import Library
@@ -178,7 +178,7 @@ class SearchPage:
         if not ranking.moments:
             return _nothing(form, ranking, unsearched)
         lacking = [name for name in ranking.missing if name in form.kinds and name not in ranking.unsearched]
-        missing = [f"This library has no {PLAIN_NAMES[name]} yet. {how_to_add(name)}" for name in lacking]
+        missing = [f"This library has no {plain_name(name)} yet. {how_to_add(name)}" for name in lacking]
         return render_answer(
             form,
             ranking,
@@ -190,9 +190,9 @@ class SearchPage:
     def _unsearched(self, ranking: Ranking) -> list[str]:
         """A sentence for each modality that could not be searched; reasons name files, which not all may read."""
         for name, reason in ranking.unsearched.items():
-            logging.getLogger(__name__).warning("Not searched: %s. %s", PLAIN_NAMES[name], reason)
+            logging.getLogger(__name__).warning("Not searched: %s. %s", plain_name(name), reason)
         return [
-            f"Not searched: {PLAIN_NAMES[name]}. {reason if self.shows_paths else _SEE_TERMINAL}"
+            f"Not searched: {plain_name(name)}. {reason if self.shows_paths else _SEE_TERMINAL}"
             for name, reason in ranking.unsearched.items()
         ]
 

@@ -12,15 +12,16 @@ from typing import Any, cast
 import gradio as gr
 
 from indexer.core.errors import SceneseekError
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modality_names
+from search.modalities import heading
 from ui.services.library import Library
-from ui.services.wording import MODALITY_NAMES
 from ui.web.result_view import folder_shown, render, render_panel
 from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
-_KINDS: Sequence[tuple[str, ModalityName]] = [(MODALITY_NAMES[name], name) for name in SPACE_OF_MODALITY]
+_KINDS: Sequence[tuple[str, ModalityName]] = [(heading(name), name) for name in modality_names()]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
 _BOUNDS = ("longer", "shorter", "since", "until")
@@ -166,7 +167,7 @@ def _form(values: Sequence[Any]) -> SearchForm:
         text=(text or "")[:LONGEST_TEXT],
         labels=tuple(str(label)[:LONGEST_TEXT] for label in (labels or ())[:_MOST_LABELS]),
         folder=(folder or "")[:LONGEST_TEXT],
-        kinds=tuple(name for name in SPACE_OF_MODALITY if name in (kinds or ())),
+        kinds=tuple(name for name in modality_names() if name in (kinds or ())),
         longer_s=_seconds(longer),
         shorter_s=_seconds(shorter),
         since=(since or "")[:10],

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.core.config import ModelSettings
+from indexer.config import ModelSettings
 from indexer.core.errors import IndexIncompatibleError
 from indexer.manifest import found_index
 from indexer.models.base import Fingerprint

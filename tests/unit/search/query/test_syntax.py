@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.errors import QueryError
-from indexer.core.types import SPACE_OF_MODALITY
+from indexer.modalities.registry import modality_names
 from search.query.filters import FacetCondition, Filters
 from search.query.query import ObjectCondition
 from search.query.syntax import ParsedQuery, parse_query
@@ -127,7 +127,7 @@ def test_kinds_of_evidence() -> None:
     )
     assert parse("-only:speech hello").query().weights == {"speech": 0.0}
     query = parse("hello only:speech,ocr weight:ocr=2").query(weights={"speech": 3.0, "frames": 5.0})
-    assert query.weights == {**dict.fromkeys(SPACE_OF_MODALITY, 0.0), "speech": 3.0, "ocr": 2.0}
+    assert query.weights == {**dict.fromkeys(modality_names(), 0.0), "speech": 3.0, "ocr": 2.0}
 
 
 @pytest.mark.parametrize(

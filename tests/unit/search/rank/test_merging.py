@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.types import SPACE_OF_MODALITY, ModalityName
+from indexer.core.types import ModalityName
+from indexer.modalities.registry import modality_names
 from search.match.calibration import Calibration
 from search.moments import Hit, Moment, overlap_s
 from search.rank.fusion import Fusion
@@ -18,7 +19,7 @@ from search.rank.merging import TOLERANCE, form_groups, merge_groups, rank_group
 from tests.unit.search.library import video
 
 VIDEOS = {key: video(key, 60.0) for key in "ab"}
-FUSION = Fusion(dict.fromkeys(SPACE_OF_MODALITY, 1.0), dict.fromkeys(SPACE_OF_MODALITY, Calibration(0.0, 1.0)))
+FUSION = Fusion(dict.fromkeys(modality_names(), 1.0), dict.fromkeys(modality_names(), Calibration(0.0, 1.0)))
 
 
 def hit(

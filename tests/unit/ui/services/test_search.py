@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.core.config import SearchSettings
+from indexer.config import SearchSettings
 from indexer.core.errors import QueryError
 from search.engine import Ranking
 from search.query.filters import FacetCondition

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.config import SearchSettings
+from indexer.config import SearchSettings
 from indexer.core.errors import QueryError
-from indexer.core.types import SPACE_OF_MODALITY
+from indexer.modalities.registry import modality_names
 from search.query.filters import FacetCondition
 from search.query.syntax import parse_query
 from ui.web.search_form import MOST_SORTED, PAGE_SIZE, SearchForm
 
-MODALITIES = list(SPACE_OF_MODALITY)
+MODALITIES = list(modality_names())
 # What a browser can send: no half characters, and no more than the page takes.
 words = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40)
 seconds = st.integers(1, 10**8).map(lambda number: number / 1000)

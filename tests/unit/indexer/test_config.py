@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.core.config import Settings, config_text, load_settings
+from indexer.config import Settings, config_text, load_settings
 from indexer.core.errors import ConfigError
-from indexer.core.types import SPACE_OF_MODALITY
+from indexer.modalities.registry import modality_names
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -94,7 +94,7 @@ def test_an_unknown_variable_is_named() -> None:
         ("SCENESEEK_CORPUS_FOLLOW_LINKS", "no", False),
         ("SCENESEEK_CORPUS_FOLLOW_LINKS", "TRUE", True),
         ("SCENESEEK_CORPUS_EXCLUDE", "*.tmp, old/*", ("*.tmp", "old/*")),
-        ("SCENESEEK_SEARCH_WEIGHTS", "subtitle=2", {**dict.fromkeys(SPACE_OF_MODALITY, 1.0), "subtitle": 2.0}),
+        ("SCENESEEK_SEARCH_WEIGHTS", "subtitle=2", {**dict.fromkeys(modality_names(), 1.0), "subtitle": 2.0}),
     ],
 )
 def test_the_environment_is_read_in_the_type_of_the_setting(variable: str, text: str, value: object) -> None:

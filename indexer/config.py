@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.core.errors import ConfigError
-from indexer.core.types import SPACE_OF_MODALITY
+from indexer.modalities.registry import modality_names
 
 _CONFIG_FILE = "config.toml"
 _ENV_PREFIX = "SCENESEEK_"
@@ -116,7 +116,7 @@ class SearchSettings:
 
     top_k: int = _setting(10, "How many moments a search shows.")
     weights: Mapping[str, float] = _setting(
-        dict.fromkeys(SPACE_OF_MODALITY, 1.0),
+        dict.fromkeys(modality_names(), 1.0),
         "How much each kind of evidence counts; 0 leaves it out.",
     )
     min_confidence: float = _setting(
@@ -242,8 +242,8 @@ def _check_range(name: str, value: Value, origin: str) -> None:
     elif isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
         raise ConfigError(f"{name} must be greater than 0, not {value} ({origin}).")
     for modality, weight in value.items() if isinstance(value, Mapping) else ():
-        if modality not in SPACE_OF_MODALITY:
-            raise ConfigError(f"{name} knows no '{modality}' ({origin}).", hint=_nearest(modality, SPACE_OF_MODALITY))
+        if modality not in modality_names():
+            raise ConfigError(f"{name} knows no '{modality}' ({origin}).", hint=_nearest(modality, modality_names()))
         if weight < 0:
             raise ConfigError(f"{name}: the weight of '{modality}' must not be negative ({origin}).")
 
