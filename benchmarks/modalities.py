@@ -67,7 +67,7 @@ def configured(settings: ModelSettings) -> dict[str, str]:
     """By role the model that the settings name, else the embedded one, and YAMNet where the shared data has it."""
     models = {"sounds": f"yamnet:{YAMNET}"} if YAMNET.is_file() else {}
     models |= {role: str(choice) for role, choice in PROFILES["embedded"].choices.items() if role in optional_roles()}
-    models |= {role: getattr(settings, role) for role in optional_roles() if getattr(settings, role)}
+    models |= {role: settings.spec(role) for role in optional_roles() if settings.spec(role)}
     return {role: spec for role, spec in models.items() if spec != OFF}
 
 

@@ -11,12 +11,12 @@ import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.core.errors import ConfigError
-from indexer.modalities.registry import modality_names
+from indexer.modalities.registry import all_roles, modality_names
 
 _CONFIG_FILE = "config.toml"
 _ENV_PREFIX = "SCENESEEK_"
@@ -26,11 +26,16 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | Mapping[str, float]
 
 
-def _setting(default: Value, comment: str, choices: tuple[str, ...] = ()) -> Any:
+def _setting(default: Any, comment: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field with its comment; a function as the default is called for each instance."""
     metadata = {"comment": comment, "choices": choices}
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def _even_weights() -> dict[str, float]:
+    return dict.fromkeys(modality_names(), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +93,14 @@ class ModelSettings:
         "Hugging Face hub. auto: standard if available, else embedded; decided when an index is created.",
         ("auto", "embedded", "standard", "best"),
     )
-    frames: str = _setting("", 'Instead of the profile\'s picture model: "open_clip:NAME" or "open_clip:/folder".')
-    text: str = _setting("", 'Instead of the profile\'s text model: "sentence:NAME" or "sentence:/folder".')
-    speech: str = _setting(
-        "",
-        'Speech recognition: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" leaves it out of a '
-        "new index. Empty, here and below: the profile's model.",
-    )
-    ocr: str = _setting("", 'On-screen text: "rapidocr:embedded", or "off".')
-    sounds: str = _setting("", 'Sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".')
-    objects: str = _setting("", 'Objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".')
-    captions: str = _setting("", 'Captions of keyframes: "blip:NAME", "blip:/folder", or "off".')
     device: str = _setting("auto", "Where models run.", ("auto", "cpu", "cuda", "mps"))
     batch_size: int = _setting(4, "Pictures encoded at once; on a GPU, 32 or more is faster.")
+    specs: Mapping[str, str] = field(default_factory=dict)
+    """``FAMILY:NAME`` by role, where the settings name a model; each role is a key of the section."""
+
+    def spec(self, role: str) -> str:
+        """The model that the settings name for a role; empty if they name none."""
+        return self.specs.get(role, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class SearchSettings:
 
     top_k: int = _setting(10, "How many moments a search shows.")
     weights: Mapping[str, float] = _setting(
-        dict.fromkeys(modality_names(), 1.0),
+        _even_weights,
         "How much each kind of evidence counts; 0 leaves it out.",
     )
     min_confidence: float = _setting(
@@ -140,9 +140,27 @@ class Settings:
 
 
 _SECTIONS: Mapping[str, Any] = {section.name: section.default_factory for section in fields(Settings)}
-_KEYS: Mapping[str, Field[Any]] = {
-    f"{name}.{key.name}": key for name, section in _SECTIONS.items() for key in fields(section)
-}
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    default: Value
+    comment: str
+    choices: tuple[str, ...] = ()
+
+
+def _keys() -> dict[str, _Key]:
+    """Every setting by ``section.key``; those of models follow from the roles, those of weights from the modalities."""
+    keys: dict[str, _Key] = {}
+    for section, settings in _SECTIONS.items():
+        for key in fields(settings):
+            if key.name == "specs":
+                continue
+            default: Any = key.default_factory() if callable(key.default_factory) else key.default
+            keys[f"{section}.{key.name}"] = _Key(default, key.metadata["comment"], key.metadata["choices"])
+            if key.name == "profile":
+                keys |= {f"models.{role.name}": _Key("", role.help) for role in all_roles().values()}
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +186,15 @@ def load_settings(
     """
     given = [(name, value, "flag") for name, value in (flags or {}).items() if value is not None]
     chosen: dict[str, dict[str, Value]] = {name: {} for name in _SECTIONS}
-    origins = dict.fromkeys(_KEYS, "default")
+    origins = dict.fromkeys(_keys(), "default")
     for name, value, origin in [*_from_file(config), *_from_environment(environ), *given]:
-        checked = _checked(name, value, origin)
         section, key = name.split(".")
-        chosen[section][key] = checked
+        chosen[section][key] = _checked(name, value, origin)
         origins[name] = origin
-    return LoadedSettings(Settings(**{name: _SECTIONS[name](**values) for name, values in chosen.items()}), origins)
+    models: dict[str, Any] = chosen["models"]
+    specs = {role: spec for role in all_roles() if (spec := models.pop(role, ""))}
+    sections = {name: _SECTIONS[name](**values) for name, values in chosen.items() if name != "models"}
+    return LoadedSettings(Settings(**sections, models=ModelSettings(**models, specs=specs)), origins)
 
 
 def config_text() -> str:
@@ -183,11 +203,13 @@ def config_text() -> str:
         "# Settings of sceneseek. Every key is shown with its default; remove or change what you like.",
         "# SCENESEEK_SECTION_KEY in the environment and the flags of a command override this file.",
     ]
-    for name, section in _SECTIONS.items():
-        lines += ["", f"[{name}]"]
-        for key in fields(section):
-            lines += [f"# {line}" for line in textwrap.wrap(key.metadata["comment"], 110)]
-            lines.append(f"{key.name} = {_toml(_default(key))}")
+    section = ""
+    for name, key in _keys().items():
+        if not name.startswith(f"{section}."):
+            section = name.partition(".")[0]
+            lines += ["", f"[{section}]"]
+        lines += [f"# {line}" for line in textwrap.wrap(key.comment, 110)]
+        lines.append(f"{name.partition('.')[2]} = {_toml(key.default)}")
     return "\n".join([*lines, ""])
 
 
@@ -212,7 +234,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    known = {_ENV_PREFIX + name.replace(".", "_").upper(): name for name in _KEYS}
+    known = {_ENV_PREFIX + name.replace(".", "_").upper(): name for name in _keys()}
     for variable in sorted(environ):
         if variable.startswith(_ENV_PREFIX):
             if variable not in known:
@@ -221,9 +243,10 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
 
 
 def _checked(name: str, value: object, origin: str) -> Value:
-    if name not in _KEYS:
+    keys = _keys()
+    if name not in keys:
         raise _unknown(name, origin)
-    default, choices = _default(_KEYS[name]), _KEYS[name].metadata["choices"]
+    default, choices = keys[name].default, keys[name].choices
     try:
         converted = _converted(_parsed(value, default) if isinstance(value, str) else value, default)
     except (TypeError, ValueError) as error:
@@ -246,11 +269,6 @@ def _check_range(name: str, value: Value, origin: str) -> None:
             raise ConfigError(f"{name} knows no '{modality}' ({origin}).", hint=_nearest(modality, modality_names()))
         if weight < 0:
             raise ConfigError(f"{name}: the weight of '{modality}' must not be negative ({origin}).")
-
-
-def _default(key: Any) -> Value:
-    value: Value = key.default_factory() if callable(key.default_factory) else key.default
-    return value
 
 
 def _parsed(text: str, default: Value) -> object:
@@ -287,7 +305,7 @@ def _converted(value: object, default: Value) -> Value:
 
 
 def _unknown(name: str, origin: str) -> ConfigError:
-    return ConfigError(f"There is no setting '{name}' ({origin}).", hint=_nearest(name, _KEYS))
+    return ConfigError(f"There is no setting '{name}' ({origin}).", hint=_nearest(name, _keys()))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

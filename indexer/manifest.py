@@ -27,7 +27,6 @@ from indexer.store.base import Manifest, VectorStore
 
 __all__ = [
     "RoleChanges",
-    "asked_for",
     "changed_manifest",
     "choices_in_force",
     "choices_of",
@@ -171,7 +170,7 @@ def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges =
         if any(manifest.models[role][0] != str(wanted[role]) for role in _REQUIRED):
             raise _other_models(f"the profile '{manifest.profile}'", f"'{asked.profile}'")
     for name, role in all_roles().items():
-        spec = asked_for(asked, name)
+        spec = asked.spec(name)
         if spec not in ("", OFF):
             parse_choice(role, spec)
         if spec not in ("", OFF) and name in manifest.models and name not in changes.add:
@@ -183,7 +182,7 @@ def set_aside(manifest: Manifest, asked: ModelSettings) -> tuple[str, ...]:
     return tuple(
         f"models.{role} is set, and this index does without {role}. To take it in: sceneseek index --add {role}"
         for role in optional_roles()
-        if asked_for(asked, role) not in ("", OFF) and role not in manifest.models
+        if asked.spec(role) not in ("", OFF) and role not in manifest.models
     )
 
 
@@ -204,7 +203,7 @@ def _chosen(
     """The profile's models, those that the settings or the changes put in their place, and those that are added."""
     choices = dict(profile)
     for name, role in all_roles().items():
-        spec = asked_for(settings, name)
+        spec = settings.spec(name)
         if name in changes.without or (spec == OFF and name not in changes.add):
             choices.pop(name, None)
         elif spec not in ("", OFF):
@@ -219,17 +218,12 @@ def _additions(
     roles = optional_roles()
 
     def choice(name: RoleName) -> ModelChoice:
-        spec = asked_for(settings, name)
+        spec = settings.spec(name)
         if spec in ("", OFF):
             return known.get(name) or parse_choice(roles[name], roles[name].default)
         return parse_choice(roles[name], spec)
 
     return {name: choice(name) for name in changes.add}
-
-
-def asked_for(settings: ModelSettings, role: RoleName) -> str:
-    """The model that the settings name for a role; empty if they name none."""
-    return str(getattr(settings, role, ""))
 
 
 def _described(choices: Mapping[RoleName, ModelChoice], models: Models) -> dict[str, tuple[str, Fingerprint]]:

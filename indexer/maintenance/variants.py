@@ -92,6 +92,7 @@ def _settings(loaded: LoadedSettings, manifest: Manifest, place: Path, profile: 
 def _models(settings: ModelSettings, manifest: Manifest, profile: str) -> ModelSettings:
     """With the profile of the index, its very models; with another one, that profile's for pictures and texts."""
     if profile != manifest.profile:
-        return replace(settings, profile=profile, frames="", text="")
-    specs: dict[str, Any] = {role: manifest.models[role][0] if role in manifest.models else OFF for role in all_roles()}
-    return replace(settings, profile=profile, **specs)
+        specs = {role: spec for role, spec in settings.specs.items() if role not in ("frames", "text")}
+    else:
+        specs = {role: manifest.models[role][0] if role in manifest.models else OFF for role in all_roles()}
+    return replace(settings, profile=profile, specs=specs)

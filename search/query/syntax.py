@@ -22,6 +22,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 from typing import cast
 
@@ -35,17 +36,6 @@ from search.query.query import ObjectCondition, Query
 
 _QUOTED = r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 _OPERATOR = r":?(?:!=|<=|>=|==|=|<|>)|:"
-_KIND = "|".join(modality_names())
-_PART = re.compile(
-    rf"""(?<!\S)(?P<minus>-?)(?:
-        (?i:only:)(?P<kinds>(?i:{_KIND})(?:\s*,\s*(?i:{_KIND}))+)(?:,(?!\S)|(?!\S))
-        |(?P<name>[^\W\d][^\s:=!<>"]*)(?P<op>{_OPERATOR})(?P<value>(?:{_QUOTED})(?!\S)|[^\s"“„«]\S*)
-        |(?P<objects>objects:)(?P<kind>{_QUOTED})(?P<number>\S*)
-        |(?P<phrase>{_QUOTED})(?!\w)
-        |(?P<word>[^\W\d_]\S*)
-    )""",
-    re.VERBOSE,
-)
 _COUNT = re.compile(r"(?P<op>>=|<=|==|=|<|>)(?P<number>[0-9]{1,6})")
 _OPPOSITE: Mapping[Operator, Operator] = MappingProxyType(
     {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -121,7 +111,7 @@ def parse_query(text: str, facet_names: Collection[str] = ()) -> ParsedQuery:
     query = ParsedQuery(whole)
     pieces: list[str] = []
     end = 0
-    for part in _PART.finditer(whole):
+    for part in _part_pattern(modality_names()).finditer(whole):
         read = _read(part, query, frozenset(facet_names))
         if read is not None:
             query, kept = read
@@ -239,3 +229,18 @@ def _check_number(name: str, op: str, value: str) -> None:
 def _unquoted(value: str) -> str:
     """The value without its quotes, or without the comma after it."""
     return value[1:-1].strip() if re.fullmatch(_QUOTED, value) else value.rstrip(",;") or value
+
+
+@cache
+def _part_pattern(names: tuple[ModalityName, ...]) -> re.Pattern[str]:
+    kind = "|".join(names)
+    return re.compile(
+        rf"""(?<!\S)(?P<minus>-?)(?:
+            (?i:only:)(?P<kinds>(?i:{kind})(?:\s*,\s*(?i:{kind}))+)(?:,(?!\S)|(?!\S))
+            |(?P<name>[^\W\d][^\s:=!<>"]*)(?P<op>{_OPERATOR})(?P<value>(?:{_QUOTED})(?!\S)|[^\s"“„«]\S*)
+            |(?P<objects>objects:)(?P<kind>{_QUOTED})(?P<number>\S*)
+            |(?P<phrase>{_QUOTED})(?!\w)
+            |(?P<word>[^\W\d_]\S*)
+        )""",
+        re.VERBOSE,
+    )

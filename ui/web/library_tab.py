@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
@@ -17,7 +17,7 @@ from typing import Any
 import gradio as gr
 
 from indexer.core.errors import SceneseekError, UsageError
-from indexer.modalities.registry import optional_roles
+from indexer.modalities.registry import modality, optional_roles
 from search.catalogue import Catalogue
 from search.modalities import heading
 from ui.services.index_jobs import IndexProgress, Jobs
@@ -48,13 +48,6 @@ _MEASURING_S = 0.2
 _LONGEST_WORDS = 200
 # While a job runs, 20,000 videos are listed anew every ten seconds, and a few hundred at once.
 _PAUSE_PER_VIDEO_S = 0.0005
-_COSTS: Mapping[str, str] = {
-    "speech": "what is said. 0.6 s for a minute of video without speech, up to 20 s for a minute full of it",
-    "ocr": "text that is shown. 9 to 12 s for a minute of video",
-    "sounds": "what is heard. 0.4 to 2 s for a minute of video; needs a sound model, named in the settings",
-    "objects": "what is seen, and how many. Decodes the pictures again; needs a detector (extra 'objects')",
-    "captions": "a sentence about each picture. Decodes the pictures again; slow without a GPU",
-}
 _EMPTY = Catalogue({})
 # See static/library.js.
 _SEND_PRESSED = "libraryTab.sendPressed(element, trigger)"
@@ -283,7 +276,7 @@ class _LibraryTab:
             gr.update(visible=bool(roots)),
             render_details(catalogue, shows_paths=self._shows_paths),
             gr.update(visible=bool(missing and roots)),
-            gr.update(choices=[(f"{heading(role)}: {_COSTS[role]}", role) for role in missing]),
+            gr.update(choices=[(f"{heading(role)}: {modality(role).cost}", role) for role in missing]),
             trouble,
             gr.update(visible=bool(trouble), interactive=not job.is_active),
             gr.update(visible=bool(commits)),

@@ -21,7 +21,6 @@ from ui.web.search_form import LONGEST_TEXT, SearchForm, Sort
 from ui.web.search_page import SearchPage
 
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
-_KINDS: Sequence[tuple[str, ModalityName]] = [(heading(name), name) for name in modality_names()]
 _MOST_LABELS = 50
 _SORTS: Sequence[tuple[str, Sort]] = [("Best first", "relevance"), ("In order of time", "time")]
 _BOUNDS = ("longer", "shorter", "since", "until")
@@ -79,7 +78,7 @@ def _build_filters() -> dict[str, Any]:
     with gr.Row():
         made["labels"] = gr.Dropdown([], multiselect=True, label="Labels", info="Any of these", allow_custom_value=True)
         made["folder"] = gr.Dropdown([], label="Folder", info="And all below it", allow_custom_value=True)
-    made["kinds"] = gr.CheckboxGroup(_KINDS, label="Look only in", elem_id="kinds")
+    made["kinds"] = gr.CheckboxGroup(_kinds(), label="Look only in", elem_id="kinds")
     day: dict[str, Any] = {"placeholder": "2024-05-31", "max_length": 10, "min_width": 120}
     with gr.Row():
         made["longer"] = gr.Number(label="At least (minutes)", minimum=0, value=None, min_width=120)
@@ -96,7 +95,7 @@ def _build_advanced() -> dict[str, Any]:
         made["unlikely"] = gr.Checkbox(label="Also unlikely moments", info="Do not say “nothing found”")
     gr.Markdown("How much each kind of evidence counts:")
     with gr.Row():
-        for label, name in _KINDS:
+        for label, name in _kinds():
             slider = gr.Slider(0, 4, value=1, step=0.25, label=label, min_width=240, elem_id=f"weight-{name}")
             made[f"weight-{name}"] = slider
     return made
@@ -150,7 +149,7 @@ def _connect(
         button.click,
         *(controls[name].submit for name in ("text", *_BOUNDS)),
         *(controls[name].input for name in ("labels", "folder", "kinds", "sort", "by_video", "unlikely")),
-        *(controls[f"weight-{name}"].release for _, name in _KINDS),
+        *(controls[f"weight-{name}"].release for name in modality_names()),
     )
     for name in _BOUNDS:
         controls[name].blur(leave, [asked, *everything], [asked, picture, answer], **quiet)
@@ -158,6 +157,11 @@ def _connect(
         event(fill_in, [asked, *everything], [asked, picture, answer], **quiet)
     for event in (picture.upload, picture.clear):
         event(show_picture, [picture, *everything], [asked, controls["text"], answer], **quiet)
+
+
+def _kinds() -> list[tuple[str, ModalityName]]:
+    """The modalities to choose from: what people call them, and their names."""
+    return [(heading(name), name) for name in modality_names()]
 
 
 def _form(values: Sequence[Any]) -> SearchForm:
@@ -172,7 +176,7 @@ def _form(values: Sequence[Any]) -> SearchForm:
         shorter_s=_seconds(shorter),
         since=(since or "")[:10],
         until=(until or "")[:10],
-        weights={name: float(w) for (_, name), w in zip(_KINDS, weights, strict=True) if w is not None and w != 1},
+        weights={name: float(w) for name, w in zip(modality_names(), weights, strict=True) if w is not None and w != 1},
         sort=cast("Sort", sort or "relevance"),
         by_video=bool(by_video),
         unlikely=bool(unlikely),
@@ -191,7 +195,7 @@ def _shown(form: SearchForm, library: Library, page: SearchPage) -> list[Any]:
         gr.update(value=form.text),
         gr.update(value=list(form.labels), choices=sorted({*labels, *form.labels})),
         gr.update(value=form.folder or None, choices=folders),
-        gr.update(value=list(form.kinds), choices=[(label, name) for label, name in _KINDS if name in known] or _KINDS),
+        gr.update(value=list(form.kinds), choices=[kind for kind in _kinds() if kind[1] in known] or _kinds()),
         gr.update(value=form.longer_s / 60 or None),
         gr.update(value=form.shorter_s / 60 or None),
         gr.update(value=form.since),
@@ -199,7 +203,7 @@ def _shown(form: SearchForm, library: Library, page: SearchPage) -> list[Any]:
         gr.update(value=form.sort),
         gr.update(value=form.by_video),
         gr.update(value=form.unlikely),
-        *(gr.update(value=form.weights.get(name, 1.0), visible=name in known) for _, name in _KINDS),
+        *(gr.update(value=form.weights.get(name, 1.0), visible=name in known) for name in modality_names()),
     ]
 
 

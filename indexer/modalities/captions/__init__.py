@@ -46,7 +46,7 @@ CAPTIONS = Modality(
         "captions",
         {"blip": blip},
         default="blip:Salesforce/blip-image-captioning-base",
-        help='What describes keyframes in a sentence: "blip:NAME", "blip:/folder", or "off".',
+        help='Captions of keyframes: "blip:NAME", "blip:/folder", or "off".',
     ),
     version="1",
     cost="a sentence about each picture. Decodes the pictures once more; slow without a GPU",

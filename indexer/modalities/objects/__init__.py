@@ -66,7 +66,7 @@ OBJECTS = Modality(
         "objects",
         {"yolo": yolo},
         default="yolo:Ultralytics/YOLO11/yolo11n.pt",
-        help='What finds objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".',
+        help='Objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".',
     ),
     version="1",
     cost="what is seen, and how many. Decodes the pictures once more; needs a detector (extra 'objects')",

@@ -47,7 +47,7 @@ OCR = Modality(
         "ocr",
         {"rapidocr": rapidocr},
         default="rapidocr:embedded",
-        help='What reads on-screen text: "rapidocr:embedded", or "off".',
+        help='On-screen text: "rapidocr:embedded", or "off".',
     ),
     version="2",
     cost="text that is shown. 9 to 12 s for a minute of video",

@@ -36,7 +36,7 @@ SOUNDS = Modality(
         "sounds",
         {"yamnet": yamnet, "clap": clap},
         default="yamnet:thelou1s/yamnet",
-        help='What knows sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".',
+        help='Sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".',
     ),
     version="1",
     cost="what is heard. 0.4 to 2 s for a minute of video; needs a sound model, named in the settings",

@@ -40,8 +40,8 @@ SPEECH = Modality(
         "speech",
         {"pocketsphinx": pocketsphinx, "whisper": whisper},
         default="pocketsphinx:embedded",
-        help='What listens to speech: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" for a new '
-        "index without. Empty, here and below: the profile's.",
+        help='Speech recognition: "whisper:small", "whisper:/folder", "pocketsphinx:embedded"; "off" leaves it out of '
+        "a new index. Empty, here and below: the profile's model.",
     ),
     version="1",
     replaced_by_subtitles=True,

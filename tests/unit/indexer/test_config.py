@@ -11,7 +11,7 @@ from indexer.config import Settings, config_text, load_settings
 from indexer.core.errors import ConfigError
 from indexer.modalities.registry import modality_names
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)

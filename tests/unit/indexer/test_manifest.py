@@ -22,9 +22,9 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
 
 @pytest.mark.parametrize("spelling", ["yamnet.tflite", "./yamnet.tflite", "~/yamnet.tflite"])
 def test_a_model_may_be_spelled_otherwise_than_the_index_has_it(manifest: Manifest, spelling: str) -> None:
-    found_index(manifest, ModelSettings(sounds=f"yamnet:{spelling}"))
+    found_index(manifest, ModelSettings(specs={"sounds": f"yamnet:{spelling}"}))
 
 
 def test_another_model_is_told_from_it(manifest: Manifest) -> None:
     with pytest.raises(IndexIncompatibleError, match=r"and yamnet:.* was asked for"):
-        found_index(manifest, ModelSettings(sounds="yamnet:~/other.tflite"))
+        found_index(manifest, ModelSettings(specs={"sounds": "yamnet:~/other.tflite"}))
