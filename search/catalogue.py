@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from indexer.core.errors import QueryError
 from indexer.core.text import fold
 from indexer.core.types import ModalityName, Space, Video
-from indexer.modalities.registry import space_of
+from indexer.modalities.registry import modality_names, space_of
 from indexer.models.base import Fingerprint
 from indexer.store.base import Commit, Manifest, VectorStore
 from search.modalities import how_to_add
@@ -47,11 +47,15 @@ class Catalogue:
 
     @cached_property
     def counts(self) -> Mapping[ModalityName, int]:
-        """How many records of each modality the searchable videos have; modalities without any are absent."""
+        """How many records of each modality the searchable videos have; modalities without any are absent.
+
+        So are modalities that are not registered: nothing is known of them but their name.
+        """
         counts: Counter[ModalityName] = Counter()
         for key in self.videos:
-            counts.update({name: state.count for name, state in self.commits[key].modalities.items() if state.count})
-        return counts
+            states = self.commits[key].modalities
+            counts.update({name: states[name].count for name in modality_names() if name in states})
+        return +counts
 
     @cached_property
     def facet_names(self) -> frozenset[str]:

@@ -12,8 +12,8 @@ from indexer.modalities.registry import modalities, modality, modality_names
 
 
 def plain_name(name: ModalityName) -> str:
-    """What people call a modality, such as "text in the picture"."""
-    return modality(name).plain_name
+    """What people call a modality, such as "text in the picture"; its name where it is not registered."""
+    return next((each.plain_name for each in modalities() if each.name == name), name)
 
 
 def heading(name: ModalityName) -> str:

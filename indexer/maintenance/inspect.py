@@ -103,7 +103,11 @@ def _commit_problems(
         if present != state.count:
             what = f"{path}: {state.count} {modality} records were committed, and {present} are there."
             yield Problem(what, f"Run 'sceneseek remove {commit.video.id}', then 'sceneseek index' again.")
-        if manifest is not None and not _is_made_by(manifest, modality, state.fingerprint):
+        if (
+            manifest is not None
+            and modality in modality_names()
+            and not _is_made_by(manifest, modality, state.fingerprint)
+        ):
             yield Problem(f"{path}: its {modality} records are of another model.", "Run 'sceneseek index' again.")
 
 
