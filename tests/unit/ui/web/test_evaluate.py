@@ -149,10 +149,10 @@ def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
     put(store, video("w", label="diving"), shots("w", ["img"]))
     put(store, video("x"), shots("x", ["diving"]))
     evaluation = evaluate_actions(store, BagOfWords(), ActionOptions())
-    files = {name: Path(name) for name in ("results.html", "similarity_distribution.png", "classes.csv")}
-    page = Elements(render_finished(FinishedEvaluation(7, evaluation, files)))
+    files = tuple(Path(name) for name in ("results.html", "similarity_distribution.png", "classes.csv"))
+    page = Elements(render_finished(FinishedEvaluation(evaluation, files), 7))
     assert [picture["src"] for picture in page.named("img")] == ["/evaluation/actions/similarity_distribution.png?n=7"]
-    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{name}?n=7" for name in files]
+    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{file}?n=7" for file in files]
     assert EVIL in page.text
     assert "Not evaluated: 1 video without a label" in page.text
     assert len(page.named("table")) == len(("figures", "classes"))
