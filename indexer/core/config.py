@@ -97,7 +97,7 @@ class ModelSettings:
     )
     ocr: str = _setting("", 'On-screen text: "rapidocr:embedded", or "off".')
     sounds: str = _setting("", 'Sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".')
-    objects: str = _setting("", 'Objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".')
+    objects: str = _setting("", 'Objects: "detr:NAME", "detr:/folder", "yolo:/path/weights.onnx" (or .pt), or "off".')
     captions: str = _setting("", 'Captions of keyframes: "blip:NAME", "blip:/folder", or "off".')
     device: str = _setting("auto", "Where models run.", ("auto", "cpu", "cuda", "mps"))
     batch_size: int = _setting(4, "Pictures encoded at once; on a GPU, 32 or more is faster.")
