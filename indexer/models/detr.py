@@ -57,7 +57,8 @@ class DetrDetector(LoadedOnUse[_LoadedDetr]):
     @cached_property
     def folder(self) -> Path:
         """Where the model lies; a name on the Hub is downloaded now if it is not cached."""
-        return find_folder(self.name, self.name, HUB_FILES, HUB_FILES, setting='models.objects = "detr:/that/folder"')
+        setting = 'models.objects = "detr:/that/folder"'
+        return find_folder(self.name, self.name, HUB_FILES, HUB_FILES, setting=setting, advised=HUB_FILES)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -113,7 +114,9 @@ class DetrDetector(LoadedOnUse[_LoadedDetr]):
         require_files([folder / HUB_FILES[-1]], hint=SAVED_BY_TRANSFORMERS)
         image_settings(folder)
         with quiet_libraries(), loading(folder):
-            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                folder, local_files_only=True, trust_remote_code=False
+            )
             network = load_network(
                 AutoModelForObjectDetection, folder, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
             )

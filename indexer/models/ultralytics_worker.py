@@ -50,7 +50,7 @@ def _own_output() -> IO[bytes]:
 
 def _open(weights: str) -> Any:
     import torch
-    from ultralytics import YOLO
+    from ultralytics.models.yolo.model import YOLO
     from ultralytics.utils import nms
 
     # The decoder needs the other cores meanwhile.

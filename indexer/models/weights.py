@@ -193,7 +193,15 @@ def fetch_folder(repo: str, required: Sequence[str], patterns: Sequence[str]) ->
     return Path(str(found[0])).parents[len(Path(required[0]).parts) - 1]
 
 
-def find_folder(name: str, repo: str, required: Sequence[str], patterns: Sequence[str], *, setting: str) -> Path:
+def find_folder(
+    name: str,
+    repo: str,
+    required: Sequence[str],
+    patterns: Sequence[str],
+    *,
+    setting: str,
+    advised: Sequence[str] = (),
+) -> Path:
     """The folder of a model: ``name`` if that is a folder, else the cached or downloaded repository.
 
     Args:
@@ -202,6 +210,7 @@ def find_folder(name: str, repo: str, required: Sequence[str], patterns: Sequenc
         required: Files that the repository must hold.
         patterns: What to download.
         setting: As in ``fetching``.
+        advised: The files that an error advises to fetch; none for the whole repository.
 
     Raises:
         WeightsMissingError: there is no such folder, or the repository is not cached and cannot be downloaded.
@@ -213,7 +222,7 @@ def find_folder(name: str, repo: str, required: Sequence[str], patterns: Sequenc
         raise WeightsMissingError(
             f"There is no model folder '{name}'.", hint="Check the path, or give OWNER/NAME for a model on the Hub."
         )
-    with fetching(repo, required, setting=setting):
+    with fetching(repo, advised, setting=setting):
         return fetch_folder(repo, required, patterns)
 
 

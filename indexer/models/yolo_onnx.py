@@ -56,7 +56,7 @@ class OnnxNetwork:
     def boxes(self, images: Sequence[Image]) -> list[list[Row]]:
         """The objects in images of one size, boxes that overlap another of their class removed."""
         fitted = [_Fitted.of(image, self.facts.size) for image in images]
-        batch = np.stack([one.pixels for one in fitted]).transpose(0, 3, 1, 2).astype(np.float32) / 255
+        batch = np.stack([one.pixels for one in fitted]).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
         step = 1 if self.one_by_one else len(batch)
         outputs = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
         return [one.rows(self._found(raw)) for one, raw in zip(fitted, np.concatenate(outputs), strict=True)]
@@ -111,8 +111,8 @@ def _without_overlaps(candidates: NDArray[np.float32], confidence: float) -> NDA
     classes, sizes = likely[:, 4:].argmax(axis=1), likely[:, 2:4]
     corners = likely[:, :2] - sizes / 2
     boxes = np.hstack([corners, sizes]).astype(np.float64)
-    kept = cv2.dnn.NMSBoxesBatched(boxes, best, classes.astype(np.int32), confidence, OVERLAP)
-    kept = np.asarray(kept, np.intp)[:MOST_OBJECTS]
+    remaining: Any = cv2.dnn.NMSBoxesBatched(boxes.tolist(), best, classes.tolist(), confidence, OVERLAP)
+    kept = np.asarray(remaining, np.intp)[:MOST_OBJECTS]
     return np.hstack([corners[kept], (corners + sizes)[kept], best[kept, None], classes[kept, None]])
 
 
