@@ -1,27 +1,29 @@
-"""What all object detectors share: batches of equally sized images, class names, and boxes that become detections."""
+"""What all object detectors share: batches of images of one size, class names, and boxes that become detections."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from indexer.core.errors import WeightsDamagedError
 from indexer.core.types import Image
 from indexer.models.base import Detection
-from indexer.models.lifecycle import batches
+from indexer.models.lifecycle import LoadedOnUse, batches
 from indexer.models.preprocessing import check_images
 
 __all__ = [
     "CONFIDENCE",
     "MOST_OBJECTS",
     "OVERLAP",
+    "BoxDetector",
     "NetworkFacts",
     "Row",
-    "check_confidence",
     "class_names",
-    "detect_by_size",
 ]
+
+T = TypeVar("T")
 
 CONFIDENCE = 0.25
 """Objects with less confidence, in [0, 1], are left out; the default of ultralytics."""
@@ -48,12 +50,6 @@ class NetworkFacts:
     size: tuple[int, int]
 
 
-def check_confidence(confidence: float) -> None:
-    """Raises: ValueError if the threshold is not in [0, 1]."""
-    if not 0 <= confidence <= 1:
-        raise ValueError(f"a confidence lies in [0, 1], not at {confidence}")
-
-
 def class_names(names: object) -> tuple[str, ...]:
     """The names of classes, from a list or from a mapping of numbers that start at 0.
 
@@ -66,35 +62,59 @@ def class_names(names: object) -> tuple[str, ...]:
     return tuple(str(numbered[number]) for number in range(len(numbered)))
 
 
-def detect_by_size(
-    images: Sequence[Image],
-    batch_size: int,
-    boxes: Callable[[Sequence[Image]], Sequence[Sequence[Row]]],
-    labels: Sequence[str],
-) -> list[list[Detection]]:
-    """The detections in each image, most confident first.
-
-    Images of different sizes never share a batch: padding to a common size would change the boxes a little.
+class BoxDetector(LoadedOnUse[T]):
+    """The role ``objects``, but for finding the boxes in images of one size, in float32.
 
     Args:
-        images: uint8 RGB, of any sizes.
-        batch_size: How many images ``boxes`` gets at once.
-        boxes: Finds the objects in images of one size.
-        labels: The names of the classes, by their number.
+        make: Loads the network.
+        name: Of the model, as the user wrote it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        confidence: Objects with less confidence are left out, in [0, 1].
+        batch_size: Images of one size computed at once.
 
     Raises:
-        ValueError: an image is not uint8 RGB.
-        WeightsDamagedError: the network finds a class that has no name.
+        ValueError: ``confidence`` is out of range.
     """
-    check_images(images)
-    sizes: dict[tuple[int, ...], list[int]] = {}
-    for index, image in enumerate(images):
-        sizes.setdefault(image.shape, []).append(index)
-    found: list[list[Detection]] = [[] for _ in images]
-    for indices in (batch for same in sizes.values() for batch in batches(same, batch_size)):
-        for index, rows in zip(indices, boxes([images[index] for index in indices]), strict=True):
-            found[index] = sorted((_detection(row, labels) for row in rows), key=lambda seen: -seen.confidence)
-    return found
+
+    def __init__(self, make: Callable[[], T], name: str, device: str, confidence: float, batch_size: int) -> None:
+        if not 0 <= confidence <= 1:
+            raise ValueError(f"a confidence lies in [0, 1], not at {confidence}")
+        super().__init__(make, device)
+        self.name = name
+        self._confidence = confidence
+        self._batch_size = batch_size
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The names of all classes, by their number."""
+
+    @abstractmethod
+    def _boxes(self, images: Sequence[Image]) -> Sequence[Sequence[Row]]:
+        """The objects in images of one size."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """The objects in each image, most confident first.
+
+        Images of different sizes never share a batch: padding to a common size would change the boxes a little.
+
+        Args:
+            images: uint8 RGB, of any sizes.
+
+        Raises:
+            ValueError: an image is not uint8 RGB.
+            WeightsDamagedError: the network finds a class that has no name.
+        """
+        check_images(images)
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            sizes.setdefault(image.shape, []).append(index)
+        found: list[list[Detection]] = [[] for _ in images]
+        for indices in (batch for same in sizes.values() for batch in batches(same, self._batch_size)):
+            for index, rows in zip(indices, self._boxes([images[index] for index in indices]), strict=True):
+                objects = [_detection(row, self.labels) for row in rows]
+                found[index] = sorted(objects, key=lambda seen: -seen.confidence)
+        return found
 
 
 def _detection(row: Row, labels: Sequence[str]) -> Detection:

@@ -14,11 +14,11 @@ from typing import Any
 
 from indexer.core.errors import WeightsDamagedError
 from indexer.core.types import Image
-from indexer.models.base import Detection, Fingerprint
-from indexer.models.detections import CONFIDENCE, Row, check_confidence, class_names, detect_by_size
+from indexer.models.base import Fingerprint
+from indexer.models.detections import CONFIDENCE, BoxDetector, Row, class_names
 from indexer.models.devices import resolve_device
 from indexer.models.library_output import quiet_libraries
-from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
+from indexer.models.lifecycle import make_fingerprint
 from indexer.models.pretrained import SAVED_BY_TRANSFORMERS, image_settings, load_network
 from indexer.models.weights import digest_files, find_folder, loading, read_json, require_files, short_name
 
@@ -34,25 +34,14 @@ class _LoadedDetr:
     processor: Any
 
 
-class DetrDetector(LoadedOnUse[_LoadedDetr]):
-    """The role ``objects`` with a network of transformers (D-FINE, RT-DETR and others), in float32.
+class DetrDetector(BoxDetector[_LoadedDetr]):
+    """The role ``objects`` with a network of transformers (D-FINE, RT-DETR and others); see ``BoxDetector``.
 
-    Args:
-        name: A name on the Hub (``ustc-community/dfine-small-coco``), or a folder that transformers saved.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        confidence: Objects with less confidence are left out, in [0, 1].
-        batch_size: Images of one size computed at once.
-
-    Raises:
-        ValueError: ``confidence`` is out of range.
+    ``name`` is a name on the Hub (``ustc-community/dfine-small-coco``) or a folder that transformers saved.
     """
 
     def __init__(self, name: str, *, device: str = "auto", confidence: float = CONFIDENCE, batch_size: int = 8) -> None:
-        check_confidence(confidence)
-        super().__init__(self._load, device)
-        self.name = name
-        self._confidence = confidence
-        self._batch_size = batch_size
+        super().__init__(self._load, name, device, confidence, batch_size)
 
     @cached_property
     def folder(self) -> Path:
@@ -82,10 +71,6 @@ class DetrDetector(LoadedOnUse[_LoadedDetr]):
         return make_fingerprint(
             "detr", short_name(self.name), digest_files([weights]), preprocessing, dim=len(self.labels)
         )
-
-    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The objects in each image, most confident first; images may differ in size."""
-        return detect_by_size(images, self._batch_size, self._boxes, self.labels)
 
     def _boxes(self, images: Sequence[Image]) -> list[list[Row]]:
         import torch

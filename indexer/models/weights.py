@@ -33,7 +33,6 @@ __all__ = [
     "find_folder",
     "first_line",
     "loading",
-    "missing",
     "offline",
     "package_folder",
     "read_json",
@@ -122,7 +121,7 @@ def _network_errors() -> tuple[type[Exception], ...]:
     return (OSError, ValueError, errors.HfHubHTTPError, library.HTTPError, library.InvalidURL)
 
 
-def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
+def _missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
     """The error for a file that is not cached, with the command that fetches it and what to do without a network."""
     return WeightsMissingError(
         f"The model file '{file.name}' of '{file.repo}' is not on this machine"
@@ -274,9 +273,9 @@ def read_json(path: Path, *, hint: str) -> Any:
 
 def _require_download(files: Sequence[HubFile]) -> None:
     if offline():
-        raise missing(files[0], reason="HF_HUB_OFFLINE is set")
+        raise _missing(files[0], reason="HF_HUB_OFFLINE is set")
     if not can_download(files):
-        raise missing(files[0], reason="the Hugging Face Hub does not answer or does not have it")
+        raise _missing(files[0], reason="the Hugging Face Hub does not answer or does not have it")
 
 
 @contextmanager
@@ -284,7 +283,7 @@ def _download(file: HubFile) -> Iterator[None]:
     try:
         yield
     except _network_errors() as error:
-        raise missing(file, reason=str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise _missing(file, reason=str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
 @contextmanager

@@ -175,10 +175,10 @@ class YamnetEncoder(LoadedOnUse[_LoadedYamnet]):
         return _LoadedYamnet(interpreter, names, self._class_vectors())
 
     def _class_vectors(self) -> Embedding:
-        names, sayings = (
+        names, phrases = (
             cached_documents(texts, self._texts, self._cache_folder) for texts in class_texts(self.class_names)
         )
-        return normalised(np.asarray(names + sayings, np.float32))
+        return normalised(np.asarray(names + phrases, np.float32))
 
 
 def class_texts(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -197,8 +197,8 @@ def tags_of(scores: NDArray[np.float32], names: Sequence[str]) -> tuple[Tag, ...
         names: Of the classes, by their number.
     """
     order = np.argsort(-scores, kind="stable")[:MOST_TAGS]
-    heard = [index for place, index in enumerate(order) if place == 0 or scores[index] >= LEAST_TAG_SCORE]
-    return tuple(Tag(names[index], float(scores[index])) for index in heard)
+    kept = [index for place, index in enumerate(order) if place == 0 or scores[index] >= LEAST_TAG_SCORE]
+    return tuple(Tag(names[index], float(scores[index])) for index in kept)
 
 
 def _strongest(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -288,7 +288,7 @@ def _names_of_map(path: Path) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise WeightsDamagedError(
             f"The class names '{path}' cannot be read: {error!r}.",
-            hint="It must be the file of that name that TensorFlow's YAMNet brings.",
+            hint="It must be the file of that name from TensorFlow's YAMNet.",
         ) from error
 
 

@@ -11,18 +11,10 @@ from typing import Protocol
 
 from indexer.core.errors import ModelError, WeightsMissingError
 from indexer.core.types import Image
-from indexer.models.base import Detection, Fingerprint
-from indexer.models.detections import (
-    CONFIDENCE,
-    MOST_OBJECTS,
-    OVERLAP,
-    NetworkFacts,
-    Row,
-    check_confidence,
-    detect_by_size,
-)
+from indexer.models.base import Fingerprint
+from indexer.models.detections import CONFIDENCE, MOST_OBJECTS, OVERLAP, BoxDetector, NetworkFacts, Row
 from indexer.models.devices import resolve_device
-from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
+from indexer.models.lifecycle import make_fingerprint
 from indexer.models.weights import HubFile, digest_files, fetch, fetching
 
 __all__ = ["YoloDetector"]
@@ -39,29 +31,18 @@ class _YoloNetwork(Protocol):
     def boxes(self, images: Sequence[Image]) -> list[list[Row]]: ...
 
 
-class YoloDetector(LoadedOnUse[_YoloNetwork]):
-    """The role ``objects`` with a file that ultralytics saved or exported, in float32.
+class YoloDetector(BoxDetector[_YoloNetwork]):
+    """The role ``objects`` with a file that ultralytics saved or exported; see ``BoxDetector``.
 
     An ``.onnx`` file is data and runs here. A ``.pt`` file can run code when it is read, so ultralytics reads it in a
     process of its own, which can neither change files nor reach a network.
 
-    Args:
-        name: A ``.pt`` or ``.onnx`` file, a folder that holds one, a file on the Hub (``OWNER/REPOSITORY/FILE``), or
-            the name of a published network (``yolo11n`` to ``yolo11x``, ``yolov8n`` to ``yolov8x``).
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        confidence: Objects with less confidence are left out, in [0, 1].
-        batch_size: Images of one size computed at once.
-
-    Raises:
-        ValueError: ``confidence`` is out of range.
+    ``name`` is a ``.pt`` or ``.onnx`` file, a folder that holds one, a file on the Hub (``OWNER/REPOSITORY/FILE``), or
+    the name of a published network (``yolo11n`` to ``yolo11x``, ``yolov8n`` to ``yolov8x``).
     """
 
     def __init__(self, name: str, *, device: str = "auto", confidence: float = CONFIDENCE, batch_size: int = 8) -> None:
-        check_confidence(confidence)
-        super().__init__(self._load, device)
-        self.name = name
-        self._confidence = confidence
-        self._batch_size = batch_size
+        super().__init__(self._load, name, device, confidence, batch_size)
         # Neither kind of network can be used by two threads at once.
         self._turn = Lock()
 
@@ -100,10 +81,6 @@ class YoloDetector(LoadedOnUse[_YoloNetwork]):
         }
         name = self.path.name if Path(self.name).exists() else self.name
         return make_fingerprint("yolo", name, digest_files([self.path]), preprocessing, dim=len(self.labels))
-
-    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The objects in each image, most confident first; images may differ in size."""
-        return detect_by_size(images, self._batch_size, self._boxes, self.labels)
 
     def _boxes(self, images: Sequence[Image]) -> list[list[Row]]:
         network = self._model.get()
