@@ -19,7 +19,7 @@ can be downloaded, else ``embedded``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -74,10 +74,6 @@ class Profile:
     def files(self) -> tuple[HubFile, ...]:
         """Every file that the profile needs from the Hub."""
         return tuple(file for choice in self.choices.values() for file in choice.files)
-
-    def without(self, role: RoleName) -> Profile:
-        """The same without a role."""
-        return replace(self, choices={name: choice for name, choice in self.choices.items() if name != role})
 
 
 @dataclass(frozen=True, slots=True)
