@@ -146,9 +146,10 @@ def _without_repetition(words: str) -> str:
 
 def _find_folder(name: str) -> Path:
     setting, needed = 'models.captions = "blip:/that/folder"', (*_REQUIRED, _PICTURES)
-    with fetching(name, (*needed, WEIGHTS[-1]), setting=setting):
-        folder = find_folder(name, name, needed, _PATTERNS, setting=setting)
-        if not Path(name).expanduser().is_dir():
+    advised = (*needed, WEIGHTS[-1])
+    folder = find_folder(name, name, needed, _PATTERNS, setting=setting, advised=advised)
+    if not Path(name).expanduser().is_dir():
+        with fetching(name, advised, setting=setting):
             _fetch_weights(name)
     return folder
 

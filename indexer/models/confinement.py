@@ -1,4 +1,4 @@
-"""Confines a process so that it can run code that nobody trusts (Linux: Landlock and seccomp, through ``ctypes``).
+"""Confines a process so that it can run untrusted code (Linux: Landlock and seccomp, through ``ctypes``).
 
 Landlock (Salaün, https://landlock.io) takes away the right to change files, seccomp the system calls that Landlock
 does not cover. Both need no rights of their own, hold for all children and cannot be undone.
