@@ -16,6 +16,7 @@ __all__ = [
     "blip",
     "build_models",
     "clap",
+    "detr",
     "pocketsphinx",
     "rapidocr",
     "whisper",
@@ -109,6 +110,13 @@ def clap(name: str, context: BuildContext) -> Model:
     from indexer.models.clap import ClapEncoder
 
     return ClapEncoder(name, device=context.device)
+
+
+def detr(name: str, context: BuildContext) -> Model:
+    """See ``Builder``."""
+    from indexer.models.detr import DetrDetector
+
+    return DetrDetector(name, device=context.device)
 
 
 def yolo(name: str, context: BuildContext) -> Model:

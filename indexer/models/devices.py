@@ -1,4 +1,4 @@
-"""Where a model runs, and in which precision that place is fast."""
+"""Where a model runs, in which precision, and on how many cores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 
 
 def resolve_device(asked: str) -> str:
-    """The device to run on: ``auto`` takes a GPU where there is one, else the processor.
+    """The device to run on: ``auto`` takes a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: there is no device of that name.
@@ -48,9 +48,9 @@ def _present_devices() -> list[str]:
 
 
 def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where the device computes in it natively (AVX512-BF16, AMX, recent GPUs), else float32.
+    """bfloat16 if the device computes in it natively (AVX512-BF16, AMX, recent GPUs), else float32.
 
-    A processor without those instructions emulates bfloat16 more slowly than it computes float32.
+    A CPU without these instructions emulates bfloat16 more slowly than it computes float32.
     """
     import torch
 
@@ -68,16 +68,16 @@ def _has_bf16(device: str) -> bool:
 def _cpu_has_bf16() -> bool:
     import torch
 
-    # PyTorch offers no public question for this; a version that drops these names means "not known", so float32.
+    # PyTorch has no public function for this; without these private ones, float32 is used.
     questions = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
     return any(ask() for ask in questions if ask is not None)
 
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """Let this thread compute on one core: what is too small for several is done sooner than they have met.
+    """Let this thread compute on one core, which is faster for small work.
 
-    PyTorch's own setting would not do: it is also that of every thread that has not used PyTorch yet.
+    PyTorch's own setting would also apply to every thread that has not used PyTorch yet.
     """
     with _openmp().limit(limits=1):
         yield
@@ -85,16 +85,16 @@ def on_one_core() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _openmp() -> ThreadpoolController:
-    import torch  # noqa: F401 - what it computes with is there to be found once it is loaded
+    import torch  # noqa: F401 - the controller finds only libraries that are loaded
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="openmp")
 
 
 def leave_room_for_decoding() -> None:
-    """Let models called from this thread use half of the processor's cores: decoding needs the others meanwhile.
+    """Let models called from this thread use half of the cores; decoding needs the others.
 
-    On two cores, encoding beside a decoder is twice as fast on one thread as on two that wait for each other.
+    On two cores, encoding beside a decoder is twice as fast on one thread as on two.
     """
     import torch
 
@@ -102,7 +102,7 @@ def leave_room_for_decoding() -> None:
 
 
 def release(device: str) -> None:
-    """Give a GPU's cached memory back to the system; nothing to do on a processor."""
+    """Give a GPU's cached memory back to the system; does nothing on a CPU."""
     import torch
 
     if device == "cuda":

@@ -13,7 +13,7 @@ __all__ = ["quiet_libraries"]
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence progress bars, load reports and root-logger notes; what was set before is set again afterwards."""
+    """Silence progress bars, load reports and the root logger; the old settings return afterwards."""
     with ExitStack() as stack:
         stack.enter_context(_quiet_root_logger())
         if "transformers" in sys.modules:
@@ -38,7 +38,7 @@ def _quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """open_clip logs through ``logging.info`` itself, which would install a handler on an unconfigured root."""
+    """Stop open_clip's calls of ``logging.info``, which would install a handler on an unconfigured root logger."""
     root, handler = logging.getLogger(), logging.NullHandler()
     root.addHandler(handler)
     root.addFilter(_not_from_open_clip)

@@ -1,23 +1,25 @@
-"""Weights that come into memory once, whoever asks first, and leave when told to."""
+"""What all models share: weights loaded on first use, fingerprints, and work in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Generic, TypeVar
 
+from indexer.models.base import Fingerprint
 from indexer.models.devices import release, resolve_device
 
-__all__ = ["Lazy", "LoadedOnUse"]
+__all__ = ["Lazy", "LoadedOnUse", "batches", "make_fingerprint"]
 
 T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """A value made on first use, exactly once, even when several threads ask at the same time.
+    """A value made on first use, once, even if several threads ask at the same time.
 
     Args:
-        make: Makes the value; what it raises goes to whoever asked, and the next call tries again.
+        make: Makes the value; if it raises, the next call tries again.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -31,20 +33,22 @@ class Lazy(Generic[T]):
         return self._value is not None
 
     def get(self) -> T:
-        """The value, made now if need be."""
+        """The value, made now if it is not there."""
         with self._lock:
             if self._value is None:
                 self._value = self._make()
             return self._value
 
     def drop(self) -> None:
-        """Forget the value; the next ``get`` makes a new one. Calls that hold the old one finish with it."""
+        """Forget the value; the next ``get`` makes a new one. Calls that still use the old one finish with it."""
         with self._lock:
             self._value = None
 
 
 class LoadedOnUse(Generic[T]):
-    """What every family does with its weights: they come with the first use, or ``load``, and go with ``unload``.
+    """A model whose weights are loaded by its first use or by ``load``, and dropped by ``unload``.
+
+    Every method that computes loads first, and so raises what ``Model.load`` raises.
 
     Args:
         make: Loads the weights.
@@ -65,7 +69,20 @@ class LoadedOnUse(Generic[T]):
         self._model.get()
 
     def unload(self) -> None:
-        """Give the memory back. A model that was passed in is whoever's passed it in."""
+        """Give the memory back; the next use loads again."""
         self._model.drop()
         if self._device != "cpu":
             release(resolve_device(self._device))
+
+
+def make_fingerprint(
+    family: str, name: str, weights: str, preprocessing: Mapping[str, object], *, dim: int = 0
+) -> Fingerprint:
+    """A fingerprint; ``weights`` is a digest, ``preprocessing`` the settings that change what the model computes."""
+    return Fingerprint(family, name, weights, json.dumps(preprocessing, sort_keys=True), dim)
+
+
+def batches(sequence: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The sequence in consecutive parts of ``size``; the last one may be shorter."""
+    for start in range(0, len(sequence), size):
+        yield sequence[start : start + size]

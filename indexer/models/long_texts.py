@@ -1,4 +1,4 @@
-"""Texts longer than a model's context: split where a reader would, encoded in pieces, averaged."""
+"""Texts longer than a model's context: split at sentences, encoded in pieces, averaged."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WORD_END = re.compile(r"\s+")
 
 
 def split_to_fit(text: str, count: Count, limit: int) -> list[str]:
-    """Pieces of ``text``, in order, of at most ``limit`` tokens each; nothing is lost but the space between them.
+    """Pieces of ``text``, in order, of at most ``limit`` tokens each; only the space between them is lost.
 
-    A text that is too long is halved at the sentence end nearest its middle, or at a space where it has one sentence,
-    or anywhere where it has one word; the halves likewise.
+    A text that is too long is halved, and so are its halves: at the sentence end nearest the middle, or at the nearest
+    space if it is one sentence, or in the middle if it is one word.
     """
     if len(text) < 2 or count(text) <= limit:
         return [text]
@@ -49,8 +49,8 @@ def encode_in_pieces(
     Args:
         texts: At least one text.
         encode: Turns pieces into ``(n, dim)`` vectors.
-        count: A text's length in tokens, the model's own marks and prompts included.
-        limit: The longest text, in tokens, that the model reads whole; None where it reads any.
+        count: A text's length in tokens, the model's marks and prompts included.
+        limit: The longest text, in tokens, that the model takes; None if there is no limit.
     """
     pieces = [[text] if limit is None else split_to_fit(text, count, limit) for text in texts]
     vectors = normalised(encode([piece for group in pieces for piece in group]))
@@ -58,11 +58,11 @@ def encode_in_pieces(
         return vectors
     weights = np.array([len(piece) for group in pieces for piece in group], np.float32)[:, None]
     starts = np.cumsum([0, *map(len, pieces[:-1])])
-    # Dividing by the total weight is left to the normalisation.
+    # The normalisation divides by the total weight.
     return normalised(np.add.reduceat(vectors * np.maximum(weights, 1), starts, axis=0))
 
 
 def normalised(vectors: Embedding) -> Embedding:
-    """The same directions at length 1; a vector of zeros stays one."""
+    """The vectors at length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

@@ -1,8 +1,7 @@
-"""Pictures and texts in one space with OpenCLIP models (Radford et al., 2021; Zhai et al., 2023)."""
+"""Images and texts in one space with OpenCLIP models (Radford et al., 2021; Zhai et al., 2023)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +16,19 @@ from indexer.core.types import Embedding, Image
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, resolve_device
 from indexer.models.library_output import quiet_libraries
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, batches, make_fingerprint
 from indexer.models.long_texts import encode_in_pieces, normalised
 from indexer.models.preprocessing import Recipe, as_tensor, check_images
-from indexer.models.weights import HubFile, cached_path, digest_files, fetch, fetch_folder, loading
+from indexer.models.weights import (
+    HubFile,
+    cached_path,
+    digest_files,
+    fetch,
+    fetch_folder,
+    loading,
+    read_json,
+    short_name,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +45,8 @@ _HUB = "hf-hub:"
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Everything a model is made of, on this machine.
+class _OpenClipFiles:
+    """The files and settings of a model on this machine.
 
     ``model`` is open_clip's name for the architecture (a built-in name, or ``local-dir:`` and a folder).
     """
@@ -52,7 +60,7 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedOpenClip:
     network: Any
     device: str
     dtype: torch.dtype
@@ -61,19 +69,18 @@ class _Loaded:
     context: int
 
 
-class OpenClipEncoder(LoadedOnUse[_Loaded]):
-    """The role ``frames`` by a model trained on pictures and their captions.
+class OpenClipEncoder(LoadedOnUse[_LoadedOpenClip]):
+    """The role ``frames`` by a model trained on images and their captions.
 
-    Pictures are prepared as the model's own configuration says. A text longer than the model's context is split at
+    Images are prepared as the model's own configuration says. A text longer than the model's context is split at
     sentences (at words where a sentence is too long), its pieces encoded and their vectors averaged by length.
 
     Args:
         name: ``ARCHITECTURE/WEIGHTS`` as open_clip lists them (``ViT-B-32/openai``), ``hf-hub:OWNER/NAME``, or a
             folder with ``open_clip_config.json`` and the weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        batch_size: Pictures or texts computed at once.
-        exact: Compute in float32 even where bfloat16 is fast, and resize with Pillow as open_clip does: the same
-            vectors as open_clip's own, several times more slowly.
+        batch_size: Images or texts computed at once.
+        exact: Compute in float32 and resize with Pillow, for open_clip's own vectors, several times more slowly.
     """
 
     def __init__(self, name: str, *, device: str = "auto", batch_size: int = 32, exact: bool = False) -> None:
@@ -81,21 +88,21 @@ class OpenClipEncoder(LoadedOnUse[_Loaded]):
         super().__init__(self._load, device)
         self._batch_size = batch_size
         self._exact = exact
-        # A fast tokenizer changes its own truncation settings while it works, so texts take turns.
+        # A fast tokenizer changes its own truncation settings while it works.
         self._turn = Lock()
 
     @cached_property
-    def _source(self) -> _Source:
+    def _source(self) -> _OpenClipFiles:
         return _find(self.name)
 
     @cached_property
     def recipe(self) -> Recipe:
-        """How the model wants its pictures, from its own configuration."""
+        """How the model wants its images, from its own configuration."""
         return _recipe(self._source)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """From the configuration and the weight file. The precision is left out: cosine to float32 > 0.999."""
+        """From the configuration and the weight file. The precision does not count: cosine to float32 > 0.999."""
         source = self._source
         preprocessing = {
             "picture": self.recipe.describe(),
@@ -103,32 +110,23 @@ class OpenClipEncoder(LoadedOnUse[_Loaded]):
             "quick_gelu": source.quick_gelu,
             "long": "halved at sentences, mean",
         }
-        return Fingerprint(
-            family="open_clip",
-            name=Path(self.name).resolve().name if Path(self.name).is_dir() else self.name,
-            weights=digest_files([source.weights]),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=int(source.config["embed_dim"]),
-        )
+        weights, dim = digest_files([source.weights]), int(source.config["embed_dim"])
+        return make_fingerprint("open_clip", short_name(self.name), weights, preprocessing, dim=dim)
 
     def encode_images(self, images: Sequence[Image]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised; images may differ in size; ``(0, dim)`` for none.
 
         Raises:
             ValueError: an image is not uint8 RGB.
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
         """
         check_images(images)
         if not images:
             return np.zeros((0, self.fingerprint.dim), np.float32)
         loaded = self._model.get()
-        starts = range(0, len(images), self._batch_size)
-        return normalised(
-            np.concatenate([self._encode_batch(loaded, images[start : start + self._batch_size]) for start in starts])
-        )
+        parts = [self._encode_batch(loaded, batch) for batch in batches(images, self._batch_size)]
+        return normalised(np.concatenate(parts))
 
-    def _encode_batch(self, loaded: _Loaded, images: Sequence[Image]) -> Embedding:
+    def _encode_batch(self, loaded: _LoadedOpenClip, images: Sequence[Image]) -> Embedding:
         import torch
 
         pictures = [self.recipe.fit(as_tensor(image), exact=self._exact) for image in images]
@@ -138,12 +136,7 @@ class OpenClipEncoder(LoadedOnUse[_Loaded]):
         return vectors
 
     def encode_texts(self, texts: Sequence[str]) -> Embedding:
-        """``(n, dim)`` float32, L2-normalised, in the space of the images; ``(0, dim)`` for none.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
-        """
+        """``(n, dim)`` float32, L2-normalised, in the space of the images; ``(0, dim)`` for none."""
         if not texts:
             return np.zeros((0, self.fingerprint.dim), np.float32)
         loaded = self._model.get()
@@ -152,17 +145,17 @@ class OpenClipEncoder(LoadedOnUse[_Loaded]):
                 texts, lambda pieces: self._encode_pieces(loaded, pieces), loaded.count, loaded.context
             )
 
-    def _encode_pieces(self, loaded: _Loaded, pieces: list[str]) -> Embedding:
+    def _encode_pieces(self, loaded: _LoadedOpenClip, pieces: list[str]) -> Embedding:
         import torch
 
         vectors = []
         with torch.inference_mode():
-            for start in range(0, len(pieces), self._batch_size):
-                tokens = loaded.tokenize(pieces[start : start + self._batch_size]).to(loaded.device)
+            for batch in batches(pieces, self._batch_size):
+                tokens = loaded.tokenize(list(batch)).to(loaded.device)
                 vectors.append(loaded.network.encode_text(tokens).float().cpu().numpy())
         return np.concatenate(vectors)
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedOpenClip:
         import torch
 
         source, device = self._source, resolve_device(self._device)
@@ -170,11 +163,10 @@ class OpenClipEncoder(LoadedOnUse[_Loaded]):
         with quiet_libraries(), loading(source.weights):
             network = _network(source).to(device=device, dtype=dtype).eval()
             tokenizer = _tokenizer(source)
-        # Cutting to the context is asked of nobody: texts that are too long never reach the tokenizer.
-        return _Loaded(network, device, dtype, tokenizer, _counter(tokenizer), _context(source))
+        return _LoadedOpenClip(network, device, dtype, tokenizer, _counter(tokenizer), _context(source))
 
 
-def _network(source: _Source) -> Any:
+def _network(source: _OpenClipFiles) -> Any:
     import open_clip
 
     network = open_clip.create_model(
@@ -189,8 +181,8 @@ def _network(source: _Source) -> Any:
     return network
 
 
-def _tokenizer(source: _Source) -> Any:
-    """As ``open_clip.get_tokenizer`` chooses it, but from files on this machine alone."""
+def _tokenizer(source: _OpenClipFiles) -> Any:
+    """The tokenizer that ``open_clip.get_tokenizer`` would choose, from files on this machine."""
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
     text = source.config["text_cfg"]
@@ -202,7 +194,7 @@ def _tokenizer(source: _Source) -> Any:
 
 
 def _counter(tokenizer: Any) -> Callable[[str], int]:
-    """Counts a text's tokens with the marks that the tokenizer puts around them."""
+    """Counts a text's tokens with the marks that the tokenizer adds."""
     if not hasattr(tokenizer, "tokenizer"):
         return lambda text: len(tokenizer.encode(text)) + 2
     marks = 3 if tokenizer.tokenizer_mode == "clips" else 0
@@ -215,18 +207,18 @@ def _counter(tokenizer: Any) -> Callable[[str], int]:
     return count
 
 
-def _context(source: _Source) -> int:
+def _context(source: _OpenClipFiles) -> int:
     return int(source.config["text_cfg"].get("context_length", 77))
 
 
-def _recipe(source: _Source) -> Recipe:
+def _recipe(source: _OpenClipFiles) -> Recipe:
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
     config = merge_preprocess_dict(PreprocessCfg(), source.preprocess)
-    # open_clip itself lets the vision tower's own size win over the preprocessing's.
+    # As in open_clip, the size of the vision tower counts, not that of the preprocessing.
     side = source.config["vision_cfg"].get("image_size", 224)
     size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
-    # It knows two interpolations, and takes bicubic for a frame that is not square whatever is configured.
+    # As in open_clip, an input that is not square is always resized bicubically.
     bilinear = config["interpolation"] == "bilinear" and not (
         config["resize_mode"] == "shortest" and size[0] != size[1]
     )
@@ -244,7 +236,7 @@ def _three(values: float | Sequence[float]) -> tuple[float, ...]:
     return (float(values),) * 3 if isinstance(values, int | float) else tuple(float(value) for value in values)
 
 
-def _find(name: str) -> _Source:
+def _find(name: str) -> _OpenClipFiles:
     """Raises: WeightsMissingError, WeightsDamagedError, or ModelError for a name that open_clip does not know."""
     if Path(name).is_dir():
         return _from_folder(Path(name))
@@ -259,7 +251,7 @@ def _find(name: str) -> _Source:
     return _from_list(architecture, tag)
 
 
-def _from_folder(folder: Path) -> _Source:
+def _from_folder(folder: Path) -> _OpenClipFiles:
     config = _read_config(folder / CONFIG)
     weights = next((folder / name for name in (*WEIGHTS, *_LEGACY_WEIGHTS) if (folder / name).is_file()), None)
     if weights is None:
@@ -267,7 +259,7 @@ def _from_folder(folder: Path) -> _Source:
             f"There are no weights in '{folder}'.", hint=f"The folder must hold {CONFIG} and {WEIGHTS[0]}."
         )
     needs_files = bool(config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"))
-    return _Source(
+    return _OpenClipFiles(
         model=f"local-dir:{folder}",
         config=config["model_cfg"],
         preprocess=config.get("preprocess_cfg") or {},
@@ -277,16 +269,16 @@ def _from_folder(folder: Path) -> _Source:
     )
 
 
-def _from_hub(repo: str) -> _Source:
+def _from_hub(repo: str) -> _OpenClipFiles:
     folder = fetch(HubFile(repo, CONFIG)).parent
     _fetch_weights(repo)
     tokenizer = _read_config(folder / CONFIG)["model_cfg"]["text_cfg"].get("hf_tokenizer_name")
     if tokenizer:
-        fetch_folder(repo, ("tokenizer.json", "tokenizer_config.json"), _TOKENIZER_PATTERNS)
+        _fetch_tokenizer(repo)
     return _from_folder(folder)
 
 
-def _from_list(architecture: str, tag: str) -> _Source:
+def _from_list(architecture: str, tag: str) -> _OpenClipFiles:
     import open_clip
 
     config, published = open_clip.get_model_config(architecture), open_clip.get_pretrained_cfg(architecture, tag)
@@ -299,35 +291,33 @@ def _from_list(architecture: str, tag: str) -> _Source:
     if not repo:
         raise ModelError(f"The weights of '{architecture}/{tag}' are not on the Hugging Face Hub.")
     tokenizer = config["text_cfg"].get("hf_tokenizer_name")
-    return _Source(
+    return _OpenClipFiles(
         model=architecture,
         config=config,
         preprocess=published,
         weights=fetch(HubFile(repo, file)) if file else _fetch_weights(repo),
-        # The list, not the architecture, knows with which activation the weights were trained.
+        # Only the list knows the activation with which these weights were trained.
         quick_gelu=bool(published.get("quick_gelu") or config.get("quick_gelu")),
-        tokenizer=fetch_folder(tokenizer, ("tokenizer.json", "tokenizer_config.json"), _TOKENIZER_PATTERNS)
-        if tokenizer
-        else None,
+        tokenizer=_fetch_tokenizer(tokenizer) if tokenizer else None,
     )
 
 
+def _fetch_tokenizer(repo: str) -> Path:
+    return fetch_folder(repo, ("tokenizer.json", "tokenizer_config.json"), _TOKENIZER_PATTERNS)
+
+
 def _fetch_weights(repo: str) -> Path:
-    """The weights in the cache, in whichever format; else downloaded as safetensors."""
+    """The weights in the cache, in any format; else downloaded as safetensors."""
     names = (*WEIGHTS[:1], *_LEGACY_WEIGHTS[:1])
     cached = next((path for name in names if (path := cached_path(HubFile(repo, name)))), None)
     return cached or fetch(HubFile(repo, names[0]))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise WeightsMissingError(
-            f"The model file '{path}' is not there.", hint="The folder must be one that open_clip saved."
-        )
+    config: dict[str, Any] = read_json(path, hint="The folder must be one that open_clip saved.")
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _ = config["model_cfg"]["embed_dim"], config["model_cfg"]["text_cfg"], config["model_cfg"]["vision_cfg"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise WeightsDamagedError(
             f"The model file '{path}' is not an OpenCLIP configuration: {error!r}.", hint="Fetch it again."
         ) from error

@@ -6,24 +6,22 @@ A small model: in clear speech about every fourth word is wrong, in noise many m
 from __future__ import annotations
 
 import hashlib
-import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import files
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.core.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import UnfitContentError, WeightsDamagedError
 from indexer.core.types import Cue, Samples
 from indexer.models.base import Fingerprint, Utterance
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
 from indexer.models.silero import SAMPLE_RATE, Stretch, VoiceDetector
-from indexer.models.weights import digest_files, loading
+from indexer.models.weights import digest_files, loading, package_folder
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
@@ -37,6 +35,7 @@ EMBEDDED = "embedded"
 _ACOUSTIC = ("feat.params", "mdef", "means", "noisedict", "sendump", "transition_matrices", "variances")
 _LANGUAGE_MODEL, _DICTIONARY = "en-us.lm.bin", "cmudict-en-us.dict"
 _INSTALLED = PurePosixPath("pocketsphinx/model/en-us")
+_MODEL = "model/en-us"
 _FRAMES_PER_S = 100
 _PEAK = 0.9
 
@@ -45,18 +44,26 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
     """The role ``speech``, in US English, with lower-case words and no punctuation.
 
     Each voiced stretch is centred, brought to one level and recognised by itself, with the mean of its own cepstra
-    subtracted; only what is known of the noise goes on from stretch to stretch of a sound. An utterance is what is
-    said in one stretch. The model's own confidence in a word is not used: it is as low for right words as for wrong
-    ones. In which language somebody speaks it does not know: it hears English words in all of them.
+    subtracted; only the estimate of the noise is kept from stretch to stretch. An utterance is the words of one
+    stretch. The model's own confidence in a word is not used: it is as low for right words as for wrong ones. It does
+    not detect the language and finds English words in all of them.
 
     Args:
         detector: Finds the voiced stretches, so that music and noise give no words.
+        folder: Where the model lies; by default inside the installed package.
     """
 
-    def __init__(self, detector: VoiceDetector | None = None) -> None:
-        super().__init__(_Decoders, "cpu")
+    def __init__(self, detector: VoiceDetector | None = None, *, folder: Path | None = None) -> None:
+        super().__init__(lambda: _Decoders(self._folder), "cpu")
+        self._given_folder = folder
         self.name = EMBEDDED
         self._detector = detector or VoiceDetector()
+
+    @property
+    def _folder(self) -> Path:
+        return (
+            self._given_folder or package_folder("pocketsphinx", "the embedded speech model", "pocketsphinx") / _MODEL
+        )
 
     @property
     def sample_rate(self) -> int:
@@ -65,31 +72,16 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """From the files alone.
-
-        Raises:
-            WeightsMissingError: a package is not installed, or one of its files is not there.
-        """
+        """From the files alone."""
         preprocessing = {
             "voice": self._detector.digest,
             **self._detector.voicing.words,
             "sound": f"without its mean, peak {_PEAK}, 16 bits, cepstral mean of the stretch, noise of the sound",
         }
-        return Fingerprint(
-            family="pocketsphinx",
-            name=self.name,
-            weights=digest_files(_files()),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=0,
-        )
+        return make_fingerprint("pocketsphinx", self.name, digest_files(_files(self._folder)), preprocessing)
 
     def load(self) -> None:
-        """Bring the decoder and the voice detector into memory.
-
-        Raises:
-            WeightsMissingError: a package is not installed, or one of its files is not there.
-            WeightsDamagedError: a file cannot be loaded.
-        """
+        """Bring the decoder and the voice detector into memory; see ``Model.load``."""
         super().load()
         self._detector.load()
 
@@ -106,8 +98,6 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
                 as they are needed. At most half a minute of it is kept.
 
         Raises:
-            WeightsMissingError: a package is not installed, or one of its files is not there.
-            WeightsDamagedError: a file cannot be loaded.
             UnfitContentError: the decoder gave up.
         """
         stretches = self._detector.stretches(windows)
@@ -121,22 +111,23 @@ class PocketsphinxRecognizer(LoadedOnUse["_Decoders"]):
             if words:
                 text = " ".join(word.text for word in words)
                 yield Utterance(words[0].start_s, words[-1].end_s, text, words)
-        # One that was left in the middle of something is not given back.
+        # A decoder that was interrupted is not given back.
         decoders.give_back(decoder)
 
 
 class _Decoders:
-    """A decoder for each sound that is being recognised: it remembers the noise of what it has heard."""
+    """A decoder for each sound that is being recognised: its state holds the sound's noise."""
 
-    def __init__(self) -> None:
-        self._idle = [_open_decoder()]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._idle = [_open_decoder(folder)]
 
     def take(self) -> Decoder:
-        """One that remembers nothing; opened now if the others are at work."""
+        """A decoder with a fresh state; opened now if the others are in use."""
         try:
             decoder = self._idle.pop()
         except IndexError:
-            return _open_decoder()
+            return _open_decoder(self._folder)
         decoder.reinit_feat()
         return decoder
 
@@ -165,12 +156,12 @@ def _pcm(samples: Samples) -> bytes:
 
 
 def _is_word(name: str) -> bool:
-    """Silence is <sil>, <s> or </s>, and what is no speech [NOISE] or [SPEECH]."""
+    """Silence is <sil>, <s> or </s>; other sounds are [NOISE] or [SPEECH]."""
     return not name.startswith(("<", "["))
 
 
 def _cue(piece: Recognised, stretch: Stretch) -> Cue:
-    """A word on the clock of the whole sound; the decoder names a word's second pronunciation WORD(2)."""
+    """A word with its time in the whole sound; the decoder names a word's second pronunciation WORD(2)."""
     start_s, end_s = piece.start_frame / _FRAMES_PER_S, (piece.end_frame + 1) / _FRAMES_PER_S
     last_s = stretch.duration_s
     return Cue(
@@ -178,30 +169,18 @@ def _cue(piece: Recognised, stretch: Stretch) -> Cue:
     )
 
 
-def _folder() -> Path:
-    """Found without importing the package."""
-    spec = find_spec("pocketsphinx")
-    if spec is None or spec.origin is None:
-        raise WeightsMissingError(
-            "The package that brings the embedded speech model is not installed.",
-            hint="Install it with: pip install pocketsphinx",
-        )
-    return Path(spec.origin).parent / "model" / "en-us"
-
-
-def _files() -> list[Path]:
-    folder = _folder()
+def _files(folder: Path) -> list[Path]:
     return [*(folder / "en-us" / name for name in _ACOUSTIC), folder / _LANGUAGE_MODEL, folder / _DICTIONARY]
 
 
 def _check_files(folder: Path) -> None:
-    """Compare the files with what the installer recorded: the decoder ends the whole process at a damaged one."""
+    """Compare the files with the installer's record: the decoder ends the whole process at a damaged file."""
     recorded = {
         name.relative_to(_INSTALLED).as_posix(): name.hash
         for name in files("pocketsphinx") or ()
         if name.is_relative_to(_INSTALLED) and name.hash is not None
     }
-    for path in _files():
+    for path in _files(folder):
         expected = recorded.get(path.relative_to(folder).as_posix())
         if expected is not None and expected.value != _digest(path, expected.mode):
             raise WeightsDamagedError(
@@ -217,9 +196,8 @@ def _digest(path: Path, algorithm: str) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _open_decoder() -> Decoder:
-    folder = _folder()
-    digest_files(_files())
+def _open_decoder(folder: Path) -> Decoder:
+    digest_files(_files(folder))
     _check_files(folder)
     from pocketsphinx import Decoder
 

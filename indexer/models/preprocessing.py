@@ -1,4 +1,4 @@
-"""Pictures made ready for a model: resized and cut as the model's own library does, but on uint8 tensors.
+"""Prepares images for a model: resizes and cuts them as the model's own library does, but on uint8 tensors.
 
 torchvision's uint8 resize with antialiasing is Pillow's, to within one grey level, and about ten times as fast.
 """
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ASPECT", "Recipe", "as_tensor", "check_images", "resized"]
 
 MAX_ASPECT = 8
-"""A picture longer than this many times its width is cut to its middle, so that no resize explodes."""
+"""Of an image whose sides have a larger ratio only the middle is used: resized, it would need too much memory."""
 
 
 def check_images(images: Sequence[Image]) -> None:
-    """Refuse what is not a picture in the project's sense.
+    """Check that all images are uint8 RGB.
 
     Raises:
         ValueError: an image is not uint8 ``(H, W, 3)`` with H and W at least 1.
@@ -36,7 +36,7 @@ def check_images(images: Sequence[Image]) -> None:
 
 
 def as_tensor(image: Image) -> torch.Tensor:
-    """The picture as uint8 ``(3, H, W)``, without a copy where its memory allows; very long ones lose their ends."""
+    """The image as uint8 ``(3, H, W)``, if possible without a copy; see ``MAX_ASPECT`` for very long ones."""
     import torch
 
     height, width = image.shape[:2]
@@ -51,7 +51,7 @@ def resized(
 ) -> torch.Tensor:
     """uint8 ``(3, h, w)``: to exactly (height, width), or so that the shorter side is ``size``, with antialiasing.
 
-    ``exact`` has Pillow do it, to the last bit as the libraries' own transforms, and several times more slowly.
+    ``exact`` uses Pillow: bit for bit what the libraries' own transforms give, several times more slowly.
     """
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.v2 import functional
@@ -66,10 +66,10 @@ def resized(
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model wants its pictures.
+    """How a model wants its images.
 
     Args:
-        size: (height, width) of what the model sees.
+        size: (height, width) of the model's input.
         mean: Subtracted from each channel, in [0, 1].
         std: Divides each channel after that.
         interpolation: ``bicubic`` or ``bilinear``.
@@ -106,7 +106,7 @@ class Recipe:
         return height, width
 
     def cut(self, picture: torch.Tensor) -> torch.Tensor:
-        """The middle of a picture at ``size``, padded with ``fill`` where the picture is smaller."""
+        """The middle of an image at ``size``, padded with ``fill`` if the image is smaller."""
         from torchvision.transforms.v2 import functional
 
         missing = [max(0, wanted - side) for side, wanted in zip(picture.shape[1:], self.size, strict=True)]
@@ -117,7 +117,7 @@ class Recipe:
         return cast("torch.Tensor", functional.center_crop(picture, list(self.size)))
 
     def batch(self, pictures: Sequence[torch.Tensor], device: str, dtype: torch.dtype) -> torch.Tensor:
-        """``(n, 3, *size)`` of zero mean and unit deviation on the device, from uint8 pictures of that size."""
+        """``(n, 3, *size)`` on the device, normalised, from uint8 images of that size."""
         import torch
 
         stacked = torch.stack(list(pictures)).to(device)

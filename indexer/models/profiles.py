@@ -1,16 +1,16 @@
 """Which model fills which role. Importing this is cheap: no model library is loaded before a model is used.
 
-========  =============================  ===================================  =====================================
+========  =============================  ===================================  =======================================
 role      embedded                       standard                             best
-========  =============================  ===================================  =====================================
+========  =============================  ===================================  =======================================
 frames    EfficientNet-Lite0's concepts  OpenCLIP ViT-B-32, OpenAI's weights  OpenCLIP ViT-L-16 SigLIP 2, 256 pixels
 text      all-MiniLM-L6-v2               all-mpnet-base-v2                    snowflake-arctic-embed-l-v2.0
 speech    pocketsphinx, US English       Whisper small                        Whisper large-v3-turbo
 ocr       RapidOCR                       RapidOCR                             RapidOCR
 sounds    none                           CLAP HTSAT unfused                   CLAP larger, music and speech
-objects   none                           YOLO11n, where ultralytics is        YOLO11x, where ultralytics is
+objects   none                           D-FINE small, COCO                   D-FINE extra large, Objects365 and COCO
 captions  none                           none                                 none
-========  =============================  ===================================  =====================================
+========  =============================  ===================================  =======================================
 
 Everything of ``embedded`` comes with the installed packages. ``auto`` is ``standard`` where every weight is cached or
 can be downloaded, else ``embedded``.
@@ -19,8 +19,7 @@ can be downloaded, else ``embedded``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -76,10 +75,6 @@ class Profile:
         """Every file that the profile needs from the Hub."""
         return tuple(file for choice in self.choices.values() for file in choice.files)
 
-    def without(self, role: RoleName) -> Profile:
-        """The same without a role."""
-        return replace(self, choices={name: choice for name, choice in self.choices.items() if name != role})
-
 
 @dataclass(frozen=True, slots=True)
 class ProfileDecision:
@@ -96,11 +91,12 @@ def _hub(family: str, name: str, repo: str, *files: str) -> ModelChoice:
 _SENTENCE_FILES = ("modules.json", "config.json", "tokenizer.json", "model.safetensors")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+_DETECTOR_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 _PROCESSOR_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors")
 
 _RAPIDOCR = ModelChoice("rapidocr", EMBEDDED)
 _CLAP = _hub("clap", "laion/clap-htsat-unfused", "laion/clap-htsat-unfused", *_PROCESSOR_FILES)
-_YOLO = _hub("yolo", "Ultralytics/YOLO11/yolo11n.pt", "Ultralytics/YOLO11", "yolo11n.pt")
+_DETR = _hub("detr", "ustc-community/dfine-small-coco", "ustc-community/dfine-small-coco", *_DETECTOR_FILES)
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
@@ -131,7 +127,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 "speech": _hub("whisper", "small", "Systran/faster-whisper-small", *_WHISPER_FILES),
                 "ocr": _RAPIDOCR,
                 "sounds": _CLAP,
-                "objects": _YOLO,
+                "objects": _DETR,
             },
         ),
         "best": Profile(
@@ -159,7 +155,12 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 ),
                 "ocr": _RAPIDOCR,
                 "sounds": _hub("clap", "laion/larger_clap_general", "laion/larger_clap_general", *_PROCESSOR_FILES),
-                "objects": _hub("yolo", "Ultralytics/YOLO11/yolo11x.pt", "Ultralytics/YOLO11", "yolo11x.pt"),
+                "objects": _hub(
+                    "detr",
+                    "ustc-community/dfine-xlarge-obj2coco",
+                    "ustc-community/dfine-xlarge-obj2coco",
+                    *_DETECTOR_FILES,
+                ),
             },
         ),
     }
@@ -169,8 +170,6 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 def choose_profile(name: str) -> ProfileDecision:
     """The profile of that name; for ``auto``, the best one that this machine can have, decided within 5 seconds.
 
-    Objects are left out where the package that finds them is not installed.
-
     Raises:
         ConfigError: there is no such profile.
     """
@@ -179,15 +178,11 @@ def choose_profile(name: str) -> ProfileDecision:
     if name not in PROFILES:
         names = ", ".join([AUTO, *PROFILES])
         raise ConfigError(f"There is no profile '{name}'.", hint=f"Use one of: {names}.")
-    return ProfileDecision(_installed(PROFILES[name]), f"The profile '{name}' was asked for.")
-
-
-def _installed(profile: Profile) -> Profile:
-    return profile if "objects" not in profile.choices or find_spec("ultralytics") else profile.without("objects")
+    return ProfileDecision(PROFILES[name], f"The profile '{name}' was asked for.")
 
 
 def _decide() -> ProfileDecision:
-    standard, embedded = _installed(PROFILES["standard"]), PROFILES[EMBEDDED]
+    standard, embedded = PROFILES["standard"], PROFILES[EMBEDDED]
     absent = missing_files(standard)
     if not absent:
         return ProfileDecision(standard, "Every model of the profile 'standard' is on this machine.")

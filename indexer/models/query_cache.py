@@ -1,4 +1,4 @@
-"""Vectors of queries, encoded together where people ask at the same time, and kept for a while."""
+"""Caches the vectors of queries, and encodes queries that arrive at the same time together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _MOST_AT_ONCE = 16
 
 
 class QueryVectors:
-    """The vectors of texts, for any number of threads.
+    """A cache of the vectors of texts, for any number of threads; the oldest go first.
 
-    One search asks for the same text's vector for pictures, texts and sounds, and again for its next page; others may
-    ask about the same words. The texts encoded first are forgotten first.
+    One search needs the same vector for several modalities and again for its next page.
 
     Args:
         encode: Turns at least one text into ``(n, dim)`` float32 vectors; never called twice at the same time.
@@ -40,7 +39,7 @@ class QueryVectors:
         return np.stack([vectors[text] for text in texts])
 
     def _encode_all(self, asked: Sequence[tuple[str, ...]]) -> list[list[Embedding]]:
-        """For each group of texts its vectors; whatever another thread has asked meanwhile is not encoded again."""
+        """The vectors of each group of texts; a text that another thread encoded meanwhile is not encoded again."""
         fresh = [text for text in dict.fromkeys(text for texts in asked for text in texts) if text not in self._kept]
         found = dict(zip(fresh, self._encode(fresh), strict=True)) if fresh else {}
         answers = [[self._kept[text] if text in self._kept else found[text] for text in texts] for texts in asked]

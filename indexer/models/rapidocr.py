@@ -1,17 +1,15 @@
-"""Text in pictures with RapidOCR: PaddleOCR's PP-OCRv4 (Du et al., PP-OCR, 2020) on ONNX Runtime.
+"""Text in images with RapidOCR: PaddleOCR's PP-OCRv4 (Du et al., PP-OCR, 2020) on ONNX Runtime.
 
 Its package brings the weights; the recogniser knows Latin letters, digits and Chinese.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,11 +18,11 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.core.errors import UnfitContentError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import UnfitContentError, WeightsDamagedError
 from indexer.core.types import Image
 from indexer.models.base import Fingerprint, Line
-from indexer.models.lifecycle import LoadedOnUse
-from indexer.models.weights import digest_files
+from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
+from indexer.models.weights import digest_files, first_line, package_folder, require_files
 
 if TYPE_CHECKING:
     from rapidocr_onnxruntime import RapidOCR
@@ -32,20 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["MIN_CONFIDENCE", "MODEL_FILES", "RapidOcrReader", "in_reading_order"]
 
 MODEL_FILES = ("ch_PP-OCRv4_det_infer.onnx", "ch_PP-OCRv4_rec_infer.onnx")
-"""What finds lines and what reads them, as the package names the files."""
+"""The networks that find lines and that read them."""
 MIN_CONFIDENCE = 0.5
-"""Lines read with less are guesses."""
+"""Lines read with less confidence are guesses."""
 
-_PACKAGE = "rapidocr_onnxruntime"
+_PACKAGE, _PIP = "rapidocr_onnxruntime", "rapidocr-onnxruntime"
+_REINSTALL = f"Reinstall the package that brings it: pip install --force-reinstall {_PIP}"
 # The short side is scaled up to this. RapidOCR's own 736 reads video no better, and takes 2 to 4 times longer.
 _MIN_SIDE = 480
-# Lines are looked for in a picture with sides no longer than this, and read in the whole one.
+# Lines are searched in a copy whose sides are no longer than this, and read in the whole image.
 _MAX_SIDE = 960
-# No letter fits in fewer pixels. Pictures longer than this are padded: scaled up by their short side they would become
-# too large for the memory.
+# No letter fits into fewer pixels. A longer image than this is padded: scaled up by its short side, it would need too
+# much memory.
 _SMALLEST_SIDE = 8
 _LONGEST_ASPECT = 4
-# A box this high (share of the picture) and not much wider may hold two lines of a title that nearly touch.
+# A box this high (share of the image) and not much wider may hold two lines of a title that nearly touch.
 _TALL_SHARE = 0.25
 _TALL_ASPECT = 4.0
 _CUTS = (0.5, 0.45, 0.55)
@@ -58,8 +57,8 @@ _Box: TypeAlias = tuple[float, float, float, float]
 class RapidOcrReader(LoadedOnUse["RapidOCR"]):
     """The role ``ocr``, on the processor.
 
-    Lines are taken to stand upright: the package's third model, which turns those that stand upside down, now and then
-    turns one that does not.
+    Lines are expected to stand upright. The package's third model, which turns lines that stand upside down, is not
+    used: it sometimes turns one that does not.
 
     Args:
         folder: Where ``MODEL_FILES`` lie; by default inside the installed package.
@@ -74,17 +73,13 @@ class RapidOcrReader(LoadedOnUse["RapidOCR"]):
         self._folder = folder
         self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
         self._min_confidence = min_confidence
-        # The engine keeps the state of a picture in itself, so pictures take turns.
+        # The engine holds the state of one image.
         self._turn = Lock()
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """Where the weights lie.
-
-        Raises:
-            WeightsMissingError: the package is not installed.
-        """
-        folder = self._folder or _package_folder()
+        """Where the weights lie."""
+        folder = self._folder or package_folder(_PACKAGE, "the models for on-screen text", _PIP) / "models"
         return tuple(folder / name for name in MODEL_FILES)
 
     @cached_property
@@ -97,36 +92,29 @@ class RapidOcrReader(LoadedOnUse["RapidOCR"]):
             "longest": _LONGEST_ASPECT,
             "tall": [_TALL_SHARE, _TALL_ASPECT, *_CUTS, _MIN_PART_CONFIDENCE],
         }
-        return Fingerprint(
-            family="rapidocr",
-            name="embedded" if self._folder is None else self._folder.resolve().name,
-            weights=digest_files(self.files),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=0,
-        )
+        name = "embedded" if self._folder is None else self._folder.resolve().name
+        return make_fingerprint("rapidocr", name, digest_files(self.files), preprocessing)
 
     def read(self, image: Image) -> list[Line]:
-        """The lines in a picture, row by row from the top, in a row from the left; none for one without text.
+        """The lines in an image, row by row from the top, each row from the left; none for an image without text.
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
 
         Raises:
-            WeightsMissingError: the weights are not there.
-            WeightsDamagedError: they cannot be loaded.
-            UnfitContentError: the model cannot work on this picture.
+            UnfitContentError: the model fails on this image.
         """
         engine = self._model.get()
         if min(image.shape[:2]) < _SMALLEST_SIDE:
             return []
-        # The networks were trained on pictures in OpenCV's order of colours.
+        # The networks were trained on images in OpenCV's order of colours.
         bgr = _padded(image[:, :, ::-1])
         with self._turn, _reading():
             lines = [_shares(line, image) for line in _lines(engine, bgr)]
         return in_reading_order([line for line in lines if line.text and line.confidence >= self._min_confidence])
 
     def _load(self) -> RapidOCR:
-        _check_there(self.files)
+        require_files(self.files, hint=_REINSTALL)
         with _loading(self.files):
             from rapidocr_onnxruntime import RapidOCR
 
@@ -141,7 +129,7 @@ class RapidOcrReader(LoadedOnUse["RapidOCR"]):
 
 
 def _padded(bgr: Image) -> Image:
-    """The picture in memory of its own, with black added below or to the right until it is not too long."""
+    """A copy of the image, with black added below or to the right until it is not too long."""
     height, width = bgr.shape[:2]
     shortest = -(-max(height, width) // _LONGEST_ASPECT)
     return np.pad(bgr, ((0, max(0, shortest - height)), (0, max(0, shortest - width)), (0, 0)))
@@ -189,9 +177,9 @@ def _share_row(one: Line, other: Line) -> bool:
 
 
 def _two_lines(engine: RapidOCR, bgr: Image, box: _Box) -> tuple[Line, ...]:
-    """The two lines that a tall box turns out to hold; none if it holds one.
+    """The two lines in a tall box; none if it holds one.
 
-    The detector takes lines of a title for one where they nearly touch, and the recogniser then makes a word of both.
+    The detector joins the lines of a title that nearly touch, and the recogniser then reads them as one word.
     """
     left, top, right, bottom = box
     height = bottom - top
@@ -227,33 +215,14 @@ def _bounds(corners: NDArray[np.float32]) -> _Box:
     return float(left), float(top), float(right), float(bottom)
 
 
-def _package_folder() -> Path:
-    spec = find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise WeightsMissingError(
-            "The package that reads on-screen text is not installed.",
-            hint="Install it with: pip install rapidocr-onnxruntime",
-        )
-    return Path(spec.origin).parent / "models"
-
-
-def _check_there(files: Sequence[Path]) -> None:
-    for path in files:
-        if not path.is_file():
-            raise WeightsMissingError(
-                f"The model file '{path}' is not there.",
-                hint="Reinstall the package that brings it: pip install --force-reinstall rapidocr-onnxruntime",
-            )
-
-
 @contextmanager
 def _loading(files: Sequence[Path]) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # ONNX Runtime derives its errors from Exception itself
+    except Exception as error:  # ONNX Runtime's errors share no other base class
         raise WeightsDamagedError(
-            f"The models that read on-screen text, in '{files[0].parent}', cannot be loaded: {_first_line(error)}",
-            hint="Reinstall the package that brings them: pip install --force-reinstall rapidocr-onnxruntime",
+            f"The models that read on-screen text, in '{files[0].parent}', cannot be loaded: {first_line(error)}",
+            hint=_REINSTALL,
         ) from error
 
 
@@ -265,14 +234,6 @@ def _reading() -> Iterator[None]:
         yield
     except ONNXRuntimeError as error:
         raise UnfitContentError(
-            f"The model that reads on-screen text failed: {_last_line(error)}",
+            f"The model that reads on-screen text failed: {str(error).strip().splitlines()[-1][:300]}",
             hint='Index without on-screen text (ocr = "off" under [models] in config.toml), or report it.',
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

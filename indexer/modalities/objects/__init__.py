@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from indexer.core.types import Keyframe, Record, Segment
 from indexer.modalities.base import Extractor, Modality
 from indexer.models.base import ObjectDetector, Role
-from indexer.models.build import yolo
+from indexer.models.build import detr, yolo
 
 if TYPE_CHECKING:
     from indexer.modalities.objects.segments import SeenFrame
@@ -64,10 +64,10 @@ OBJECTS = Modality(
     ObjectExtractor,
     role=Role(
         "objects",
-        {"yolo": yolo},
-        default="yolo:Ultralytics/YOLO11/yolo11n.pt",
-        help='Objects: "yolo:/path/weights.pt", "yolo:NAME", or "off".',
+        {"detr": detr, "yolo": yolo},
+        default="detr:ustc-community/dfine-small-coco",
+        help='Objects: "detr:NAME", "detr:/folder", "yolo:/path/weights.onnx" (or .pt), or "off".',
     ),
     version="1",
-    cost="what is seen, and how many. Decodes the pictures once more; needs a detector (extra 'objects')",
+    cost="what is seen, and how many. Decodes the pictures once more",
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -43,7 +44,10 @@ def test_bfloat16_only_where_the_processor_computes_in_it() -> None:
 
 def test_a_thread_on_one_core_leaves_the_others_theirs() -> None:
     """PyTorch's own setting becomes that of every thread that comes to it meanwhile, and stays it."""
-    cores = torch.get_num_threads()
+    # Another library may have limited the thread of the tests.
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(1) as pool:
+        cores = pool.submit(torch.get_num_threads).result()
     counted: list[int] = []
     inside, seen = threading.Event(), threading.Event()
 
@@ -66,4 +70,4 @@ def test_a_thread_on_one_core_leaves_the_others_theirs() -> None:
     late.start()
     late.join()
     assert counted == [1, cores, cores, cores]
-    assert torch.get_num_threads() == cores
+    assert torch.get_num_threads() == before

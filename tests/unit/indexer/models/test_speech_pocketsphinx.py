@@ -48,18 +48,16 @@ def test_sixteen_bits_are_filled_around_zero() -> None:
     assert np.frombuffer(pocketsphinx._pcm(samples * 0), np.int16).tolist() == [0] * 4
 
 
-def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pocketsphinx, "_folder", lambda: tmp_path)
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"feat\.params"):
-        PocketsphinxRecognizer().load()
+        PocketsphinxRecognizer(folder=tmp_path).load()
     with pytest.raises(WeightsMissingError, match=r"feat\.params"):
-        _ = PocketsphinxRecognizer().fingerprint
+        _ = PocketsphinxRecognizer(folder=tmp_path).fingerprint
 
 
-def test_damaged_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "en-us").mkdir()
-    monkeypatch.setattr(pocketsphinx, "_folder", lambda: tmp_path)
-    for path in pocketsphinx._files():
+    for path in pocketsphinx._files(tmp_path):
         path.write_bytes(b"neither a dictionary nor a model\n")
     with pytest.raises(WeightsDamagedError, match=tmp_path.name):
-        PocketsphinxRecognizer().load()
+        PocketsphinxRecognizer(folder=tmp_path).load()

@@ -1,4 +1,4 @@
-"""Where somebody speaks: the network, the rules that open and close stretches, and streaming."""
+"""Finding speech: the network, the rules that open and close stretches, and streaming."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_stretches_do_not_depend_on_how_the_sound_comes(voice: list[float], per_
 @given(lengths=st.lists(st.integers(0, 300_000), max_size=6))
 def test_windows_of_any_length_become_batches_of_whole_frames(lengths: list[int]) -> None:
     windows = [np.full(length, 0.1 * index, np.float32) for index, length in enumerate(lengths)]
-    batches = list(silero._batches(windows))
+    batches = list(silero._whole_batches(windows))
     assert all(len(batch) % FRAME == 0 and len(batch) for batch in batches[:-1])
     joined = np.concatenate([*windows, np.zeros(0, np.float32)])
     assert np.array_equal(np.concatenate([*batches, np.zeros(0, np.float32)]), joined)
@@ -161,8 +161,10 @@ class TestOnRealSound:
 
         sound = sound_of("jfk.flac")
         whole = sound[: len(sound) // FRAME * FRAME]
-        ear = silero._Ear(detector._model)
-        ours = np.concatenate([ear.listen(batch) for batch in silero._batches(cut(whole, 1000, 77_777))])
+        network = silero._VoiceNetwork(detector._model)
+        ours = np.concatenate(
+            [network.probabilities(batch) for batch in silero._whole_batches(cut(whole, 1000, 77_777))]
+        )
         theirs = get_vad_model()(whole.copy()).reshape(-1)
         # The reference loses the end of the last frame.
         assert ours[:-1] == pytest.approx(theirs[:-1], abs=1e-4)
@@ -194,14 +196,13 @@ class TestOnRealSound:
         assert all(np.isfinite(one.samples).all() for one in heard)
 
 
-def test_a_missing_or_damaged_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_damaged_network_is_named(tmp_path: Path) -> None:
     weights = tmp_path / "silero.onnx"
-    monkeypatch.setattr(silero, "_weights", lambda: weights)
     with pytest.raises(WeightsMissingError, match=r"silero\.onnx"):
-        VoiceDetector().load()
+        VoiceDetector(weights=weights).load()
     weights.write_bytes(b"not a network")
     with pytest.raises(WeightsDamagedError, match=r"silero\.onnx"):
-        VoiceDetector().load()
+        VoiceDetector(weights=weights).load()
 
 
 def test_it_loads_again_after_unloading() -> None:

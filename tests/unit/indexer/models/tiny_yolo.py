@@ -27,9 +27,6 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def network(kind: str = "yolo11", *, seed: int = 0, labels: tuple[str, ...] = LABELS) -> Any:
     """A network with random weights whose boxes and confidences depend on the picture."""
-    from indexer.models.yolo_checkpoint import prepare_ultralytics
-
-    prepare_ultralytics()
     import torch
     import yaml
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel
