@@ -18,7 +18,7 @@ from ui.cli.evaluate import evaluate_app
 from ui.cli.leading_minus import TextCommand
 from ui.cli.list_videos import list_videos
 from ui.cli.maintenance import export_rows, print_settings, remove_from_index, show_status, verify_records
-from ui.cli.options import App, Config, Device, Exit, Group, Index, Json, Quiet, argument, option
+from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet, argument, option
 from ui.cli.search import search
 from ui.cli.serve import serve
 from ui.services.context import Context, Flags
@@ -79,7 +79,7 @@ def index_command(
     config: Config = None,
     as_json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Index folders of videos. Run it again whenever they change: only what changed is done."""
     from ui.cli.index import index_videos
     from ui.services.indexing import run_options
@@ -95,7 +95,7 @@ def index_command(
     }
     options = run_options(add=add or (), without=without or (), retry_failed=retry_failed, prune=prune)
     context = Context.load(config, index, flags)
-    raise Exit(index_videos(context, paths or (), options, as_json=as_json, quiet=quiet))
+    return index_videos(context, paths or (), options, as_json=as_json, quiet=quiet)
 
 
 def _strategy(strategy: str | None, sampling: str | None) -> str | None:

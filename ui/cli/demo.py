@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ui.cli.console import answer_console, plain, side_console
 from ui.cli.index import index_videos
-from ui.cli.options import Config, Exit, Index, option
+from ui.cli.options import Config, Index, option
 from ui.cli.search import print_moments
 from ui.services.context import Context
 
@@ -20,7 +20,7 @@ def run_demo(
         bool | None, option("--serve/--no-serve", "Show it in the browser. (default: on a terminal)")
     ] = None,
     config: Config = None,
-) -> None:
+) -> int:
     """Build a small sample library, index it, search it, and show it in the browser."""
     from ui.demo.library import build_sample_library
 
@@ -35,7 +35,7 @@ def run_demo(
         from ui.cli.serve import serve_page
 
         serve_page(context, opens_browser=True)
-    raise Exit(exit_code)
+    return exit_code
 
 
 def _search_library(context: Context, library: Path) -> None:

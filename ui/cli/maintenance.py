@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from search.modalities import heading
 from ui.cli.console import answer_console, plain, print_json, side_console
-from ui.cli.options import Config, Exit, Index, Json, argument, option
+from ui.cli.options import Config, Index, Json, argument, option
 from ui.services.context import Context
 from ui.services.wording import format_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
+    from indexer.maintenance.dump import Row, RowFormat
     from indexer.maintenance.inspect import IndexStatus
     from indexer.store.base import Manifest
 
@@ -37,7 +40,7 @@ def show_status(index: Index = None, config: Config = None, as_json: Json = Fals
         _print_status(answer_console(), status, context)
 
 
-def verify_records(index: Index = None, config: Config = None, as_json: Json = False) -> None:
+def verify_records(index: Index = None, config: Config = None, as_json: Json = False) -> int:
     """Check that the index holds what it says it holds, and say what to do if not."""
     from indexer.maintenance.inspect import verify_index
 
@@ -51,7 +54,7 @@ def verify_records(index: Index = None, config: Config = None, as_json: Json = F
     else:
         for problem in problems:
             console.print(f"[red]{plain(problem.what)}[/]\n  {plain(problem.remedy)}", soft_wrap=True)
-    raise Exit(1 if problems else 0)
+    return 1 if problems else 0
 
 
 def remove_from_index(
@@ -81,7 +84,9 @@ def remove_from_index(
 
 
 def export_rows(
-    what: Annotated[str, argument("videos|moments", "Facts of every video, or every span known.")] = "videos",
+    what: Annotated[
+        Literal["videos", "moments"], argument("videos|moments", "Facts of every video, or every span known.")
+    ] = "videos",
     index: Index = None,
     row_format: Annotated[
         Literal["jsonl", "csv"] | None, option("--format jsonl|csv", "(default: by the file's name, else jsonl)")
@@ -90,25 +95,29 @@ def export_rows(
     config: Config = None,
 ) -> None:
     """Write the index's facts or moments as JSON lines or CSV."""
-    from indexer.core.atomic_file import written_whole
-    from indexer.core.errors import UsageError
     from indexer.maintenance.dump import moment_rows, video_rows, write_rows
 
     sources = {"videos": video_rows, "moments": moment_rows}
-    if what not in sources:
-        raise UsageError(f"'{what}' cannot be exported.", hint="Export videos or moments.")
     chosen = row_format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "jsonl")
     with closing(Context.load(config, index).open_store()) as store:
         rows = sources[what](store)
         if out is None:
             write_rows(rows, sys.stdout, chosen)
             return
-        try:
-            with written_whole(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-                count = write_rows(rows, file, chosen)
-        except OSError as error:
-            raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
+        count = _write_rows(rows, out, chosen)
     side_console().print(f"{count} {what} written to {plain(out)}.", soft_wrap=True)
+
+
+def _write_rows(rows: Iterable[Row], out: Path, row_format: RowFormat) -> int:
+    from indexer.core.atomic_file import written_whole
+    from indexer.core.errors import UsageError
+    from indexer.maintenance.dump import write_rows
+
+    try:
+        with written_whole(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+            return write_rows(rows, file, row_format)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
 
 
 def print_settings(

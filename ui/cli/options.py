@@ -23,8 +23,6 @@ def option(names: str, text: str, **more: Any) -> Any:
     return typer.Option(*flags, metavar="".join(parts[len(flags) :]) or None, help=text, **more)
 
 
-Exit = typer.Exit
-
 Index = Annotated[Path | None, option("--index DIR", "Folder of the index. (default: chroma_db)")]
 Config = Annotated[Path | None, option("--config FILE", "Settings. (default: config.toml)")]
 Json = Annotated[bool, option("--json", "Answer in JSON, for other programs.")]
@@ -38,7 +36,11 @@ Where = Annotated[
 
 
 class Command(TyperCommand):
-    """A command whose help shows no type behind flags."""
+    """A command whose help shows no type behind flags. What its function returns is the exit code; None is 0."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        ctx.exit(super().invoke(ctx) or 0)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options and arguments."""

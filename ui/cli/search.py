@@ -58,11 +58,9 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find moments by words, by a picture, or by another moment."""
-    from indexer.core.errors import UsageError
     from ui.services.search import SearchRequest, filters_of
 
-    if sum([html is not None, export is not None, as_json]) > 1:
-        raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
+    _check_one_output(html, export, as_json)
     form = "html" if html else format_of(export) if export else None
     flags: Flags = {"search.top_k": top_k, "search.min_confidence": min_confidence, "models.device": device}
     context = Context.load(config, index, flags)
@@ -87,6 +85,13 @@ def search(
         print_json(answer_as_json(ranking, question))
     else:
         print_answer(answer_console(), ranking)
+
+
+def _check_one_output(html: Path | None, export: Path | None, as_json: bool) -> None:
+    from indexer.core.errors import UsageError
+
+    if sum([html is not None, export is not None, as_json]) > 1:
+        raise UsageError("Several of --html, --export and --json were asked for.", hint="Use one of them.")
 
 
 def print_moments(console: Console, ranking: Ranking) -> None:

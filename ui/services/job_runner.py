@@ -61,13 +61,17 @@ def in_thread(run: Callable[[ReportProgress], object]) -> Work:
 
     def work(report: Report, cancelled: Event) -> Outcome:
         def report_progress(step: str, done: int, total: int) -> None:
-            if cancelled.is_set():
-                raise JobCancelledError
+            _stop_if(cancelled)
             report(step=step, done=done, total=total)
 
         return Outcome("done", run(report_progress))
 
     return work
+
+
+def _stop_if(cancelled: Event) -> None:
+    if cancelled.is_set():
+        raise JobCancelledError
 
 
 @dataclass(slots=True)

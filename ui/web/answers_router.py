@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from indexer.core.errors import SceneseekError
-from ui.export import EXPORT_FORMATS, MEDIA_TYPES, export_ranking
+from ui.export import EXPORT_FORMATS, MEDIA_TYPES, ExportFormat, export_ranking
 from ui.web.search_form import SearchForm
 from ui.web.search_page import SearchPage
 
@@ -32,11 +32,10 @@ def answers_router(page: SearchPage) -> APIRouter:
         """What the library is like, and what is being done to it."""
         return JSONResponse(page.news(), headers={"Cache-Control": "no-store"})
 
-    @router.get("/export/{form}")
-    def export(form: str, request: Request) -> Response:
+    @router.get("/export/{name}")
+    def export(name: str, request: Request) -> Response:
         """The moments that answer the form in the address, best first or in order of time, as a file."""
-        if form not in EXPORT_FORMATS:
-            raise HTTPException(404, f"There are {', '.join(EXPORT_FORMATS)}, and no '{form[:20]}'.")
+        form = _export_format(name)
         asked = SearchForm.from_address(request.url.query)
         with _as_http(page):
             ranking = page.whole_ranking(asked)
@@ -48,6 +47,13 @@ def answers_router(page: SearchPage) -> APIRouter:
         return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
 
     return router
+
+
+def _export_format(name: str) -> ExportFormat:
+    for form in EXPORT_FORMATS:
+        if form == name:
+            return form
+    raise HTTPException(404, f"There are {', '.join(EXPORT_FORMATS)}, and no '{name[:20]}'.")
 
 
 @contextmanager

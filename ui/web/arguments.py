@@ -1,7 +1,4 @@
-"""Checks what programs send to the endpoints, which may be any JSON at all.
-
-Every function takes None for nothing, and raises QueryError for what it does not take.
-"""
+"""Checks what programs send to the endpoints, which may be any JSON at all. Every function takes None for nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +21,11 @@ def valid_text(text: str) -> str:
 
 
 def text_of(name: str, value: Any) -> str:
-    """A text of at most 500 characters that can be written as UTF-8."""
+    """A text of at most 500 characters that can be written as UTF-8.
+
+    Raises:
+        QueryError: it is something else.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -40,7 +41,11 @@ def labels_of(label: Any) -> tuple[str, ...]:
 
 
 def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
-    """Kinds of evidence by their names; none for all."""
+    """Kinds of evidence by their names; none for all.
+
+    Raises:
+        QueryError: it is something else.
+    """
     if kinds is None or kinds == "":
         return ()
     if not isinstance(kinds, Sequence) or isinstance(kinds, str) or len(kinds) > len(modality_names()):
@@ -49,7 +54,11 @@ def kinds_of(kinds: Any) -> tuple[ModalityName, ...]:
 
 
 def weights_of(weights: Any) -> dict[ModalityName, float]:
-    """Weights of 0 or more by kinds of evidence."""
+    """Weights of 0 or more by kinds of evidence.
+
+    Raises:
+        QueryError: it is something else.
+    """
     if weights is None:
         return {}
     if not isinstance(weights, Mapping) or len(weights) > len(modality_names()):
@@ -60,7 +69,11 @@ def weights_of(weights: Any) -> dict[ModalityName, float]:
 
 
 def number_of(name: str, value: Any, most: float = 1e15) -> float:
-    """A number from 0 to ``most``."""
+    """A number from 0 to ``most``.
+
+    Raises:
+        QueryError: it is something else.
+    """
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
@@ -71,7 +84,11 @@ def number_of(name: str, value: Any, most: float = 1e15) -> float:
 
 
 def whole_of(name: str, value: Any, least: int, most: int) -> int:
-    """A whole number from ``least`` to ``most``."""
+    """A whole number from ``least`` to ``most``.
+
+    Raises:
+        QueryError: it is something else.
+    """
     number = number_of(name, value)
     if number != int(number) or not least <= number <= most:
         raise QueryError(f"'{name}' is {value}.", hint=f"Give a whole number from {least} to {most}.")
