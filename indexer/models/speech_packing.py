@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.core.types import Samples
-from indexer.models.silero import Stretch
+from indexer.models.silero import SAMPLE_RATE, Stretch
 
 __all__ = ["Chunk", "pack"]
 
@@ -44,10 +44,12 @@ class Chunk:
 def pack(stretches: Iterable[Stretch], longest_s: float) -> Iterator[Chunk]:
     """Chunks of as many stretches as fit into ``longest_s``; a longer stretch is a chunk of its own."""
     packed: list[Stretch] = []
+    length = 0
     for stretch in stretches:
-        if packed and sum(other.duration_s for other in packed) + stretch.duration_s > longest_s:
+        if packed and length + len(stretch.samples) > longest_s * SAMPLE_RATE:
             yield Chunk(tuple(packed))
-            packed = []
+            packed, length = [], 0
         packed.append(stretch)
+        length += len(stretch.samples)
     if packed:
         yield Chunk(tuple(packed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,24 @@ import pytest
 import indexer.core.errors
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("indexer", "search", "ui")
+PACKAGES = ("indexer", "search", "ui", "sceneseek")
+# The rooms of each package: one imports only those named before it.
+ROOMS = {
+    "indexer": (
+        *("core", "corpus", "media", "shots", "models", "store", "modalities", "config", "progress"),
+        *("plan", "manifest", "video", "map_videos", "run", "maintenance"),
+    ),
+    "search": (
+        *("html", "modalities", "moments", "query", "catalogue", "match", "rank", "confidence", "engine", "evaluate"),
+    ),
+    "ui": ("services", "export", "demo", "web", "server", "cli"),
+}
+# The command line and the page know nothing of each other; ``ui.server`` brings them together.
+STRANGERS = (("ui.cli", "ui.web"), ("ui.export", "ui.demo"), ("ui.web", "ui.demo"))
 HOMES = {
     "ai_edge_litert": "indexer/models/yamnet.py",
     "av": "indexer/media/",
     "chromadb": "indexer/store/chroma.py",
-    "ctranslate2": "indexer/models/whisper.py",
     "faster_whisper": "indexer/models/",
     "fastapi": "ui/web/",
     "filelock": "indexer/store/lock.py",
@@ -41,7 +54,6 @@ HOMES = {
     "typer": ("ui/cli/app.py", "ui/cli/evaluate.py", "ui/cli/options.py"),
     "ultralytics": "indexer/models/",
 }
-SEARCH_LAYERS = ("modalities", "moments", "query", "catalogue", "match", "rank", "confidence", "engine", "evaluate")
 HEAVY = (
     "av",
     "chromadb",
@@ -63,30 +75,76 @@ def sources() -> Iterator[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also lazily, and every name that may be one."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", list(sources()), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_point_down_and_heavy_libraries_have_one_home(path: Path) -> None:
-    where = path.relative_to(ROOT).as_posix()
-    level = PACKAGES.index(where.split("/")[0])
-    for name in imported(path):
-        top = name.split(".")[0]
-        assert top not in PACKAGES or PACKAGES.index(top) <= level, f"{where} imports {name}"
-        assert where.startswith(HOMES.get(top, "")), f"{where} imports {name}"
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_layers_of_search_import_only_lower_ones() -> None:
-    for path in sorted((ROOT / "search").rglob("*.py")):
-        own = path.relative_to(ROOT / "search").with_suffix("").parts[0]
-        for name in imported(path):
-            parts = name.split(".")
-            if own in SEARCH_LAYERS and parts[0] == "search" and parts[1] in SEARCH_LAYERS:
-                assert SEARCH_LAYERS.index(parts[1]) <= SEARCH_LAYERS.index(own), f"{path} imports {name}"
+IMPORTS = {module_of(path): set(imported(path)) for path in sources()}
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_packages_import_downwards_only() -> None:
+    for module, names in IMPORTS.items():
+        level = PACKAGES.index(module.split(".")[0])
+        upwards = {name for name in names if name.split(".")[0] in PACKAGES[level + 1 :]}
+        assert not upwards, f"{module} imports {upwards}"
+
+
+def test_rooms_import_downwards_only() -> None:
+    order = {f"{package}.{name}": place for package, names in ROOMS.items() for place, name in enumerate(names)}
+    assert {room(module) for module in IMPORTS if module.count(".")} - {"sceneseek.__init__"} == order.keys()
+    for module, names in IMPORTS.items():
+        package = module.split(".")[0]
+        for name in names:
+            if room(name) in order and name.split(".")[0] == package:
+                assert order[room(name)] <= order.get(room(module), -1), f"{module} imports {name}"
+
+
+def test_command_line_and_page_do_not_import_each_other() -> None:
+    for module, names in IMPORTS.items():
+        for one, other in STRANGERS:
+            assert not (room(module) == one and any(room(name) == other for name in names)), f"{module} and {other}"
+            assert not (room(module) == other and any(room(name) == one for name in names)), f"{module} and {one}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    left = {module: {name for name in names if name in IMPORTS and name != module} for module, names in IMPORTS.items()}
+    while free := [module for module, names in left.items() if not names & left.keys()]:
+        for module in free:
+            del left[module]
+    assert not left, f"a circle among {sorted(left)}"
+
+
+def test_heavy_libraries_have_one_home() -> None:
+    used = set()
+    for path in sources():
+        where = path.relative_to(ROOT).as_posix()
+        for top in {name.split(".")[0] for name in IMPORTS[module_of(path)]} & HOMES.keys():
+            used.add(top)
+            assert where.startswith(HOMES[top]), f"{where} imports {top}"
+    assert used == HOMES.keys(), "a home that is never used"
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    names = [
+        node.name
+        for path in sources()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def run_demo(
     _search_library(context, library)
     _print_next_steps(context)
     if sys.stdout.isatty() if serves is None else serves:
-        from ui.cli.serve import serve_page
+        from ui.cli.serve import show_page
 
-        serve_page(context, opens_browser=True)
+        show_page(context, opens_browser=True)
     return exit_code
 
 

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 import webbrowser
-from contextlib import contextmanager
-from importlib.util import find_spec
-from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, side_console
 from ui.cli.options import Config, Device, Index, option
 from ui.services.context import Context
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from starlette.types import ASGIApp
-
-    from ui.services.library import Library
-
-FIRST_PORT = 7860
-_LAST_PORT = 7879
 _UNPROTECTED = (
     "[bold yellow]Warning:[/] all who can reach this address can see these videos and change the index. "
     "Add --auth USER:PASSWORD, or leave out --host."
 )
-_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what the user may type
 
 
 def serve(
@@ -47,10 +30,10 @@ def serve(
 ) -> None:
     """The page in your browser: search, play the moment, manage the library, evaluate."""
     context = Context.load(config, index, {"models.device": device})
-    serve_page(context, host, port, login=auth, token=token, opens_browser=opens_browser)
+    show_page(context, host, port, login=auth, token=token, opens_browser=opens_browser)
 
 
-def serve_page(
+def show_page(
     context: Context,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -59,124 +42,14 @@ def serve_page(
     token: str = "",
     opens_browser: bool = False,
 ) -> None:
-    """Serve the page until Ctrl-C; port 0 stands for the first free one from 7860 on.
+    """Serve the page until Ctrl-C, and say where it is; see ``serve_page``."""
+    from ui.server import serve_page
 
-    Raises:
-        UsageError: the web extra is not installed, the login cannot be read, or the port is taken.
-    """
-    # Gradio reads these when it loads; no telemetry is sent.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if find_spec("gradio") is None:
-        raise UsageError("The page needs Gradio, which is not installed.", hint="pip install 'sceneseek[web]'")
-    import uvicorn
-
-    from ui.web.access import is_loopback
-
-    port = port or free_port(host)
-    if not _is_free(host, port):
-        raise UsageError(f"Port {port} of {host} is taken.", hint="Name another one: --port NUMBER.")
-    is_local = is_loopback(host)
-    guard = _guard(login, token, is_local=is_local)
-    with _page(context, guard, is_local=is_local) as (app, library):
-        link = _link(host, port, token, is_local=is_local)
+    def announce(link: str, is_unprotected: bool) -> None:
         answer_console().print(f"sceneseek is at [bold]{plain(link)}[/]  (Ctrl-C stops it)", soft_wrap=True)
-        if not is_local and not (login or token):
+        if is_unprotected:
             side_console().print(_UNPROTECTED, soft_wrap=True)
         if opens_browser:
             Thread(target=webbrowser.open, args=(link,), daemon=True).start()
-        Thread(target=_warm_up, args=(library,), daemon=True).start()
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
-
-def free_port(host: str) -> int:
-    """The first port from 7860 on that is free.
-
-    Raises:
-        UsageError: the first twenty are taken.
-    """
-    for port in range(FIRST_PORT, _LAST_PORT + 1):
-        if _is_free(host, port):
-            return port
-    raise UsageError(f"The ports {FIRST_PORT} to {_LAST_PORT} are all taken.", hint="Name a free one: --port NUMBER.")
-
-
-def _is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there.
-
-    Raises:
-        UsageError: this machine has no such address.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise UsageError(
-                f"This machine has no address {host}.", hint="Use 127.0.0.1, or 0.0.0.0 for all."
-            ) from error
-    return True
-
-
-def _guard(login: str, token: str, *, is_local: bool) -> Callable[[ASGIApp], ASGIApp]:
-    """What protects the page; checked before the page is built.
-
-    Raises:
-        UsageError: the login or the token cannot be used.
-    """
-    from ui.web.access import RequireLogin, SameOrigin, check_credentials, names_of_this_computer
-
-    check_credentials(login, token)
-
-    def guard(app: ASGIApp) -> ASGIApp:
-        if not login and not token:
-            names = None if is_local else names_of_this_computer()
-            return SameOrigin(app, only_this_computer=is_local, names=names)
-        # A login keeps strangers out whatever name the page goes by, as behind a proxy.
-        return SameOrigin(RequireLogin(app, login, token=token), only_this_computer=False)
-
-    return guard
-
-
-@contextmanager
-def _page(
-    context: Context, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
-) -> Iterator[tuple[ASGIApp, Library]]:
-    """The page as a protected web application, and the library it shows; closed at the end."""
-    from ui.services.evaluation_jobs import Evaluations
-    from ui.services.index_jobs import Jobs
-    from ui.services.library import Library
-    from ui.web.app import build_app
-
-    library = Library(context)
-    jobs = Jobs(context, allowed_roots=None if is_local else _indexed_folders(library))
-    evaluations = Evaluations(library)
-    try:
-        yield guard(build_app(library, jobs, evaluations, is_local=is_local)), library
-    finally:
-        jobs.close()
-        evaluations.close()
-        library.close()
-
-
-def _indexed_folders(library: Library) -> list[Path]:
-    """The only folders that visitors from the network may have indexed again."""
-    catalogue = library.catalogue()
-    return list(catalogue.manifest.roots) if catalogue and catalogue.manifest else []
-
-
-def _link(host: str, port: int, token: str, *, is_local: bool) -> str:
-    shown = "localhost" if is_local else socket.gethostname() if host in _ANY_ADDRESS else host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-    return f"{address}?token={token}" if token else address
-
-
-def _warm_up(library: Library) -> None:
-    """Load the models, and measure what unrelated queries find, before the first visitor has to wait for it."""
-    from ui.web.search_form import SearchForm
-    from ui.web.search_page import SearchPage
-
-    SearchPage(library).answer(SearchForm(text="hello"))
+    serve_page(context, host, port, on_ready=announce, login=login, token=token)

@@ -40,7 +40,7 @@ def test_who_asks_keeps_no_writer_out(tmp_path: Path) -> None:
     over = threading.Event()
 
     def ask() -> None:
-        while not over.is_set():
+        while not over.wait(0.001):
             is_being_written(tmp_path)
 
     asking = [threading.Thread(target=ask) for _ in range(2)]

@@ -3,7 +3,8 @@ import socket
 import pytest
 
 from indexer.core.errors import UsageError
-from ui.cli.serve import FIRST_PORT, free_port, serve_page
+from ui.cli.serve import show_page
+from ui.server import FIRST_PORT, free_port
 from ui.services.context import Context
 
 
@@ -26,7 +27,7 @@ def test_the_first_free_port_is_taken():
 )
 def test_what_cannot_be_served_is_said(tmp_path, asked, said):
     with pytest.raises(UsageError, match=said):
-        serve_page(Context.load(None, tmp_path / "index"), port=8000, **asked)
+        show_page(Context.load(None, tmp_path / "index"), port=8000, **asked)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):
@@ -35,4 +36,4 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(UsageError, match=f"Port {port} of 127.0.0.1 is taken"):
-            serve_page(Context.load(None, tmp_path / "index"), port=port)
+            show_page(Context.load(None, tmp_path / "index"), port=port)
