@@ -30,7 +30,7 @@ __all__ = [
     "written_modalities",
 ]
 
-# The fingerprint of speech that nobody listened to, because subtitles say it.
+# The fingerprint of speech that was left out, because subtitles say it.
 SUBTITLED = "subtitled"
 # The id of a file whose content could not be read is made of its path, with this in front.
 UNREAD_PREFIX = "unread-"

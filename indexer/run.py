@@ -386,9 +386,9 @@ def _found_wanting(video: Video, modalities: Mapping[ModalityName, ModalityState
 
 
 def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, made: Collection[ModalityName]) -> Video:
-    """The video with what its subtitles tell, and with what was found in the same content before.
+    """The video with the facts of its subtitles and those found in the same content before.
 
-    What was sought anew comes before that, and subtitles tell only what nobody has heard.
+    New facts win over earlier ones, and facts from listening over those from subtitles.
     """
     kept = _still_found(before, made) if before is not None else {}
     return replace(video, descriptors={**told, **kept, **video.descriptors})

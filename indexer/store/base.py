@@ -1,11 +1,7 @@
-"""What an index stores, and the protocol every store offers.
+"""What an index stores, and the protocol that every store offers.
 
 An index has three collections of records, one per embedding space (``frames``, ``text``, ``audio``), and a catalogue
-with
-one ``Commit`` per video. A video's commit is written as ``pending`` before its first record and as ``committed``
-after its
-last one, so a crash leaves a pending commit that names exactly what has to be deleted and done again. Only committed
-videos are searched.
+with one ``Commit`` per video. ``store.commits`` says in which order they are written. Only committed videos are searched.
 """
 
 from __future__ import annotations
@@ -50,13 +46,12 @@ class ModalityState:
 class Commit:
     """The commit marker: a video's facts and what the index holds about it.
 
-    ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names,
-    sizes and
-    times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed one
-    lacks. ``told`` is what its subtitles say of the speech; what was heard of it comes first among the video's facts.
+    ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names, sizes
+    and times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed
+    one lacks. ``told`` are the facts from its subtitles; facts from listening win over them.
 
-    ``object_maximum`` and ``object_mean`` are ``object_vectors`` of the video: for each class of the
-    detector how probable it is at best and on average over all keyframes, in [0, 1]; empty where nobody looked.
+    ``object_maximum`` and ``object_mean`` say for each class of the detector how probable it is at best and on average
+    over all keyframes, in [0, 1]; empty without objects.
     """
 
     video: Video

@@ -15,7 +15,7 @@ __all__ = ["SPEECH"]
 
 
 class SpeechExtractor(Extractor):
-    """Recognises speech; finds out for how long and in which language somebody speaks."""
+    """Recognises speech; finds out how much of the video is speech, and in which language."""
 
     def on_sound(self, sound: Sound) -> Iterator[list[Record]]:
         """See ``Extractor``."""
