@@ -1,7 +1,8 @@
 """What an index stores, and the protocol that every store offers.
 
 An index has three collections of records, one per embedding space (``frames``, ``text``, ``audio``), and a catalogue
-with one ``Commit`` per video. ``store.commits`` says in which order they are written. Only committed videos are searched.
+with one ``Commit`` per video. ``store.commits`` says in which order they are written. Search reads only committed
+videos.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class ModalityState:
 class Commit:
     """The commit marker: a video's facts and what the index holds about it.
 
-    ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names, sizes
-    and times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed
+    ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names,
+    sizes and times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed
     one lacks. ``told`` are the facts from its subtitles; facts from listening win over them.
 
     ``object_maximum`` and ``object_mean`` say for each class of the detector how probable it is at best and on average
