@@ -48,8 +48,8 @@ class Commit:
     """The commit marker: a video's facts and what the index holds about it.
 
     ``locations[0]`` is where ``video.path`` points; further ones are copies. ``sidecars`` is a digest of the names,
-    sizes and times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a committed
-    one lacks. ``told`` are the facts from its subtitles; facts from listening win over them.
+    sizes and times of the files beside the video. ``failure`` says why a failed video failed; ``warnings`` what a
+    committed one lacks. ``told`` are the facts from its subtitles; facts from listening win over them.
 
     ``object_maximum`` and ``object_mean`` say for each class of the detector how probable it is at best and on average
     over all keyframes, in [0, 1]; empty without objects.
