@@ -1,1 +1,1 @@
-"""The vocabulary, settings, errors and small tools that everything else stands on."""
+"""The vocabulary, errors and small tools that everything else stands on."""
