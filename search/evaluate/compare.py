@@ -7,7 +7,7 @@ will have p < 0.05.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Runs, run_queries, write_runs
 from search.evaluate.setups import OF_ACTIONS, Setup
 from search.evaluate.significance import Difference, paired_differences
 from search.evaluate.variants import IndexVariants
 
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
+_HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,50 +119,25 @@ def compare_setups(
     check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
         topics = match_queries(queries, engine.catalogue())
-    groups = grouped_by_index(setups, variants)
+    groups = variants.grouped(setups)
     files = write_topics(out, topics.videos, topics.moments)
     failed: list[SkippedRow] = []
-    searched: dict[str, _Searched] = {}
+    values: dict[str, QueryValues] = {}
+    videos: dict[str, int] = {}
     for group in groups:
         failed += prepare_index(group[0], variants, progress)
         with variants.open(group[0]) as engine:  # opened once, so that its models load once
-            searched.update((setup.name, _search(setup, engine, topics, out, options, progress)) for setup in group)
-    named = [(setup.name, searched[setup.name].values) for setup in setups]
-    rows = compared(named, [searched[setup.name].videos for setup in setups])
+            for setup in group:
+                runs = _search(setup, engine, topics, out, options, progress)
+                files += write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
+                videos[setup.name] = len(engine.catalogue().videos)
+                values[setup.name] = measure_runs(runs, topics, videos[setup.name])
+    rows = compared([(setup.name, values[setup.name]) for setup in setups], [videos[setup.name] for setup in setups])
     table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(failed))
-    written = write_table(out, table, [*files, *(path for each in searched.values() for path in each.files)])
+    written = write_table(out, table, files)
     for setup in setups:
         _checkpoint(out, setup).unlink(missing_ok=True)
     return written
-
-
-@dataclass(frozen=True, slots=True)
-class _Searched:
-    """The results of one way to search."""
-
-    values: QueryValues
-    videos: int
-    files: Sequence[Path]
-
-
-def _search(
-    setup: Setup,
-    engine: SearchEngine,
-    topics: Topics,
-    out: Path,
-    options: RetrievalOptions,
-    progress: ReportProgress | None,
-) -> _Searched:
-    options = replace(options, weights=setup.weights(options.weights), name=setup.slug)
-    report = None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
-    runs = run_queries(engine, topics.texts, options=options, checkpoint=_checkpoint(out, setup), progress=report)
-    files = write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
-    videos = len(engine.catalogue().videos)
-    return _Searched(measure_runs(runs, topics, videos), videos, files)
-
-
-def _checkpoint(out: Path, setup: Setup) -> Path:
-    return out / "runs" / f"{setup.slug}.json"
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
@@ -177,27 +153,14 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
         raise UsageError("There is only one way; nothing to compare.", hint="Give two values or more.")
 
 
-def grouped_by_index(setups: Sequence[Setup], variants: IndexVariants) -> list[list[Setup]]:
-    """The setups in groups of the same index.
-
-    Raises:
-        StoreError: there is no index to start from.
-        ConfigError: there is no such profile.
-    """
-    groups: dict[Path | None, list[Setup]] = {}
-    for setup in setups:
-        groups.setdefault(variants.place(setup), []).append(setup)
-    return list(groups.values())
-
-
 def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
     """Make the index for a setup or bring it up to date; the videos that could not be indexed.
 
     Raises:
         SceneseekError: as indexing raises it.
     """
-    said = f"indexing: {setup.name}"
-    show = None if progress is None else lambda step: progress(said, step.bytes_done, step.bytes_total)
+    step_name = f"indexing: {setup.name}"
+    show = None if progress is None else lambda step: progress(step_name, step.bytes_done, step.bytes_total)
     report = variants.prepare(setup, show)
     failed = () if report is None else (*report.failed, *report.failed_before)
     return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
@@ -209,11 +172,34 @@ def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) 
     Raises:
         UsageError: they cannot be written there.
     """
-    heading = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
-    rows = write_csv(out / "comparison.csv", heading, _csv_rows(table))
-    written = replace(table, files=(*others, rows, out / "comparison.json"))
+    rows: list[tuple[object, ...]] = []
+    for row in table.rows:
+        for metric in row.metrics:
+            found = row.differences.get(metric.name)
+            more = (found.value, found.interval.low, found.interval.high, found.p) if found else ("", "", "", "")
+            measured = (metric.name, metric.value, metric.interval.low, metric.interval.high, metric.queries)
+            rows.append((row.name, *measured, *more, row.videos))
+    as_csv = write_csv(out / "comparison.csv", _HEADING, rows)
+    written = replace(table, files=(*others, as_csv, out / "comparison.json"))
     write_json(out / "comparison.json", written.as_json())
     return written
+
+
+def _search(
+    setup: Setup,
+    engine: SearchEngine,
+    topics: Topics,
+    out: Path,
+    options: RetrievalOptions,
+    progress: ReportProgress | None,
+) -> Runs:
+    options = replace(options, weights=setup.weights(options.weights), name=setup.slug)
+    report = None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
+    return run_queries(engine, topics.texts, options=options, checkpoint=_checkpoint(out, setup), progress=report)
+
+
+def _checkpoint(out: Path, setup: Setup) -> Path:
+    return out / "runs" / f"{setup.slug}.json"
 
 
 def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:
@@ -231,12 +217,3 @@ def _differences(first: QueryValues, second: QueryValues) -> dict[str, Differenc
     for (names, before, statistic), (_, after, _) in zip(as_tables(first), as_tables(second), strict=True):
         found.update(zip(names, paired_differences(before, after, statistic), strict=True))
     return {name: found[name] for name in first}
-
-
-def _csv_rows(table: ComparisonTable) -> Iterator[tuple[object, ...]]:
-    for row in table.rows:
-        for metric in row.metrics:
-            found = row.differences.get(metric.name)
-            more = (found.value, found.interval.low, found.interval.high, found.p) if found else ("", "", "", "")
-            measured = (metric.name, metric.value, metric.interval.low, metric.interval.high, metric.queries)
-            yield (row.name, *measured, *more, row.videos)

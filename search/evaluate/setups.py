@@ -20,7 +20,6 @@ OF_SEARCHES = ("only", "weights")
 OF_ACTIONS = ("pooling", "templates", "tau")
 """Axes that make a difference to the zero-shot evaluation of actions alone."""
 AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
-_ALL, _UNCHANGED = "all", "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,54 +66,46 @@ class Setup:
         """
         weights = {name: usual.get(name, 1.0) for name in modality_names()}
         weights.update(_weights(self.value("weights")))
-        only = {modality_named(name) for name in _parts(self.value("only"), _ALL)}
+        only = {modality_named(name) for name in _parts(self.value("only"), "all")}
         return {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()} if only else weights
 
 
-def parse_axes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The values of each axis, as people type them: ``profile=embedded,standard``, ``keyframes=shots,middle``,
-    ``only=all,frames,speech``, ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``,
-    ``templates=clip,plain``, ``tau=0.05,0.1``. Parts of one value are joined by ``+``.
+def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
+    """Every combination of the values of some axes, as people type them; the first values of all come first.
+
+    Axes are typed as ``profile=embedded,standard``, ``keyframes=shots,middle``, ``only=all,frames,speech``,
+    ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``, ``templates=clip,plain`` and ``tau=0.05,0.1``.
+    Parts of one value are joined by ``+``.
 
     Raises:
         UsageError: an axis is unknown, named twice, has no values or an unknown one.
         QueryError: there is no such modality.
     """
-    axes: dict[str, tuple[str, ...]] = {}
+    axes: dict[str, Sequence[str]] = {}
     for text in texts:
-        name, values = _axis(text)
+        typed, _, listed = text.partition("=")
+        name = typed.strip().casefold()
+        if name not in AXES:
+            hint = f"Write NAME=A,B with {', '.join(AXES)}."
+            raise UsageError(f"'{text}' is nothing that can be compared.", hint=hint)
         if name in axes:
             raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
-        axes[name] = values
-    for setup in setups_of(axes):
+        axes[name] = list(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
+        if not axes[name]:
+            raise UsageError(f"'{text}' names no values to compare.", hint=f"Write {name}=A,B.")
+    for value in axes.get("keyframes", ()):
+        if value not in STRATEGIES:
+            hint = f"There are: {', '.join(STRATEGIES)}."
+            raise UsageError(f"There is no way to choose keyframes called '{value}'.", hint=hint)
+    setups = tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
+    for setup in setups:
         setup.weights({})
         check_pooling(setup.value("pooling") or POOLINGS[0], setup.tau)
-    return axes
-
-
-def setups_of(axes: Mapping[str, Sequence[str]]) -> tuple[Setup, ...]:
-    """Every combination of the axes' values; the first values of all come first."""
-    return tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
-
-
-def _axis(text: str) -> tuple[str, tuple[str, ...]]:
-    name, _, listed = text.partition("=")
-    name = name.strip().casefold()
-    values = tuple(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
-    if name not in AXES:
-        raise UsageError(f"'{text}' is nothing that can be compared.", hint=f"Write NAME=A,B with {', '.join(AXES)}.")
-    if not values:
-        raise UsageError(f"'{text}' names no values to compare.", hint=f"Write {name}=A,B.")
-    unknown = [value for value in values if name == "keyframes" and value not in STRATEGIES]
-    if unknown:
-        raise UsageError(
-            f"There is no way to choose keyframes called '{unknown[0]}'.", hint=f"There are: {', '.join(STRATEGIES)}."
-        )
-    return name, values
+    return setups
 
 
 def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
-    for part in _parts(text, _UNCHANGED):
+    for part in _parts(text, "default"):
         name, _, number = part.partition(":")
         try:
             weight = float(number)

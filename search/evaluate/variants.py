@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,27 +22,24 @@ from search.evaluate.setups import Setup
 
 @dataclass(frozen=True, slots=True)
 class IndexVariants:
-    """Finds or makes the index for each way of indexing.
+    """Finds or makes the index for each setup; methods raise a StoreError if an index is not there or unreadable.
 
-    Args:
-        loaded: The settings, which say where the existing index is.
-        folder: Where further indexes are kept, one folder each; they are found there again.
+    ``loaded`` says where the existing index is. The others are kept in ``folder``, and found there again.
     """
 
     loaded: LoadedSettings
     folder: Path
 
-    def place(self, setup: Setup) -> Path | None:
-        """The folder of the index for a setup, made or not; None for the existing index.
+    def grouped(self, setups: Sequence[Setup]) -> list[list[Setup]]:
+        """The setups in groups of the same index.
 
         Raises:
-            StoreError: there is no index to start from.
             ConfigError: there is no such profile.
         """
-        manifest = self._manifest()
-        before = (manifest.profile, str(manifest.sampling.get("strategy", "")))
-        wanted = (_profile(setup, manifest), setup.value("keyframes") or before[1])
-        return None if wanted == before else self.folder / "-".join(wanted)
+        groups: dict[Path | None, list[Setup]] = {}
+        for setup in setups:
+            groups.setdefault(self._place(setup), []).append(setup)
+        return list(groups.values())
 
     def prepare(self, setup: Setup, progress: ProgressReport | None = None) -> IndexReport | None:
         """Make the index for a setup, or bring it up to date; does nothing to the existing index.
@@ -49,7 +47,7 @@ class IndexVariants:
         Raises:
             SceneseekError: as indexing raises it.
         """
-        place = self.place(setup)
+        place = self._place(setup)
         if place is None:
             return None
         manifest = self._manifest()
@@ -57,36 +55,36 @@ class IndexVariants:
         return index_variant(self.loaded, manifest, place, profile=profile, strategy=strategy, on_progress=progress)
 
     def open(self, setup: Setup) -> SearchEngine:
-        """Search the index for a setup.
-
-        Raises:
-            StoreError: it is not there, or cannot be opened.
-        """
-        index, place = self.loaded.settings.index, self.place(setup)
+        """Search the index for a setup."""
+        index, place = self.loaded.settings.index, self._place(setup)
         device = self.loaded.settings.models.device
         return SearchEngine.open(place or index.path, name=index.name, url="" if place else index.url, device=device)
 
     def open_store(self, setup: Setup) -> VectorStore:
-        """Read the index for a setup, without a search engine; the caller closes it.
-
-        Raises:
-            StoreError: it is not there, or cannot be opened.
-        """
-        index, place = self.loaded.settings.index, self.place(setup)
-        return open_store(place or Path(index.path), name=index.name, url="" if place else index.url)
+        """Read the index for a setup, without a search engine; the caller closes it."""
+        return self._store(self._place(setup))
 
     def frame_encoder(self, store: VectorStore) -> FrameEncoder:
         """The picture model that the index in a store was made with, not loaded yet.
 
         Raises:
-            StoreError: the index does not say, or cannot be read.
             ModelError: the model is not here, or has changed since.
         """
         return models_of(_manifest_of(store), device=self.loaded.settings.models.device, roles=()).frames
 
-    def _manifest(self) -> Manifest:
+    def _place(self, setup: Setup) -> Path | None:
+        """The folder of the index for a setup, made or not; None for the existing index."""
+        manifest = self._manifest()
+        before = (manifest.profile, str(manifest.sampling.get("strategy", "")))
+        wanted = (_profile(setup, manifest), setup.value("keyframes") or before[1])
+        return None if wanted == before else self.folder / "-".join(wanted)
+
+    def _store(self, place: Path | None) -> VectorStore:
         index = self.loaded.settings.index
-        with closing(open_store(Path(index.path), name=index.name, url=index.url)) as store:
+        return open_store(place or Path(index.path), name=index.name, url="" if place else index.url)
+
+    def _manifest(self) -> Manifest:
+        with closing(self._store(None)) as store:
             return _manifest_of(store)
 
 

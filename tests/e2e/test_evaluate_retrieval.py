@@ -14,7 +14,7 @@ import pytest
 from indexer.core.errors import QueryError, UsageError
 from indexer.core.types import Record
 from indexer.store import open_store
-from search.evaluate.setups import parse_axes, setups_of
+from search.evaluate.setups import parse_setups
 from search.evaluate.variants import IndexVariants
 from tests.e2e.conftest import Demo
 from ui.cli.evaluate_retrieval import Comparison, compare, compare_run_files, evaluate_retrieval
@@ -103,7 +103,7 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
     assert rest
     assert {key for key, record in of_middle.items() if record.modality != "frames"} == rest
 
-    setup = setups_of(parse_axes(["keyframes=middle"]))[0]
+    setup = parse_setups(["keyframes=middle"])[0]
     again = IndexVariants(context_of(index).loaded, tmp_path / "out" / "indexes").prepare(setup)
     assert again is not None
     assert (again.indexed, again.updated, again.frames) == ([], [], 0)
@@ -126,7 +126,7 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
 
 
 def test_new_copies_keep_what_was_made_of_sound_and_text(demo: Demo, tmp_path: Path) -> None:
-    setup = setups_of(parse_axes(["keyframes=middle"]))[0]
+    setup = parse_setups(["keyframes=middle"])[0]
     report = IndexVariants(context_of(demo.index).loaded, tmp_path).prepare(setup)
     assert report is not None
     # A video that is indexed from the start would be among these; only keyframes are new.

@@ -90,13 +90,13 @@ def _compared_searches(context: Context, comparison: Comparison, progress: Repor
     from search.evaluate.captions import read_queries
     from search.evaluate.compare import compare_setups
     from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-    from search.evaluate.setups import parse_axes, setups_of
+    from search.evaluate.setups import parse_setups
     from search.evaluate.variants import IndexVariants
 
     if comparison.classes:
         raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
     _chosen(comparison.metrics, [*VIDEO_METRICS, *MOMENT_METRICS])
-    setups, queries = setups_of(parse_axes(comparison.axes)), read_queries(Path(comparison.captions or ""))
+    setups, queries = parse_setups(comparison.axes), read_queries(Path(comparison.captions or ""))
     variants = IndexVariants(context.loaded, comparison.out / "indexes")
     options = context.run_options(comparison.depth)
     return compare_setups(setups, queries, variants, out=comparison.out, options=options, progress=progress)
@@ -105,11 +105,11 @@ def _compared_searches(context: Context, comparison: Comparison, progress: Repor
 def _compared_actions(context: Context, comparison: Comparison, progress: ReportProgress | None) -> ComparisonTable:
     from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
     from search.evaluate.prompts import read_classes
-    from search.evaluate.setups import parse_axes, setups_of
+    from search.evaluate.setups import parse_setups
     from search.evaluate.variants import IndexVariants
 
     _chosen(comparison.metrics, ACTION_METRICS)
-    setups = action_setups(setups_of(parse_axes(comparison.axes)))
+    setups = action_setups(parse_setups(comparison.axes))
     classes = read_classes(comparison.classes) if comparison.classes else None
     variants = IndexVariants(context.loaded, comparison.out / "indexes")
     return compare_actions(setups, variants, out=comparison.out, classes=classes, progress=progress)

@@ -14,7 +14,7 @@ from indexer.core.types import Video
 from indexer.store.base import Commit, Location
 from search.catalogue import Catalogue
 from search.evaluate.captions import read_queries, seconds_of
-from search.evaluate.matching import VideoNames, match_queries
+from search.evaluate.matching import match_queries, video_finder
 from search.evaluate.qrels import (
     Judgement,
     Queries,
@@ -252,7 +252,7 @@ def test_videos_are_found_by_id_path_tail_and_name_without_its_ending() -> None:
         video("id3", path="/films/work/talk.part.mp4"),
         copies={"id3": "/copies/speech.mp4"},
     )
-    find = VideoNames(known).find
+    find = video_finder(known)
     for name, expected in {
         "id1": "id1",
         "/films/holiday/bird.mp4": "id1",
@@ -274,7 +274,7 @@ def test_videos_are_found_by_id_path_tail_and_name_without_its_ending() -> None:
 
 def test_where_the_catalogue_finds_one_the_same_is_found_here() -> None:
     known = catalogue(*(video(f"id{number}", path=f"/a/{number % 3}/{number % 4}.mp4") for number in range(10)))
-    find = VideoNames(known).find
+    find = video_finder(known)
     for path in [f"{folder}/{name}.mp4" for folder in "012" for name in "0123"] + [f"{name}.mp4" for name in "0123"]:
         try:
             expected = known.find(path).id
