@@ -33,10 +33,9 @@ from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import QueryValues, first_ranks
 from search.evaluate.progress import ReportProgress
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, write_runs
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
 from search.evaluate.self_test_searches import (
-    Runs,
     chance_values,
     right_moments,
     right_videos,
@@ -49,25 +48,6 @@ _FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to near
 _OF_SOUND: tuple[ModalityName, ...] = ("speech", "sounds")
 _ROLES: tuple[ModalityName, ...] = ("speech", "ocr", "captions", "sounds", "objects")
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTestOptions:
-    """How to test: how many queries to draw at most, which of all possible ones, and how to search.
-
-    Raises:
-        QueryError: there would be too few to say anything.
-    """
-
-    queries: int = 200
-    seed: int = 0
-    run: RetrievalOptions = DEFAULT_RETRIEVAL
-
-    def __post_init__(self) -> None:
-        if self.queries < _FEWEST_QUERIES:
-            raise QueryError(
-                f"{self.queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,28 +134,32 @@ def run_self_test(
     store: VectorStore,
     *,
     out: Path,
-    options: SelfTestOptions = SelfTestOptions(),
+    queries: int = 200,
+    seed: int = 0,
+    options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> SelfTestReport:
-    """Draw queries from the texts in the store, search for them, measure, and write the results to the folder ``out``.
+    """Draw at most ``queries`` queries from the texts in the store, search for them, measure, and write to ``out``.
 
-    Its files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
-    moments, and ``run-with-source.trec``. A test that is stopped continues where it was when it is started again with
-    the same index and options.
+    The files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
+    moments, and ``run-with-source.trec``. Another ``seed`` draws other queries. A stopped test continues where it was
+    when it is started again with the same index and options.
 
     Raises:
-        QueryError: the index holds no text, nothing besides the texts to find them by, or too few texts.
+        QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
         UsageError: the folder cannot be written.
         StoreError: the index cannot be read.
         ModelError: a model cannot encode a query.
     """
+    if queries < _FEWEST_QUERIES:
+        raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more.")
     catalogue = engine.catalogue()
-    sources = _sources(catalogue, options.run)
-    drawn = draw_known_items(store, catalogue, sources, count=options.queries, seed=options.seed, progress=progress)
+    sources = _sources(catalogue, options)
+    drawn = draw_known_items(store, catalogue, sources, count=queries, seed=seed, progress=progress)
     _check_enough(drawn, catalogue)
     moments = right_moments(drawn, Run())
     qrels = write_topics(out, right_videos(drawn), moments)  # first, to fail early if the folder cannot be written
-    without, everything = search_both_ways(engine, drawn, out, options.run, progress)
+    without, everything = search_both_ways(engine, drawn, out, options, progress)
     report = SelfTestReport(
         rows=tuple(_rows(drawn, without, everything)),
         drawn=drawn,
@@ -258,13 +242,15 @@ def _left_out(
 def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterator[SelfTestRow]:
     """Of all queries, and of each source if there are several."""
     sources = tuple(dict.fromkeys(known.source for known in drawn))
-    alone, upper = self_test_values(drawn, without), self_test_values(drawn, everything)
-    chance = chance_values(drawn, without)
+    alone, upper, chance = (
+        self_test_values(drawn, without),
+        self_test_values(drawn, everything),
+        chance_values(drawn, without),
+    )
     for names in [sources] if len(sources) == 1 else [sources, *((name,) for name in sources)]:
         videos = {known.id: known.span.video_id for known in drawn if known.source in names}
         by_chance = (
-            {name: fmean(of_query.values()) for name, of_query in _only(chance[level], videos).items()}
-            for level in LEVELS
+            {name: fmean(each.values()) for name, each in _only(chance[level], videos).items()} for level in LEVELS
         )
         yield SelfTestRow(names, len(videos), _figures(alone, videos), _figures(upper, videos), Chance(*by_chance))
 
@@ -286,19 +272,11 @@ def _write_queries(
     """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
     size, right = len(catalogue.videos), right_videos(drawn)
     rank, rank_with_source = (first_ranks(runs["videos"], right, corpus_size=size) for runs in (without, everything))
-    rows = (
-        (
-            known.id,
-            known.query,
-            known.source,
-            catalogue.videos[known.span.video_id].path,
-            f"{known.span.start_s:.3f}",
-            f"{known.span.end_s:.3f}",
-            known.text,
-            rank[known.id],
-            rank_with_source[known.id],
-            catalogue.videos[found[0][0]].path if (found := without["videos"][known.id]) else "",
-        )
-        for known in drawn
-    )
+    rows = []
+    for known in drawn:
+        found, video = without["videos"][known.id], catalogue.videos[known.span.video_id]
+        first = catalogue.videos[found[0][0]].path if found else ""
+        where = (video.path, f"{known.span.start_s:.3f}", f"{known.span.end_s:.3f}", known.text)
+        ranks = (rank[known.id], rank_with_source[known.id])
+        rows.append((known.id, known.query, known.source, *where, *ranks, first))
     return write_csv(path, _HEADING, rows)

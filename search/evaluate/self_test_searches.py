@@ -14,18 +14,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from indexer.core.types import ModalityName
 from search.engine import SearchEngine
 from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, RelevantSpan, moment_id, span_of
-from search.evaluate.runs import LEVELS, Level, RetrievalOptions, Run, run_queries
+from search.evaluate.runs import LEVELS, Level, RetrievalOptions, Run, Runs, run_queries
 from search.evaluate.self_test_queries import KnownItem
 from search.moments import overlap_s
-
-Runs: TypeAlias = Mapping[Level, Run]
 
 SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
 _SHARED = 0.5
