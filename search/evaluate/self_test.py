@@ -35,18 +35,10 @@ from search.evaluate.progress import ReportProgress
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
 from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, write_runs
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
-from search.evaluate.self_test_searches import (
-    chance_values,
-    right_moments,
-    right_videos,
-    search_both_ways,
-    self_test_values,
-)
+from search.evaluate.self_test_searches import chance_values, right_answers, search_both_ways, self_test_values
 from search.modalities import in_words
 
 _FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
-_OF_SOUND: tuple[ModalityName, ...] = ("speech", "sounds")
-_ROLES: tuple[ModalityName, ...] = ("speech", "ocr", "captions", "sounds", "objects")
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
 
 
@@ -157,8 +149,8 @@ def run_self_test(
     sources = _sources(catalogue, options)
     drawn = draw_known_items(store, catalogue, sources, count=queries, seed=seed, progress=progress)
     _check_enough(drawn, catalogue)
-    moments = right_moments(drawn, Run())
-    qrels = write_topics(out, right_videos(drawn), moments)  # first, to fail early if the folder cannot be written
+    videos, moments = (right_answers(drawn, level, Run()) for level in LEVELS)
+    qrels = write_topics(out, videos, moments)  # first, to fail early if the folder cannot be written
     without, everything = search_both_ways(engine, drawn, out, options, progress)
     report = SelfTestReport(
         rows=tuple(_rows(drawn, without, everything)),
@@ -180,51 +172,46 @@ def run_self_test(
 
 
 def _sources(catalogue: Catalogue, options: RetrievalOptions) -> tuple[ModalityName, ...]:
-    """The kinds of text there are, if there is anything besides each to search in.
-
-    Raises:
-        QueryError: there is no text, or nothing else.
-    """
+    """The kinds of text there are, if there is anything besides each to search in."""
     held = [name for name in SOURCES if catalogue.counts.get(name)]
     if not held:
         raise QueryError("This index holds no texts to draw queries from.", hint=_how_to_get_texts(catalogue))
-    searched = [name for name in catalogue.counts if options.weights.get(name, 1.0) > 0]
-    usable = [name for name in held if set(searched) - {name}]
+    searched = {name for name in catalogue.counts if options.weights.get(name, 1.0) > 0}
+    usable = tuple(name for name in held if searched - {name})
     if not usable:
-        absent = _absent(catalogue, _ROLES)
+        absent = _absent(catalogue, "speech", "ocr", "captions", "sounds", "objects")
         raise QueryError(
             f"This index holds nothing but {in_words(held)}, and without that there is nothing to search in.",
             hint=f"Let more be found, with 'sceneseek index --add {absent}'."
             if absent
             else "Give other kinds of evidence a weight above 0 in the settings.",
         )
-    return tuple(usable)
+    return usable
 
 
 def _check_enough(drawn: Sequence[KnownItem], catalogue: Catalogue) -> None:
-    if len(drawn) >= _FEWEST_QUERIES:
-        return
-    count = f"Only {len(drawn)}" if drawn else "No"
-    raise QueryError(
-        f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts of "
-        f"this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
-        hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
-    )
+    if len(drawn) < _FEWEST_QUERIES:
+        count = f"Only {len(drawn)}" if drawn else "No"
+        raise QueryError(
+            f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts "
+            f"of this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
+            hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
+        )
 
 
 def _how_to_get_texts(catalogue: Catalogue) -> str:
     beside = "put subtitles or descriptions beside the videos"
-    absent = _absent(catalogue, ("speech", "ocr")) or _absent(catalogue, ("captions",))
+    absent = _absent(catalogue, "speech", "ocr") or _absent(catalogue, "captions")
     if absent:
         return f"Let their texts be found, with 'sceneseek index --add {absent}', or {beside}."
     return f"To have more texts, {beside}."
 
 
-def _absent(catalogue: Catalogue, roles: Sequence[ModalityName]) -> str:
+def _absent(catalogue: Catalogue, *roles: ModalityName) -> str:
     """The modalities that the index lacks, of those that its videos can have."""
     pictured = any(video.has_picture for video in catalogue.videos.values())
     sounding = any(video.has_audio for video in catalogue.videos.values())
-    possible = [name for name in roles if (sounding if name in _OF_SOUND else pictured)]
+    possible = [name for name in roles if (sounding if name in ("speech", "sounds") else pictured)]
     return ",".join(name for name in possible if not catalogue.counts.get(name))
 
 
@@ -270,8 +257,10 @@ def _write_queries(
     path: Path, drawn: Sequence[KnownItem], without: Runs, everything: Runs, catalogue: Catalogue
 ) -> Path:
     """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
-    size, right = len(catalogue.videos), right_videos(drawn)
-    rank, rank_with_source = (first_ranks(runs["videos"], right, corpus_size=size) for runs in (without, everything))
+    right = right_answers(drawn, "videos", Run())
+    rank, rank_with_source = (
+        first_ranks(runs["videos"], right, corpus_size=len(catalogue.videos)) for runs in (without, everything)
+    )
     rows = []
     for known in drawn:
         found, video = without["videos"][known.id], catalogue.videos[known.span.video_id]
