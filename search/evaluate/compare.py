@@ -21,9 +21,8 @@ from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Runs, run_queries, write_runs
-from search.evaluate.setups import OF_ACTIONS, Setup
+from search.evaluate.setups import OF_ACTIONS, IndexVariants, Setup
 from search.evaluate.significance import Difference, paired_differences
-from search.evaluate.variants import IndexVariants
 
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 _HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")

@@ -27,8 +27,7 @@ from search.evaluate.pooling import check_pooling, pooled
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, read_templates
 from search.evaluate.qrels import SkippedRow
-from search.evaluate.setups import OF_SEARCHES, Setup
-from search.evaluate.variants import IndexVariants
+from search.evaluate.setups import OF_SEARCHES, IndexVariants, Setup
 
 ACTION_METRICS = ("P@1", "hit@3", "MRR")
 _NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."
@@ -89,8 +88,8 @@ def compare_actions(
         raise UsageError("No labelled video has frames in every index that is compared.", hint="Compare fewer ways.")
     figures = [(name, figures_by_video(of_video)) for name, of_video in ranks.items()]
     rows = compared(figures, [len(of_video) for of_video in ranks.values()])
-    lines = [line.partition(": ") for file in (labelled.classes, *templates.values()) for line in file.broken]
-    broken = tuple(SkippedRow(place, reason) for place, _, reason in lines)
+    lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
+    broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
     table = ComparisonTable(rows, len(shared), broken, tuple(_left_out(labelled, shared)), tuple(failed))
     return write_table(out, table, [_write_videos(out, labelled, ranks)])
 

@@ -8,16 +8,12 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, print_json, work_bar
 from ui.cli.options import App, Config, Device, Exit, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
-
-if TYPE_CHECKING:
-    from search.evaluate.compare import ComparisonTable
-    from search.evaluate.progress import ReportProgress
 
 SOME_SKIPPED = 3
 _COMPARE = "--compare"
@@ -130,59 +126,36 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
+    from search.evaluate.captions import read_queries
+    from search.evaluate.compare import compare_setups
+    from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
+    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
+    from search.evaluate.prompts import read_classes
+    from search.evaluate.setups import IndexVariants, parse_setups
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
-    context, metrics = _context(config, index, device), metric or []
+    context = _context(config, index, device)
+    variants = IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
+    if has_captions and classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
     with work_bar(silent=quiet) as progress:
-        if not has_captions:
-            table = _compared_actions(context, asked, out, classes, metrics, progress)
-        elif classes:
-            raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+        if has_captions:
+            setups, queries = parse_setups(asked[1:]), read_queries(Path(asked[0]))
+            options = context.run_options(depth)
+            table = compare_setups(setups, queries, variants, out=out, options=options, progress=progress)
         else:
-            table = _compared_searches(context, asked, out, depth, metrics, progress)
+            setups, known = action_setups(parse_setups(asked)), read_classes(classes) if classes else None
+            table = compare_actions(setups, variants, out=out, classes=known, progress=progress)
     if as_json:
         print_json(table.as_json())
     else:
-        console = answer_console()
-        names = chosen_metrics(metrics, table.metric_names, *([] if has_captions else [table.metric_names]))
-        print_comparison(console, table, names)
+        print_comparison(answer_console(), table, chosen_metrics(metric, table.metric_names))
         kind = "queries" if has_captions else "labelled videos"
-        console.print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
+        answer_console().print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
     if table.skipped or table.unmatched or table.failed:
         raise Exit(SOME_SKIPPED)
-
-
-def _compared_searches(
-    context: Context, asked: list[str], out: Path, depth: int, metrics: list[str], progress: ReportProgress | None
-) -> ComparisonTable:
-    from search.evaluate.captions import read_queries
-    from search.evaluate.compare import compare_setups
-    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-    from search.evaluate.setups import parse_setups
-    from search.evaluate.variants import IndexVariants
-    from ui.cli.evaluate_tables import chosen_metrics
-
-    chosen_metrics(metrics, [*VIDEO_METRICS, *MOMENT_METRICS])  # refuse unknown ones before anything is done
-    setups, queries = parse_setups(asked[1:]), read_queries(Path(asked[0]))
-    variants = IndexVariants(context.loaded, out / "indexes")
-    return compare_setups(setups, queries, variants, out=out, options=context.run_options(depth), progress=progress)
-
-
-def _compared_actions(
-    context: Context, axes: list[str], out: Path, classes: str, metrics: list[str], progress: ReportProgress | None
-) -> ComparisonTable:
-    from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
-    from search.evaluate.prompts import read_classes
-    from search.evaluate.setups import parse_setups
-    from search.evaluate.variants import IndexVariants
-    from ui.cli.evaluate_tables import chosen_metrics
-
-    chosen_metrics(metrics, ACTION_METRICS)
-    setups = action_setups(parse_setups(axes))
-    known = read_classes(classes) if classes else None
-    variants = IndexVariants(context.loaded, out / "indexes")
-    return compare_actions(setups, variants, out=out, classes=known, progress=progress)
 
 
 @evaluate_app.command("self-test")
@@ -225,12 +198,11 @@ def compare_run_files(
     from search.evaluate.runs import read_run
     from ui.cli.evaluate_tables import chosen_metrics, metric_table, print_differences
 
-    judged = read_qrels(qrels)
-    read = [(str(path), read_run(path)) for path in runs]
+    judged, read = read_qrels(qrels), [(str(path), read_run(path)) for path in runs]
     documents = {document for of_query in judged.values() for document in of_query}
     documents = documents.union(*(run.documents for _, run in read))
     rows = compared([(name, measure_run(run, judged, corpus_size=len(documents))) for name, run in read])
-    names = chosen_metrics(metric or [], [each.name for each in rows[0].metrics])
+    names = chosen_metrics(metric, [each.name for each in rows[0].metrics])
     if as_json:
         print_json([asdict(row) for row in rows])
     elif len(rows) == 1:

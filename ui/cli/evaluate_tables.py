@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from indexer.core.errors import UsageError
+from search.evaluate.compare_actions import ACTION_METRICS
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.self_test_searches import SELF_TEST_METRICS
@@ -27,17 +28,18 @@ _MOST_ROWS = 10
 _USUAL_METRICS = ("R@1", "MRR", "R@1 IoU=0.5")
 
 
-def chosen_metrics(asked: Sequence[str], known: Sequence[str], usual: Sequence[str] = _USUAL_METRICS) -> list[str]:
-    """The metrics to show, as asked for in any case, or the usual ones of those there are.
+def chosen_metrics(asked: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The metrics to show, as asked for in any case; else the usual ones of searches, or all of actions.
 
     Raises:
         UsageError: there is no such metric.
     """
     by_name = {name.casefold(): name for name in known}
-    for name in asked:
+    for name in asked or ():
         if name.casefold() not in by_name:
             raise UsageError(f"'{name}' was not measured.", hint=f"There are: {', '.join(known)}.")
-    return [by_name[name.casefold()] for name in asked] or [name for name in usual if name in known]
+    usual = known if set(known) <= set(ACTION_METRICS) else [name for name in _USUAL_METRICS if name in known]
+    return [by_name[name.casefold()] for name in asked or usual]
 
 
 def print_retrieval(console: Console, report: RetrievalReport) -> None:
