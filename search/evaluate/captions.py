@@ -1,6 +1,4 @@
-"""Reads files of queries with known answers, in the forms that people and the field's data sets use.
-
-The form is recognised by the content, never by the file's name:
+"""Reads files of queries with known answers. The form is recognised by the content, never by the file's name:
 
 - **a table with a heading**: CSV (commas, semicolons or tabs), one row per line, with a column for the query
   (``query``, ``sentence``, ``caption``, ``text`` or ``description``) and one for the video (``file``, ``video``,
@@ -74,7 +72,7 @@ def read_queries(path: Path) -> Queries:
     for number, (place, row) in enumerate(form.rows, start=1):
         try:
             fields = form.parse(row)
-            text = _checked_text(fields.get("text"))
+            text = _text_of(fields)
             default = ids.setdefault(text, str(number)) if form.by_text else str(number)
             found = _judgements(fields, text, default)
             if texts.setdefault(found[0].query_id, text) != text:
@@ -112,8 +110,9 @@ def seconds_of(text: object) -> float | None:
     return seconds
 
 
-def _checked_text(value: object) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+def _text_of(fields: Fields) -> str:
+    given = fields.get("text")
+    text = given.strip() if isinstance(given, str) else ""
     if not is_visible(text):
         raise ValueError("it lacks the query")
     if any("\ud800" <= sign <= "\udfff" for sign in text):

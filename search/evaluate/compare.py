@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from indexer.core.errors import UsageError
-from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.matching import Topics, match_queries
+from search.evaluate.matching import match_queries
 from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Runs, run_queries, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
 from search.evaluate.setups import OF_ACTIONS, IndexVariants, Setup
 from search.evaluate.significance import Difference, paired_differences
 
@@ -30,9 +29,9 @@ _HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """One way to search: its metrics, and by metric the difference to the first row; none in the first row.
+    """One way to search: its metrics, by metric the difference to the first row, and how many videos its index holds.
 
-    ``videos`` is how many videos its index holds, 0 where that is unknown.
+    The first row has no differences; ``videos`` is 0 where it is unknown.
     """
 
     name: str
@@ -75,12 +74,10 @@ class ComparisonTable:
 
 
 def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """The rows of a table.
+    """The rows of a table from the name and the values of each way; the first is what others are compared with.
 
-    Args:
-        named: A name and the values by metric and query, for each way; the first is what others are compared with.
-            Only metrics that all have are compared, and of them only the queries that all have.
-        videos: How many videos each way's index holds.
+    Only metrics that all have are compared, and of them only the queries that all have. ``videos`` has the number of
+    videos in each way's index.
 
     Raises:
         ValueError: no metric has a query that all ways have.
@@ -123,19 +120,22 @@ def compare_setups(
     failed: list[SkippedRow] = []
     values: dict[str, QueryValues] = {}
     videos: dict[str, int] = {}
+    checkpoints = {setup.name: out / "runs" / f"{setup.slug}.json" for setup in setups}
     for group in groups:
         failed += prepare_index(group[0], variants, progress)
         with variants.open(group[0]) as engine:  # opened once, so that its models load once
             for setup in group:
-                runs = _search(setup, engine, topics, out, options, progress)
+                chosen = replace(options, weights=setup.weights(options.weights), name=setup.slug)
+                checkpoint, report = checkpoints[setup.name], _naming(setup, progress)
+                runs = run_queries(engine, topics.texts, options=chosen, checkpoint=checkpoint, progress=report)
                 files += write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
                 videos[setup.name] = len(engine.catalogue().videos)
                 values[setup.name] = measure_runs(runs, topics, videos[setup.name])
     rows = compared([(setup.name, values[setup.name]) for setup in setups], [videos[setup.name] for setup in setups])
     table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(failed))
     written = write_table(out, table, files)
-    for setup in setups:
-        _checkpoint(out, setup).unlink(missing_ok=True)
+    for checkpoint in checkpoints.values():
+        checkpoint.unlink(missing_ok=True)
     return written
 
 
@@ -158,10 +158,10 @@ def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgres
     Raises:
         SceneseekError: as indexing raises it.
     """
-    step_name = f"indexing: {setup.name}"
-    show = None if progress is None else lambda step: progress(step_name, step.bytes_done, step.bytes_total)
-    report = variants.prepare(setup, show)
-    failed = () if report is None else (*report.failed, *report.failed_before)
+    report = _naming(setup, progress)
+    show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
+    made = variants.prepare(setup, show)
+    failed = () if made is None else (*made.failed, *made.failed_before)
     return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
 
 
@@ -184,21 +184,9 @@ def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) 
     return written
 
 
-def _search(
-    setup: Setup,
-    engine: SearchEngine,
-    topics: Topics,
-    out: Path,
-    options: RetrievalOptions,
-    progress: ReportProgress | None,
-) -> Runs:
-    options = replace(options, weights=setup.weights(options.weights), name=setup.slug)
-    report = None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
-    return run_queries(engine, topics.texts, options=options, checkpoint=_checkpoint(out, setup), progress=report)
-
-
-def _checkpoint(out: Path, setup: Setup) -> Path:
-    return out / "runs" / f"{setup.slug}.json"
+def _naming(setup: Setup, progress: ReportProgress | None) -> ReportProgress | None:
+    """Progress with the setup's name after each step's."""
+    return None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
 
 
 def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:

@@ -1,18 +1,15 @@
 """How well the search finds what is in one's own library, measured without any labels.
 
-Queries with one known answer are drawn from the texts of the index (``search.evaluate.self_test_queries``). Each is
-searched for twice. Without its source, the kind of text it was drawn from is left out of the search, which measures
-whether pictures, sounds and the other texts find the place. With everything, as a person searches who types the very
-words, it gives the upper line.
+Queries with one known answer are drawn from the texts of the index. Each is searched for twice. Without its source,
+the kind of text it was drawn from is left out of the search, which measures whether pictures, sounds and the other
+texts find the place. With everything, as a person searches who types the very words, it gives the upper line.
 
-A video that is found is right if it is the one the text is of; ``search.evaluate.self_test_searches`` says which
-moments are. Descriptions are of whole videos and have no moment. Where the subtitles of a film and its speech are both
-in the index, each finds the other.
+A video is right if the text is of it; ``search.evaluate.self_test_searches`` says which moments are. Descriptions are
+of whole videos and have no moment. Where subtitles and speech of a film are both in the index, each finds the other.
 
-In a small library many searches are right by accident. So each figure, of videos and of moments, stands beside what
-the searches for something in other videos would give if they were judged by the same answer; where all queries are of
-one video, there is no such figure. Queries of one video are alike, so the intervals draw whole videos; where there are
-few of them, the truth may lie further out.
+In a small library many searches are right by accident. So each figure stands beside what searches for something in
+other videos would give if they were judged by the same answer, unless all queries are of one video. Queries of one
+video are alike, so the intervals draw whole videos; where these are few, the truth may lie further out.
 """
 
 from __future__ import annotations
