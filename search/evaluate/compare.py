@@ -102,11 +102,10 @@ def compare_setups(
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
-    """Search in every way, measure, compare, and write ``comparison.csv`` and ``.json`` and every run to a folder.
+    """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.
 
     Every way is measured by the same judgements, those of the existing index; a video that another index lacks counts
-    as not found there. The first setup is what others are compared with. Stopped and started again, it continues where
-    it was.
+    as not found there. Stopped and started again, it continues where it was.
 
     Raises:
         UsageError: a setup makes no difference to searches, or the folder cannot be written.
@@ -153,11 +152,7 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
 
 
 def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
-    """Make the index for a setup or bring it up to date; the videos that could not be indexed.
-
-    Raises:
-        SceneseekError: as indexing raises it.
-    """
+    """Make the index for a setup or bring it up to date; returns the videos that could not be indexed."""
     report = _naming(setup, progress)
     show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
     made = variants.prepare(setup, show)
@@ -166,11 +161,7 @@ def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgres
 
 
 def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
-    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``.
-
-    Raises:
-        UsageError: they cannot be written there.
-    """
+    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``."""
     rows: list[tuple[object, ...]] = []
     for row in table.rows:
         for metric in row.metrics:

@@ -56,11 +56,11 @@ def compare_actions(
     classes: ClassNames | None = None,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
-    """Rank the classes in every way, compare, and write ``comparison.csv``, ``.json`` and ``videos.csv`` to a folder.
+    """Rank the classes in every way of ``action_setups``, compare with the first, and write the results to ``out``.
 
-    Labels and classes are those of the existing index. Only videos with frames in every index are compared. Frames are
-    read once for each index, and texts encoded once for each model and set of templates, and kept. The first setup, of
-    those of ``action_setups``, is what others are compared with.
+    The files are ``comparison.csv``, ``.json`` and ``videos.csv``. Labels and classes are those of the existing index.
+    Only videos with frames in every index are compared. Frames are read once for each index, and texts encoded once for
+    each model and set of templates, and kept.
 
     Raises:
         UsageError: a setup makes no difference to actions, no video has a label of these classes, no video is in every
@@ -137,9 +137,6 @@ def ranks_by_setup(
 
     Every video's frames are read once; a video without frames is left out. ``texts`` has the vectors of the classes,
     ``(classes, dim)``, by the name of the templates.
-
-    Raises:
-        StoreError: the index cannot be read.
     """
     ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
     for done, (video, right) in enumerate(zip(labelled.videos, labelled.right, strict=True), start=1):

@@ -56,11 +56,6 @@ def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int)
     return {name: {query: each.value(name, corpus_size) for query, each in rankings.items()} for name in names}
 
 
-def first_ranks(run: Run, qrels: Qrels, *, corpus_size: int) -> Mapping[str, float]:
-    """The mean rank of each query's first relevant document."""
-    return per_query(run, qrels, ["MnR"], corpus_size=corpus_size)["MnR"]
-
-
 def by_moment(run: Run, windows: Qrels) -> QueryValues:
     """Every query's values of ``MOMENT_METRICS``.
 

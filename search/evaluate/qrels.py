@@ -136,11 +136,7 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> Path:
-    """Write judgements in TREC's form.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
+    """Write judgements in TREC's form; a UsageError if the file cannot be written."""
     rows = ((query, document, gain) for query, judged in qrels.items() for document, gain in judged.items())
     return write_whole(path, "".join(f"{escape_id(query)} 0 {escape_id(name)} {gain}\n" for query, name, gain in rows))
 

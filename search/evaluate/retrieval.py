@@ -15,7 +15,7 @@ from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics, match_queries
-from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, first_ranks, per_query
+from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, answerable, span_of, write_qrels
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Run, Runs, run_queries, write_runs
@@ -100,7 +100,7 @@ def evaluate_retrieval(
         metrics=summarise(values),
         values=values,
         texts=topics.texts,
-        not_found=tuple(_not_found(runs["videos"], topics.videos)),
+        not_found=tuple(query for query, value in values["MRR"].items() if value == 0),
         skipped=queries.skipped,
         unmatched=topics.unmatched,
         videos=len(catalogue.videos),
@@ -122,11 +122,7 @@ def evaluate_retrieval(
 
 
 def write_topics(out: Path, videos: Qrels, moments: Qrels) -> list[Path]:
-    """Write what is right to ``qrels.trec``, and to ``qrels-moments.trec`` if any query has a span for an answer.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
+    """Write what is right to ``qrels.trec``, and to ``qrels-moments.trec`` if any query has a span for an answer."""
     written = [write_qrels(out / "qrels.trec", videos)]
     return [*written, write_qrels(out / "qrels-moments.trec", moments)] if moments else written
 
@@ -194,15 +190,8 @@ def as_tables(values: QueryValues) -> Iterator[tuple[list[str], NDArray[np.float
         yield names, np.array([list(values[name].values()) for name in names], dtype=np.float64).T, statistic
 
 
-def _not_found(run: Run, qrels: Qrels) -> Iterator[str]:
-    for query, judged in qrels.items():
-        if not any(judged.get(document, 0) > 0 for document, _ in run[query]):
-            yield query
-
-
 def _write_queries(path: Path, report: RetrievalReport, run: Run, topics: Topics, catalogue: Catalogue) -> Path:
     """One row per query: what was asked, what is right, its mean rank, what came first, and every metric's value."""
-    ranks = first_ranks(run, topics.videos, corpus_size=report.videos)
     names = [name for name in report.values if name not in RANK_METRICS]
     rows = []
     for query, text in report.texts.items():
@@ -210,5 +199,5 @@ def _write_queries(path: Path, report: RetrievalReport, run: Run, topics: Topics
         found = "no" if query in report.not_found else "yes"
         first = catalogue.videos[run[query][0][0]].path if run[query] else ""
         values = (report.values[name].get(query, "") for name in names)
-        rows.append((query, text, " | ".join(map(str, right)), ranks[query], found, first, *values))
+        rows.append((query, text, " | ".join(map(str, right)), report.values["MnR"][query], found, first, *values))
     return write_csv(path, ("query_id", "query", "right", "rank", "found", "first", *names), rows)

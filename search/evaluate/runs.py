@@ -144,11 +144,7 @@ def read_run(path: Path) -> Run:
 
 
 def write_run(path: Path, run: Run) -> Path:
-    """Write a run in TREC's form.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
+    """Write a run in TREC's form; a UsageError if the file cannot be written."""
     tag = escape_id(run.name) or "run"
     lines = (
         f"{escape_id(query)} Q0 {escape_id(document)} {rank} {score!r} {tag}\n"
@@ -159,7 +155,7 @@ def write_run(path: Path, run: Run) -> Path:
 
 
 def write_runs(folder: Path, name: str, runs: Runs, *, with_moments: bool) -> list[Path]:
-    """Write ``NAME.trec``, and ``NAME-moments.trec`` if asked for. Raises as ``write_run`` does."""
+    """Write ``NAME.trec``, and ``NAME-moments.trec`` if asked for, as ``write_run`` does."""
     written = [write_run(folder / f"{name}.trec", runs["videos"])]
     return [*written, write_run(folder / f"{name}-moments.trec", runs["moments"])] if with_moments else written
 
@@ -189,11 +185,7 @@ def _search(engine: SearchEngine, text: str, level: Level, options: RetrievalOpt
 
 
 def keep_answers(path: Path | None, signature: str, answers: Checkpoint) -> None:
-    """Write the answers so far to a file, if one is named; the signature says what else they depend on.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
+    """Write the answers so far to a file, if one is named; the signature says what else they depend on."""
     if path is not None and answers:
         write_json(path, {"signature": signature, "queries": answers})
 

@@ -27,7 +27,7 @@ from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.metrics import QueryValues, first_ranks
+from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
 from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, write_runs
@@ -254,9 +254,9 @@ def _write_queries(
     path: Path, drawn: Sequence[KnownItem], without: Runs, everything: Runs, catalogue: Catalogue
 ) -> Path:
     """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
-    right = right_answers(drawn, "videos", Run())
+    right, size = right_answers(drawn, "videos", Run()), len(catalogue.videos)
     rank, rank_with_source = (
-        first_ranks(runs["videos"], right, corpus_size=len(catalogue.videos)) for runs in (without, everything)
+        per_query(runs["videos"], right, ["MnR"], corpus_size=size)["MnR"] for runs in (without, everything)
     )
     rows = []
     for known in drawn:

@@ -42,14 +42,10 @@ class Difference:
 def bootstrap_intervals(
     values: Values, statistic: Statistic = "mean", *, groups: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Interval, ...]:
-    """The 95% percentile bootstrap interval (Efron, 1979) of each column.
+    """The 95% percentile bootstrap interval (Efron, 1979) of each column of ``(queries, metrics)``.
 
-    Args:
-        values: One row per query and one column per metric, ``(n, m)``.
-        statistic: Of what.
-        groups: ``(n,)``: the group of each query. Queries of one group are alike, so whole groups are drawn (cluster
-            bootstrap; Davison and Hinkley, 1997, section 3.8). Only for means.
-        seed: The same seed gives the same intervals.
+    ``groups`` has the group of each query. Queries of one group are alike, so whole groups are drawn (cluster
+    bootstrap; Davison and Hinkley, 1997, section 3.8). Only for means.
 
     Raises:
         ValueError: there are no queries, a value is not finite, groups and queries differ in number, or a median of
@@ -71,8 +67,8 @@ def bootstrap_intervals(
 def share_interval(share: float, draws: int) -> Interval:
     """The 95% score interval (Wilson, 1927) of a mean of ``draws`` independent values from 0 to 1.
 
-    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes whole numbers of
-    successes only; the mean of values between 0 and 1 need not be one, and the interval is then rather too wide.
+    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes only whole numbers of
+    successes, of which the values need not be.
 
     Raises:
         ValueError: the share is not from 0 to 1, or there are no draws.
@@ -89,17 +85,11 @@ def share_interval(share: float, draws: int) -> Interval:
 def paired_differences(
     first: Values, second: Values, statistic: Statistic = "mean", *, seed: int = 0
 ) -> tuple[Difference, ...]:
-    """The second run's figures less the first one's, column by column, over the same queries in the same order.
+    """The second run's figures less the first one's, for each column of ``(queries, metrics)`` of the same queries.
 
     The p-value is that of the paired randomisation test (Fisher; Smucker, Allan and Carterette, CIKM 2007): over all
     swaps of the two values of queries where there are fewer than 10,000 swaps, else over 9999 at random. The interval
     is a bootstrap over the queries; both values of a query are drawn together.
-
-    Args:
-        first: One row per query and one column per metric, ``(n, m)``.
-        second: The same for the other run.
-        statistic: Of what.
-        seed: The same seed gives the same answer.
 
     Raises:
         ValueError: there are no queries, a value is not finite, or the shapes differ.
