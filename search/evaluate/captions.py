@@ -94,7 +94,7 @@ def seconds_of(text: object) -> float | None:
     """A time in seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: it is not a time.
     """
     written = str(text if text is not None else "").strip()
     if not written:
@@ -106,7 +106,7 @@ def seconds_of(text: object) -> float | None:
         for part in written.split(":"):
             seconds = 60 * seconds + float(part)
     except ValueError:
-        raise ValueError(f"'{written}' is no time") from None
+        raise ValueError(f"'{written}' is not a time") from None
     return seconds
 
 
@@ -128,7 +128,7 @@ def _judgements(fields: Fields, text: str, default_id: str) -> list[Judgement]:
     try:
         gain = 1 if relevance in (None, "") else int(str(relevance))
     except ValueError:
-        raise ValueError(f"'{relevance}' is no relevance, which is a whole number") from None
+        raise ValueError(f"'{relevance}' is not a relevance, which is a whole number") from None
     spans = [(seconds_of(start), seconds_of(end)) for start, end in _times(fields)]
     return [Judgement(query, text, video, start_s, end_s, gain, film) for start_s, end_s in spans]
 
@@ -140,7 +140,7 @@ def _times(fields: Fields) -> list[Any]:
         return [(fields.get("start"), fields.get("end"))]
     pairs = times if isinstance(times, list) and isinstance(times[0], list) else [times]
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise ValueError(f"'{times}' is no start and end")
+        raise ValueError(f"'{times}' is not a start and an end")
     return pairs
 
 
@@ -167,7 +167,8 @@ def _json_form(path: Path, lines: Sequence[str], rows: Sequence[tuple[str, str]]
         if _mostly(rows, _json_line_fields):
             return _Form("JSON lines", rows, _json_line_fields, by_text=True)
         raise QueryError(
-            f"{path} is no valid JSON: {error.msg}, line {error.lineno}.", hint="Mend that line, or give a CSV file."
+            f"{path} is not valid JSON: {error.msg}, line {error.lineno}.",
+            hint="Correct that line, or give a CSV file.",
         ) from error
     if isinstance(content, dict) and isinstance(content.get("sentences"), list):
         return _Form("MSR-VTT", _entries(content["sentences"], "sentences"), _entry_fields)
@@ -239,7 +240,7 @@ def _json_line_fields(line: str) -> Fields:
     except json.JSONDecodeError:
         entry = None
     if not isinstance(entry, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - the row is wrong, not our types
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - the row is wrong, not our types
     return _renamed(entry)
 
 

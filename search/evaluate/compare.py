@@ -139,7 +139,7 @@ def compare_setups(
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
-    """Refuse what would be no comparison; the hint says where the ``idle`` axes make a difference.
+    """Refuse setups that are not a comparison; the hint says where the ``idle`` axes make a difference.
 
     Raises:
         UsageError: an idle axis is varied, or there is only one way.

@@ -59,7 +59,7 @@ def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int)
 def by_moment(run: Run, windows: Qrels) -> QueryValues:
     """Every query's values of ``MOMENT_METRICS``.
 
-    Run and windows name moments as ``moment_id`` does; anything else in the run is no answer.
+    Run and windows name moments as ``moment_id`` does; anything else in the run is not an answer.
     """
     values: dict[str, dict[str, float]] = {name: {} for name in MOMENT_METRICS}
     for query, judged in answerable(windows).items():

@@ -32,11 +32,11 @@ class Judgement:
     """One row of a file of queries: this video, or this span of it, answers this query.
 
     The video is named by a path, the end of one, an id, or a file name without its ending. Without times, all of it is
-    the answer. A relevance of 0 says that it is no answer. Where the video is a clip of a ``film`` that may be indexed
-    instead, the times are those of the film, and the clip as a whole is the answer.
+    the answer. A relevance of 0 says that it does not answer. Where the video is a clip of a ``film`` that may be
+    indexed instead, the times are those of the film, and the clip as a whole is the answer.
 
     Raises:
-        ValueError: the query or the video is not named, or the times are no span.
+        ValueError: the query or the video is not named, or the times are not a span.
     """
 
     query_id: str
@@ -53,7 +53,7 @@ class Judgement:
         if (self.start_s is None) != (self.end_s is None):
             raise ValueError("it has only one of start and end")
         if self.start_s is not None and self.end_s is not None and not 0 <= self.start_s < self.end_s < math.inf:
-            raise ValueError(f"{self.start_s:g} to {self.end_s:g} is no span of time")
+            raise ValueError(f"{self.start_s:g} to {self.end_s:g} is not a span of time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +153,12 @@ def read_trec(path: Path, parse: Callable[..., T], form: str, line_name: str = "
             if line.strip():
                 parsed.append(parse(*map(unescape_id, line.split())))
         except (TypeError, ValueError) as error:
-            raise QueryError(f"{path}, line {number} is no {line_name}.", hint=f"TREC's form is: {form}.") from error
+            raise QueryError(f"{path}, line {number} is not a {line_name}.", hint=f"TREC's form is: {form}.") from error
     return parsed
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file; bytes that are no UTF-8 become lone surrogates, so that their line can be named.
+    """The lines of a text file; bytes that are not UTF-8 become lone surrogates, so that their line can be named.
 
     Raises:
         QueryError: it cannot be read.

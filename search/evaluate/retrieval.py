@@ -175,7 +175,7 @@ def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None)
         figures = np.median(table, axis=0) if statistic == "median" else table.mean(axis=0)
         for name, value, interval in zip(names, figures.tolist(), intervals, strict=True):
             is_certain = interval.high - interval.low < _LEAST_WIDTH and name not in RANK_METRICS
-            # A few values that are all the same are no certainty.
+            # A few equal values do not make it certain.
             likely = share_interval(value, len(set(kinds) if is_grouped else queries)) if is_certain else interval
             found[name] = MetricValue(name, value, likely, len(queries))
     return tuple(found[name] for name in values)

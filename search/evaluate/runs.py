@@ -41,7 +41,7 @@ class Run:
     """What was answered: query id to documents and scores, sorted by score; equal scores are ties, in their order.
 
     Raises:
-        ValueError: a score is infinite or no number, or a document is listed twice for one query.
+        ValueError: a score is infinite or not a number, or a document is listed twice for one query.
     """
 
     by_query: Mapping[str, Sequence[Scored]] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def read_run(path: Path) -> Run:
     try:
         return Run(answers, rows[-1][3] if rows else path.stem)
     except ValueError as error:
-        raise QueryError(f"{path} is no run: {error}.", hint="List every document once for a query.") from error
+        raise QueryError(f"{path} is not a run: {error}.", hint="List every document once for a query.") from error
 
 
 def write_run(path: Path, run: Run) -> Path:
@@ -162,7 +162,7 @@ def write_runs(folder: Path, name: str, runs: Runs, *, with_moments: bool) -> li
 
 def _best_first(query: str, answers: Sequence[Scored]) -> tuple[Scored, ...]:
     if not all(math.isfinite(score) for _, score in answers):
-        raise ValueError(f"query {query} has a score that is no number")
+        raise ValueError(f"query {query} has a score that is not a number")
     if len({document for document, _ in answers}) < len(answers):
         raise ValueError(f"query {query} lists a document twice")
     return tuple(sorted(answers, key=lambda answer: -answer[1]))
@@ -204,6 +204,6 @@ def read_answers(path: Path | None, signature: str) -> Checkpoint:
 def _checked(text: str, answers: Mapping[Level, Sequence[Scored]]) -> tuple[str, Answers]:
     documents = [document for found in answers.values() for document, _ in found]
     if not all(isinstance(name, str) for name in (text, *documents)):
-        raise TypeError("a query or a document is no text")
+        raise TypeError("a query or a document is not a text")
     scored = {level: [(document, float(score)) for document, score in found] for level, found in answers.items()}
     return text, {level: list(_best_first("", found)) for level, found in scored.items()}

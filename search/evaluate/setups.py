@@ -61,13 +61,13 @@ class Setup:
         """The temperature of the pooling ``query``: the one chosen, or the usual one.
 
         Raises:
-            UsageError: it is no number above 0.
+            UsageError: it is not a number above 0.
         """
         text = self.value("tau")
         try:
             tau = float(text) if text else TAU
         except ValueError as error:
-            raise UsageError(f"'{text}' is no number for tau.", hint="Write it as tau=0.05,0.1.") from error
+            raise UsageError(f"'{text}' is not a number for tau.", hint="Write it as tau=0.05,0.1.") from error
         check_pooling("query", tau)
         return tau
 
@@ -101,7 +101,7 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
         name = typed.strip().casefold()
         if name not in AXES:
             hint = f"Write NAME=A,B with {', '.join(AXES)}."
-            raise UsageError(f"'{text}' is nothing that can be compared.", hint=hint)
+            raise UsageError(f"'{text}' cannot be compared.", hint=hint)
         if name in axes:
             raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
         axes[name] = list(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
@@ -194,7 +194,7 @@ def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
         except ValueError:
             weight = math.nan
         if not (math.isfinite(weight) and weight >= 0):
-            raise UsageError(f"'{part}' is no weight.", hint="Write it as weights=default,subtitle:2+ocr:0.5.")
+            raise UsageError(f"'{part}' is not a weight.", hint="Write it as weights=default,subtitle:2+ocr:0.5.")
         yield modality_named(name.strip()), weight
 
 

@@ -74,7 +74,7 @@ def share_interval(share: float, draws: int) -> Interval:
         ValueError: the share is not from 0 to 1, or there are no draws.
     """
     if not 0 <= share <= 1 or draws < 1:
-        raise ValueError(f"{share} of {draws} is no share")
+        raise ValueError(f"{share} of {draws} is not a share")
     doubt = _DEVIATIONS**2 / draws
     middle = (share + doubt / 2) / (1 + doubt)
     reach = math.sqrt(share * (1 - share) * doubt + doubt**2 / 4) / (1 + doubt)

@@ -161,7 +161,7 @@ def test_one_run_from_a_file_is_a_table_of_metrics(tmp_path: Path, printed: Prin
     shown = printed()
     assert "R@1      0.500  0.000 – 1.000        2" in shown
     assert "MRR      0.750  0.500 – 1.000        2" in shown
-    with pytest.raises(QueryError, match="line 1 is no line of a run"):
+    with pytest.raises(QueryError, match="line 1 is not a line of a run"):
         compare_run_files(tmp_path / "qrels.trec", [tmp_path / "qrels.trec"])
 
 

@@ -23,14 +23,14 @@ def test_axes_are_all_combinations_the_first_values_first() -> None:
 @pytest.mark.parametrize(
     ("texts", "error", "told"),
     [
-        (["colour=red"], UsageError, "nothing that can be compared"),
+        (["colour=red"], UsageError, "cannot be compared"),
         (["profile"], UsageError, "names no values"),
         (["profile=, ,"], UsageError, "names no values"),
         (["keyframes=shots,best"], UsageError, "called 'best'"),
         (["profile=a", "profile=b"], UsageError, "given twice"),
-        (["weights=frames"], UsageError, "'frames' is no weight"),
-        (["weights=frames:-1"], UsageError, "no weight"),
-        (["weights=frames:inf"], UsageError, "no weight"),
+        (["weights=frames"], UsageError, "'frames' is not a weight"),
+        (["weights=frames:-1"], UsageError, "not a weight"),
+        (["weights=frames:inf"], UsageError, "not a weight"),
         (["only=all,smells"], QueryError, "smells"),
         (["weights=smells:1"], QueryError, "smells"),
     ],

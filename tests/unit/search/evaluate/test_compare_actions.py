@@ -116,7 +116,7 @@ def test_the_templates_are_compared_too() -> None:
     ("axes", "told"),
     [
         (["pooling=median,mean"], "no pooling 'median'"),
-        (["tau=sharp", "pooling=query"], "'sharp' is no number"),
+        (["tau=sharp", "pooling=query"], "'sharp' is not a number"),
         (["tau=0", "pooling=query"], "above 0"),
         (["tau=nan", "pooling=query"], "above 0"),
     ],

@@ -164,9 +164,9 @@ def test_the_form_is_trecs_and_the_score_alone_orders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("1 Q0 a 1 0.1 t\n1 Q0 b 2 0.1\n", "line 2 is no line of a run"),
-        ("1 Q0 a 1 high t\n", "line 1 is no line of a run"),
-        ("1 Q0 a 1 nan t\n", "a score that is no number"),
+        ("1 Q0 a 1 0.1 t\n1 Q0 b 2 0.1\n", "line 2 is not a line of a run"),
+        ("1 Q0 a 1 high t\n", "line 1 is not a line of a run"),
+        ("1 Q0 a 1 nan t\n", "a score that is not a number"),
         ("1 Q0 a 1 0.2 t\n1 Q0 a 2 0.1 t\n", "lists a document twice"),
     ],
 )
