@@ -41,7 +41,7 @@ from search.evaluate.self_test import run_self_test
 from search.moments import Moment
 from search.query.query import Query
 from ui.cli.console import answer_console
-from ui.cli.evaluate_self_test import print_self_test
+from ui.cli.evaluate_tables import print_self_test
 from ui.demo.library import build_sample_library
 from ui.services.context import Flags
 

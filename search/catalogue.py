@@ -102,7 +102,7 @@ class Catalogue:
         """
         if named in self.videos:
             return self.videos[named]
-        path, parts = _expanded(named), PurePath(named).parts
+        path, parts = expanded(named), PurePath(named).parts
         paths = {
             key: {video.path, *(place.path for place in self.commits[key].locations)}
             for key, video in self.videos.items()
@@ -169,7 +169,7 @@ def _how_to_know(descriptor: str) -> str:
     return "Files without sound have no loudness, and files without a picture no cuts; older indexes know neither."
 
 
-def _expanded(named: str) -> Path:
+def expanded(named: str) -> Path:
     """The absolute path, with ``~`` resolved if it names a known home folder."""
     try:
         return Path(named).expanduser().absolute()

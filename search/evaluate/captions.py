@@ -1,6 +1,4 @@
-"""Reads files of queries with known answers, in the forms that people and the field's data sets use.
-
-The form is recognised by the content, never by the file's name:
+"""Reads files of queries with known answers. The form is recognised by the content, never by the file's name:
 
 - **a table with a heading**: CSV (commas, semicolons or tabs), one row per line, with a column for the query
   (``query``, ``sentence``, ``caption``, ``text`` or ``description``) and one for the video (``file``, ``video``,
@@ -49,10 +47,9 @@ _LOOKED_AT = 20
 
 
 class _Form(NamedTuple):
-    """A file as it was recognised: its rows with their places, and how to parse one.
+    """A file as it was recognised: its rows with their places, and how to parse one, with a ValueError for a bad one.
 
-    ``parse`` raises a ValueError that says what is wrong with a row. ``by_text`` makes rows with the same text and no
-    id one query.
+    ``by_text`` makes rows with the same text and no id one query.
     """
 
     name: str
@@ -75,7 +72,7 @@ def read_queries(path: Path) -> Queries:
     for number, (place, row) in enumerate(form.rows, start=1):
         try:
             fields = form.parse(row)
-            text = _checked_text(fields.get("text"))
+            text = _text_of(fields)
             default = ids.setdefault(text, str(number)) if form.by_text else str(number)
             found = _judgements(fields, text, default)
             if texts.setdefault(found[0].query_id, text) != text:
@@ -84,7 +81,8 @@ def read_queries(path: Path) -> Queries:
         except ValueError as error:
             skipped.append(SkippedRow(place, str(error)))
     if not judgements:
-        why = f" {_sentence(str(skipped[0]))}" if skipped else ""
+        first = str(skipped[0]) if skipped else ""
+        why = f" {first[0].upper()}{first[1:]}." if first else ""
         raise QueryError(
             f"{path} has no query that can be used (it was read as {form.name}).{why}",
             hint="Give a CSV file with the columns query, file, start_s, end_s; the last two may be left out.",
@@ -96,7 +94,7 @@ def seconds_of(text: object) -> float | None:
     """A time in seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: it is not a time.
     """
     written = str(text if text is not None else "").strip()
     if not written:
@@ -108,12 +106,13 @@ def seconds_of(text: object) -> float | None:
         for part in written.split(":"):
             seconds = 60 * seconds + float(part)
     except ValueError:
-        raise ValueError(f"'{written}' is no time") from None
+        raise ValueError(f"'{written}' is not a time") from None
     return seconds
 
 
-def _checked_text(value: object) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+def _text_of(fields: Fields) -> str:
+    given = fields.get("text")
+    text = given.strip() if isinstance(given, str) else ""
     if not is_visible(text):
         raise ValueError("it lacks the query")
     if any("\ud800" <= sign <= "\udfff" for sign in text):
@@ -122,29 +121,27 @@ def _checked_text(value: object) -> str:
 
 
 def _judgements(fields: Fields, text: str, default_id: str) -> list[Judgement]:
-    query = default_id if fields.get("query_id") in (None, "") else str(fields["query_id"])
+    given = fields.get("query_id")
+    query = default_id if given in (None, "") else str(given)
     video, film = str(fields.get("video") or "").strip(), str(fields.get("film") or "")
-    relevance = _relevance(fields.get("relevance"))
-    return [Judgement(query, text, video, start, end, relevance, film) for start, end in _spans(fields)]
+    relevance = fields.get("relevance")
+    try:
+        gain = 1 if relevance in (None, "") else int(str(relevance))
+    except ValueError:
+        raise ValueError(f"'{relevance}' is not a relevance, which is a whole number") from None
+    spans = [(seconds_of(start), seconds_of(end)) for start, end in _times(fields)]
+    return [Judgement(query, text, video, start_s, end_s, gain, film) for start_s, end_s in spans]
 
 
-def _spans(fields: Fields) -> list[tuple[float | None, float | None]]:
-    """The spans of a row: of ``times``, one pair or several; else of ``start`` and ``end``."""
+def _times(fields: Fields) -> list[Any]:
+    """The pairs of start and end of a row: those of ``times``, one pair or several; else ``start`` and ``end``."""
     times = fields.get("times")
     if not times:
-        return [(seconds_of(fields.get("start")), seconds_of(fields.get("end")))]
+        return [(fields.get("start"), fields.get("end"))]
     pairs = times if isinstance(times, list) and isinstance(times[0], list) else [times]
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise ValueError(f"'{times}' is no start and end")
-    return [(seconds_of(start), seconds_of(end)) for start, end in pairs]
-
-
-def _relevance(value: object) -> int:
-    """The relevance, 1 where it is not given."""
-    try:
-        return 1 if value in (None, "") else int(str(value))
-    except ValueError:
-        raise ValueError(f"'{value}' is no relevance, which is a whole number") from None
+        raise ValueError(f"'{times}' is not a start and an end")
+    return pairs
 
 
 def _recognised(path: Path, lines: Sequence[str]) -> _Form:
@@ -170,12 +167,13 @@ def _json_form(path: Path, lines: Sequence[str], rows: Sequence[tuple[str, str]]
         if _mostly(rows, _json_line_fields):
             return _Form("JSON lines", rows, _json_line_fields, by_text=True)
         raise QueryError(
-            f"{path} is no valid JSON: {error.msg}, line {error.lineno}.", hint="Mend that line, or give a CSV file."
+            f"{path} is not valid JSON: {error.msg}, line {error.lineno}.",
+            hint="Correct that line, or give a CSV file.",
         ) from error
     if isinstance(content, dict) and isinstance(content.get("sentences"), list):
-        return _Form("MSR-VTT", _entries(content["sentences"], "sentences", {}), _entry_fields)
+        return _Form("MSR-VTT", _entries(content["sentences"], "sentences"), _entry_fields)
     if isinstance(content, list):
-        return _Form("a JSON list", _entries(content, "entry", {}), _entry_fields, by_text=True)
+        return _Form("a JSON list", _entries(content, "entry"), _entry_fields, by_text=True)
     return _Form("JSON by video", _entries_by_video(content), _entry_fields)
 
 
@@ -242,40 +240,33 @@ def _json_line_fields(line: str) -> Fields:
     except json.JSONDecodeError:
         entry = None
     if not isinstance(entry, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - the row is wrong, not our types
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - the row is wrong, not our types
     return _renamed(entry)
 
 
-def _entries(entries: Sequence[Any], where: str, known: Fields) -> Iterator[tuple[str, Any]]:
+def _entries(entries: Sequence[Any], where: str, **known: str) -> Iterator[tuple[str, Any]]:
     return ((f"{where} {number}", (entry, known)) for number, entry in enumerate(entries, start=1))
 
 
 def _entries_by_video(content: Fields) -> Iterator[tuple[str, Any]]:
     for video, entry in content.items():
-        captions = next((entry[name] for name in _CAPTIONS if name in entry), None) if isinstance(entry, dict) else None
-        if not isinstance(captions, list):
-            captions = entry if isinstance(entry, list) else [entry]
+        listed = next((entry[name] for name in _CAPTIONS if name in entry), None) if isinstance(entry, dict) else None
+        if not isinstance(listed, list):
+            listed = entry if isinstance(entry, list) else [entry]
         elif isinstance(times := _renamed(entry).get("times"), list):
-            captions = _timed(captions, times)
-        yield from _entries(captions, video, {"video": video})
-
-
-def _timed(captions: Sequence[Any], times: Sequence[Any]) -> Sequence[Any]:
-    """Captions with the times that stand in a list beside them, or the error that these are too many or too few."""
-    if len(times) != len(captions):
-        return [ValueError(f"there are {len(captions)} captions and {len(times)} times")]
-    return [{"text": caption, "times": [time]} for caption, time in zip(captions, times, strict=True)]
+            timed = [{"text": caption, "times": [time]} for caption, time in zip(listed, times, strict=False)]
+            mismatch = ValueError(f"there are {len(listed)} captions and {len(times)} times")
+            listed = timed if len(times) == len(listed) else [mismatch]
+        yield from _entries(listed, video, video=video)
 
 
 def _entry_fields(row: tuple[Any, Fields]) -> Fields:
     entry, known = row
     if isinstance(entry, ValueError):
         raise entry
-    if isinstance(entry, str):
-        return {"text": entry, **known}
-    if isinstance(entry, dict):
-        return {**known, **_renamed(entry)}
-    raise ValueError("it is neither a text nor an object")
+    if not isinstance(entry, str | dict):
+        raise ValueError("it is neither a text nor an object")  # noqa: TRY004 - the row is wrong, not our types
+    return {**known, **(_renamed(entry) if isinstance(entry, dict) else {"text": entry})}
 
 
 def _renamed(entry: Fields) -> dict[str, Any]:
@@ -283,7 +274,3 @@ def _renamed(entry: Fields) -> dict[str, Any]:
     given = {str(name).strip().casefold(): value for name, value in entry.items()}
     chosen = {ours: next((name for name in names if name in given), "") for ours, names in _NAMES.items()}
     return {ours: given[name] for ours, name in chosen.items() if name}
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

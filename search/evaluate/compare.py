@@ -7,32 +7,31 @@ will have p < 0.05.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from indexer.core.errors import UsageError
-from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.matching import Topics, match_queries
+from search.evaluate.matching import match_queries
 from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
-from search.evaluate.setups import OF_ACTIONS, Setup
+from search.evaluate.setups import OF_ACTIONS, IndexVariants, Setup
 from search.evaluate.significance import Difference, paired_differences
-from search.evaluate.variants import IndexVariants
 
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
+_HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """One way to search: its metrics, and by metric the difference to the first row; none in the first row.
+    """One way to search: its metrics, by metric the difference to the first row, and how many videos its index holds.
 
-    ``videos`` is how many videos its index holds, 0 where that is unknown.
+    The first row has no differences; ``videos`` is 0 where it is unknown.
     """
 
     name: str
@@ -75,12 +74,10 @@ class ComparisonTable:
 
 
 def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """The rows of a table.
+    """The rows of a table from the name and the values of each way; the first is what others are compared with.
 
-    Args:
-        named: A name and the values by metric and query, for each way; the first is what others are compared with.
-            Only metrics that all have are compared, and of them only the queries that all have.
-        videos: How many videos each way's index holds.
+    Only metrics that all have are compared, and of them only the queries that all have. ``videos`` has the number of
+    videos in each way's index.
 
     Raises:
         ValueError: no metric has a query that all ways have.
@@ -105,11 +102,10 @@ def compare_setups(
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
-    """Search in every way, measure, compare, and write ``comparison.csv`` and ``.json`` and every run to a folder.
+    """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.
 
     Every way is measured by the same judgements, those of the existing index; a video that another index lacks counts
-    as not found there. The first setup is what others are compared with. Stopped and started again, it continues where
-    it was.
+    as not found there. Stopped and started again, it continues where it was.
 
     Raises:
         UsageError: a setup makes no difference to searches, or the folder cannot be written.
@@ -118,54 +114,32 @@ def compare_setups(
     check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
         topics = match_queries(queries, engine.catalogue())
-    groups = grouped_by_index(setups, variants)
+    groups = variants.grouped(setups)
     files = write_topics(out, topics.videos, topics.moments)
     failed: list[SkippedRow] = []
-    searched: dict[str, _Searched] = {}
+    values: dict[str, QueryValues] = {}
+    videos: dict[str, int] = {}
+    checkpoints = {setup.name: out / "runs" / f"{setup.slug}.json" for setup in setups}
     for group in groups:
         failed += prepare_index(group[0], variants, progress)
         with variants.open(group[0]) as engine:  # opened once, so that its models load once
-            searched.update((setup.name, _search(setup, engine, topics, out, options, progress)) for setup in group)
-    named = [(setup.name, searched[setup.name].values) for setup in setups]
-    rows = compared(named, [searched[setup.name].videos for setup in setups])
+            for setup in group:
+                chosen = replace(options, weights=setup.weights(options.weights), name=setup.slug)
+                checkpoint, report = checkpoints[setup.name], _naming(setup, progress)
+                runs = run_queries(engine, topics.texts, options=chosen, checkpoint=checkpoint, progress=report)
+                files += write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
+                videos[setup.name] = len(engine.catalogue().videos)
+                values[setup.name] = measure_runs(runs, topics, videos[setup.name])
+    rows = compared([(setup.name, values[setup.name]) for setup in setups], [videos[setup.name] for setup in setups])
     table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(failed))
-    written = write_table(out, table, [*files, *(path for each in searched.values() for path in each.files)])
-    for setup in setups:
-        _checkpoint(out, setup).unlink(missing_ok=True)
+    written = write_table(out, table, files)
+    for checkpoint in checkpoints.values():
+        checkpoint.unlink(missing_ok=True)
     return written
 
 
-@dataclass(frozen=True, slots=True)
-class _Searched:
-    """The results of one way to search."""
-
-    values: QueryValues
-    videos: int
-    files: Sequence[Path]
-
-
-def _search(
-    setup: Setup,
-    engine: SearchEngine,
-    topics: Topics,
-    out: Path,
-    options: RetrievalOptions,
-    progress: ReportProgress | None,
-) -> _Searched:
-    options = replace(options, weights=setup.weights(options.weights), name=setup.slug)
-    report = None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
-    runs = run_queries(engine, topics.texts, options=options, checkpoint=_checkpoint(out, setup), progress=report)
-    files = write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
-    videos = len(engine.catalogue().videos)
-    return _Searched(measure_runs(runs, topics, videos), videos, files)
-
-
-def _checkpoint(out: Path, setup: Setup) -> Path:
-    return out / "runs" / f"{setup.slug}.json"
-
-
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
-    """Refuse what would be no comparison; the hint says where the ``idle`` axes make a difference.
+    """Refuse setups that are not a comparison; the hint says where the ``idle`` axes make a difference.
 
     Raises:
         UsageError: an idle axis is varied, or there is only one way.
@@ -177,43 +151,33 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
         raise UsageError("There is only one way; nothing to compare.", hint="Give two values or more.")
 
 
-def grouped_by_index(setups: Sequence[Setup], variants: IndexVariants) -> list[list[Setup]]:
-    """The setups in groups of the same index.
-
-    Raises:
-        StoreError: there is no index to start from.
-        ConfigError: there is no such profile.
-    """
-    groups: dict[Path | None, list[Setup]] = {}
-    for setup in setups:
-        groups.setdefault(variants.place(setup), []).append(setup)
-    return list(groups.values())
-
-
 def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
-    """Make the index for a setup or bring it up to date; the videos that could not be indexed.
-
-    Raises:
-        SceneseekError: as indexing raises it.
-    """
-    said = f"indexing: {setup.name}"
-    show = None if progress is None else lambda step: progress(said, step.bytes_done, step.bytes_total)
-    report = variants.prepare(setup, show)
-    failed = () if report is None else (*report.failed, *report.failed_before)
+    """Make the index for a setup or bring it up to date; returns the videos that could not be indexed."""
+    report = _naming(setup, progress)
+    show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
+    made = variants.prepare(setup, show)
+    failed = () if made is None else (*made.failed, *made.failed_before)
     return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
 
 
 def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
-    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``.
-
-    Raises:
-        UsageError: they cannot be written there.
-    """
-    heading = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
-    rows = write_csv(out / "comparison.csv", heading, _csv_rows(table))
-    written = replace(table, files=(*others, rows, out / "comparison.json"))
+    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``."""
+    rows: list[tuple[object, ...]] = []
+    for row in table.rows:
+        for metric in row.metrics:
+            found = row.differences.get(metric.name)
+            more = (found.value, found.interval.low, found.interval.high, found.p) if found else ("", "", "", "")
+            measured = (metric.name, metric.value, metric.interval.low, metric.interval.high, metric.queries)
+            rows.append((row.name, *measured, *more, row.videos))
+    as_csv = write_csv(out / "comparison.csv", _HEADING, rows)
+    written = replace(table, files=(*others, as_csv, out / "comparison.json"))
     write_json(out / "comparison.json", written.as_json())
     return written
+
+
+def _naming(setup: Setup, progress: ReportProgress | None) -> ReportProgress | None:
+    """Progress with the setup's name after each step's."""
+    return None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
 
 
 def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:
@@ -231,12 +195,3 @@ def _differences(first: QueryValues, second: QueryValues) -> dict[str, Differenc
     for (names, before, statistic), (_, after, _) in zip(as_tables(first), as_tables(second), strict=True):
         found.update(zip(names, paired_differences(before, after, statistic), strict=True))
     return {name: found[name] for name in first}
-
-
-def _csv_rows(table: ComparisonTable) -> Iterator[tuple[object, ...]]:
-    for row in table.rows:
-        for metric in row.metrics:
-            found = row.differences.get(metric.name)
-            more = (found.value, found.interval.low, found.interval.high, found.p) if found else ("", "", "", "")
-            measured = (metric.name, metric.value, metric.interval.low, metric.interval.high, metric.queries)
-            yield (row.name, *measured, *more, row.videos)

@@ -20,22 +20,14 @@ from indexer.store.base import VectorStore
 from search.evaluate.action_figures import mean_ranks
 from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
 from search.evaluate.class_vectors import encode_classes
-from search.evaluate.compare import (
-    ComparisonTable,
-    check_setups,
-    compared,
-    grouped_by_index,
-    prepare_index,
-    write_table,
-)
+from search.evaluate.compare import ComparisonTable, check_setups, compared, prepare_index, write_table
 from search.evaluate.files import write_csv
 from search.evaluate.metrics import QueryValues
 from search.evaluate.pooling import check_pooling, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import ClassNames, Templates, read_templates
+from search.evaluate.prompts import ClassNames, read_templates
 from search.evaluate.qrels import SkippedRow
-from search.evaluate.setups import OF_SEARCHES, Setup
-from search.evaluate.variants import IndexVariants
+from search.evaluate.setups import OF_SEARCHES, IndexVariants, Setup
 
 ACTION_METRICS = ("P@1", "hit@3", "MRR")
 _NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."
@@ -64,11 +56,11 @@ def compare_actions(
     classes: ClassNames | None = None,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
-    """Rank the classes in every way, compare, and write ``comparison.csv``, ``.json`` and ``videos.csv`` to a folder.
+    """Rank the classes in every way of ``action_setups``, compare with the first, and write the results to ``out``.
 
-    Labels and classes are those of the existing index. Only videos with frames in every index are compared. Frames are
-    read once for each index, and texts encoded once for each model and set of templates, and kept. The first setup, of
-    those of ``action_setups``, is what others are compared with.
+    The files are ``comparison.csv``, ``.json`` and ``videos.csv``. Labels and classes are those of the existing index.
+    Only videos with frames in every index are compared. Frames are read once for each index, and texts encoded once for
+    each model and set of templates, and kept.
 
     Raises:
         UsageError: a setup makes no difference to actions, no video has a label of these classes, no video is in every
@@ -81,10 +73,14 @@ def compare_actions(
         labelled = labelled_videos(store, classes)
     failed: list[SkippedRow] = []
     found: dict[str, dict[str, float]] = {}
-    for group in grouped_by_index(setups, variants):
+    for group in variants.grouped(setups):
         failed += prepare_index(group[0], variants, progress)
         with closing(variants.open_store(group[0])) as store:
-            texts = _class_texts(variants, store, labelled.classes, templates, out, progress)
+            encoder, cache = variants.frame_encoder(store), out / "class-texts"
+            texts = {
+                name: encode_classes(encoder, labelled.classes, chosen, cache=cache, report_progress=progress)
+                for name, chosen in templates.items()
+            }
             found.update(ranks_by_setup(store, labelled, group, texts, progress))
     ranks = {setup.name: found[setup.name] for setup in setups}
     shared = {video.id for video in labelled.videos if all(video.id in of_video for of_video in ranks.values())}
@@ -92,8 +88,9 @@ def compare_actions(
         raise UsageError("No labelled video has frames in every index that is compared.", hint="Compare fewer ways.")
     figures = [(name, figures_by_video(of_video)) for name, of_video in ranks.items()]
     rows = compared(figures, [len(of_video) for of_video in ranks.values()])
-    broken, left_out = _broken(labelled.classes, *templates.values()), _left_out(labelled, shared)
-    table = ComparisonTable(rows, len(shared), tuple(broken), tuple(left_out), tuple(failed))
+    lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
+    broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
+    table = ComparisonTable(rows, len(shared), broken, tuple(_left_out(labelled, shared)), tuple(failed))
     return write_table(out, table, [_write_videos(out, labelled, ranks)])
 
 
@@ -140,16 +137,15 @@ def ranks_by_setup(
 
     Every video's frames are read once; a video without frames is left out. ``texts`` has the vectors of the classes,
     ``(classes, dim)``, by the name of the templates.
-
-    Raises:
-        StoreError: the index cannot be read.
     """
     ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
     for done, (video, right) in enumerate(zip(labelled.videos, labelled.right, strict=True), start=1):
         if frames := read_frames(store, video):
             vectors = np.stack([frame.vector for frame in frames])
             for setup in setups:
-                ranks[setup.name][video.id] = _rank(vectors, texts[_templates(setup)], setup, right)
+                pooling = check_pooling(setup.value("pooling") or "mean", setup.tau)
+                cosines = pooled(vectors, texts[_templates(setup)], pooling, setup.tau)
+                ranks[setup.name][video.id] = float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
         if progress is not None:
             progress("videos", done, len(labelled.videos))
     return ranks
@@ -162,28 +158,6 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
         "hit@3": {video: float(rank <= 3) for video, rank in ranks.items()},
         "MRR": {video: 1 / rank for video, rank in ranks.items()},
     }
-
-
-def _class_texts(
-    variants: IndexVariants,
-    store: VectorStore,
-    classes: ClassNames,
-    templates: Mapping[str, Templates],
-    out: Path,
-    progress: ReportProgress | None,
-) -> dict[str, Embedding]:
-    """The vectors of the classes for each set of templates, from the files of this model, or new."""
-    encoder, cache = variants.frame_encoder(store), out / "class-texts"
-    return {
-        name: encode_classes(encoder, classes, chosen, cache=cache, report_progress=progress)
-        for name, chosen in templates.items()
-    }
-
-
-def _rank(frames: Embedding, texts: Embedding, setup: Setup, right: int) -> float:
-    pooling = check_pooling(setup.value("pooling") or "mean", setup.tau)
-    cosines = pooled(frames, texts, pooling, setup.tau)
-    return float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
 
 
 def _templates(setup: Setup) -> str:
@@ -200,13 +174,6 @@ def _left_out(labelled: Labelled, shared: set[str]) -> Iterator[SkippedRow]:
             yield SkippedRow(str(video.path), "it has no frames in one of the indexes")
     for video in labelled.of_no_class:
         yield SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
-
-
-def _broken(*files: ClassNames | Templates) -> Iterator[SkippedRow]:
-    for file in files:
-        for line in file.broken:
-            place, _, reason = line.partition(": ")
-            yield SkippedRow(place, reason)
 
 
 def _write_videos(out: Path, labelled: Labelled, ranks: Mapping[str, Mapping[str, float]]) -> Path:

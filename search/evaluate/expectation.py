@@ -35,14 +35,9 @@ def expectation_of(
     """What a search can be expected to find, with the interval, what chance would find, and the upper line.
 
     It speaks of the first 5 where chance finds the right video among them in at most half of the searches, and of the
-    first one elsewhere. For fewer than 10 queries it gives no interval.
-
-    Args:
-        sources: The kinds of text that queries were drawn from.
-        found: The metrics of the search without the source; those of moments where there is one video only.
-        upper: The same with the source.
-        chance: The metrics of searches for something else; empty where all queries are of one video.
-        of_moments: Whether the metrics are those of moments.
+    first one elsewhere. For fewer than 10 queries it gives no interval. ``found`` has the metrics of searches without
+    the ``sources`` of the queries, ``upper`` of those with them, ``chance`` of searches for something else; it is empty
+    where all queries are of one video.
     """
     if not found:
         return "There is only one video, so that nothing can be said of finding it."
@@ -61,11 +56,10 @@ def expectation_of(
 
 
 def _caution(value: MetricValue, chance: float | None) -> str:
-    if value.queries >= FEW_QUERIES and (chance is None or value.interval.low > chance):
-        return ""
     if chance is None:
-        return " These are too few searches to be sure of it."
-    return " That is not surely better than chance."
+        return " These are too few searches to be sure of it." if value.queries < FEW_QUERIES else ""
+    is_sure = value.queries >= FEW_QUERIES and value.interval.low > chance
+    return "" if is_sure else " That is not surely better than chance."
 
 
 def _remembered(sources: Sequence[ModalityName]) -> str:

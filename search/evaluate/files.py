@@ -17,7 +17,7 @@ def write_bytes_whole(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there when it is complete; makes the folder.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: it cannot be written there; so do the other functions here.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,17 +31,17 @@ def write_bytes_whole(path: Path, content: bytes) -> Path:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write text in UTF-8; what that cannot hold is escaped. Raises as ``write_bytes_whole`` does."""
+    """Write text in UTF-8; what that cannot hold is escaped."""
     return write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a JSON document of finite numbers. Raises as ``write_bytes_whole`` does."""
+    """Write a JSON document of finite numbers."""
     return write_whole(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """Write a table. Raises as ``write_bytes_whole`` does."""
+    """Write a table."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heading, *rows])
     return write_whole(path, text.getvalue())

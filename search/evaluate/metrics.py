@@ -35,7 +35,8 @@ VIDEO_METRICS = (
     *("P@1", "P@3", "P@5", "P@10", "hit@1", "hit@3", "hit@5", "hit@10"),
 )
 IOUS = (0.3, 0.5, 0.7)
-MOMENT_METRICS = tuple(f"R@{k} IoU={iou}" for iou in IOUS for k in (1, 5, 10))
+_MOMENT_CUTOFFS = (1, 5, 10)
+MOMENT_METRICS = tuple(f"R@{cutoff} IoU={iou}" for iou in IOUS for cutoff in _MOMENT_CUTOFFS)
 RANK_METRICS = frozenset({"MdR", "MnR"})
 """Those where less is better."""
 
@@ -43,13 +44,10 @@ _NAME = re.compile(r"(?P<family>R|P|hit|nDCG)@(?P<cutoff>[1-9]\d*)|MRR|mAP|MdR|M
 
 
 def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int) -> QueryValues:
-    """Every query's value of each metric.
+    """Every query's value of each metric: those of ``VIDEO_METRICS``, with any cutoff.
 
-    Args:
-        run: What was answered.
-        qrels: What is right; queries without a relevant document are left out.
-        names: Metrics as in ``VIDEO_METRICS``, with any cutoff.
-        corpus_size: How many documents there are to find; for ``MdR`` and ``MnR``.
+    Queries without a relevant document are left out. ``corpus_size`` is how many documents there are to find; only
+    ``MdR`` and ``MnR`` depend on it.
 
     Raises:
         ValueError: there is no such metric.
@@ -58,37 +56,24 @@ def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int)
     return {name: {query: each.value(name, corpus_size) for query, each in rankings.items()} for name in names}
 
 
-def first_ranks(run: Run, qrels: Qrels, *, corpus_size: int) -> Mapping[str, float]:
-    """The mean rank of each query's first relevant document."""
-    return per_query(run, qrels, ["MnR"], corpus_size=corpus_size)["MnR"]
-
-
 def by_moment(run: Run, windows: Qrels) -> QueryValues:
-    """For moments, every query's recall at 1, 5 and 10 for an intersection over union of 0.3, 0.5 and 0.7.
+    """Every query's values of ``MOMENT_METRICS``.
 
-    Args:
-        run: Moments, by the ids of ``moment_id``; anything else in it is no answer.
-        windows: The spans that are right, by such ids.
+    Run and windows name moments as ``moment_id`` does; anything else in the run is not an answer.
     """
-    asked = answerable(windows)
     values: dict[str, dict[str, float]] = {name: {} for name in MOMENT_METRICS}
-    for query, judged in asked.items():
+    for query, judged in answerable(windows).items():
         right = [span for document, relevance in judged.items() if relevance > 0 and (span := span_of(document))]
         overlaps = {document: _best_iou(span_of(document), right) for document, _ in run[query]}
         for iou in IOUS:
             ranking = _Ranking(run[query], {document: int(overlap >= iou) for document, overlap in overlaps.items()})
-            for cutoff in (1, 5, 10):
+            for cutoff in _MOMENT_CUTOFFS:
                 values[f"R@{cutoff} IoU={iou}"][query] = ranking.value(f"hit@{cutoff}")
     return values
 
 
 class _Ranking:
-    """One query's answers. Each array has one value per place, and tied documents share their places evenly.
-
-    Args:
-        answers: Best first.
-        judged: The relevance of each judged document.
-    """
+    """One query's answers, best first. Each array has one value per place; tied documents share places evenly."""
 
     def __init__(self, answers: Sequence[Scored], judged: Mapping[str, int]) -> None:
         self._ideal = np.array(sorted((gain for gain in judged.values() if gain > 0), reverse=True))
@@ -107,11 +92,7 @@ class _Ranking:
         self._miss = np.concatenate([[1.0], np.cumprod(left)])
 
     def value(self, name: str, corpus_size: int = 0) -> float:
-        """The expected value of a metric.
-
-        Raises:
-            ValueError: there is no such metric.
-        """
+        """The expected value of a metric; a ValueError if there is none of that name."""
         metric = _NAME.fullmatch(name)
         if metric is None:
             raise ValueError(f"there is no metric {name}")

@@ -31,18 +31,12 @@ _MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})",
 class Judgement:
     """One row of a file of queries: this video, or this span of it, answers this query.
 
-    Args:
-        query_id: Names the query; several rows may share it.
-        text: What is asked.
-        video: The video as the file calls it: a path or the end of one, an id, or a file name without its ending.
-        start_s: Where in the video the answer begins; None, with ``end_s``, for the whole video.
-        end_s: Where it ends.
-        relevance: 0 for a video that is known to be no answer; higher is better.
-        film: Where ``video`` is a clip cut from a longer film that may be indexed instead: the film. The times are
-            the film's then, and the clip as a whole is the answer.
+    The video is named by a path, the end of one, an id, or a file name without its ending. Without times, all of it is
+    the answer. A relevance of 0 says that it does not answer. Where the video is a clip of a ``film`` that may be
+    indexed instead, the times are those of the film, and the clip as a whole is the answer.
 
     Raises:
-        ValueError: the query or the video is not named, or the times are no span.
+        ValueError: the query or the video is not named, or the times are not a span.
     """
 
     query_id: str
@@ -59,7 +53,7 @@ class Judgement:
         if (self.start_s is None) != (self.end_s is None):
             raise ValueError("it has only one of start and end")
         if self.start_s is not None and self.end_s is not None and not 0 <= self.start_s < self.end_s < math.inf:
-            raise ValueError(f"{self.start_s:g} to {self.end_s:g} is no span of time")
+            raise ValueError(f"{self.start_s:g} to {self.end_s:g} is not a span of time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ class SkippedRow:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """What a file of queries holds; ``form`` names the kind of file that it was taken for."""
+    """The contents of a file of queries; ``form`` names the kind of file that it was read as."""
 
     judgements: tuple[Judgement, ...]
     skipped: tuple[SkippedRow, ...] = ()
@@ -90,7 +84,7 @@ class Queries:
 
 @dataclass(frozen=True, slots=True)
 class RelevantSpan:
-    """A span of a video in seconds; half-open."""
+    """A half-open span of a video in seconds."""
 
     video_id: str
     start_s: float
@@ -131,40 +125,27 @@ def unescape_id(text: str) -> str:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read judgements in TREC's form: query, an unused column, document, relevance.
-
-    Raises:
-        QueryError: the file cannot be read, or a line of it is not of that form.
-    """
-
-    def judgement(query: str, _: str, document: str, relevance: str) -> tuple[str, str, int]:
-        return query, document, int(relevance)
-
+    """Read judgements in TREC's form: query, an unused column, document, relevance. Raises as ``read_trec`` does."""
     judged: dict[str, dict[str, int]] = {}
-    for query, document, relevance in read_trec(path, judgement, "judgement", "QUERY 0 DOCUMENT RELEVANCE"):
+    rows = read_trec(
+        path, lambda query, _, document, relevance: (query, document, int(relevance)), "QUERY 0 DOCUMENT RELEVANCE"
+    )
+    for query, document, relevance in rows:
         judged.setdefault(query, {})[document] = relevance
     return judged
 
 
 def write_qrels(path: Path, qrels: Qrels) -> Path:
-    """Write judgements in TREC's form.
+    """Write judgements in TREC's form; a UsageError if the file cannot be written."""
+    rows = ((query, document, gain) for query, judged in qrels.items() for document, gain in judged.items())
+    return write_whole(path, "".join(f"{escape_id(query)} 0 {escape_id(name)} {gain}\n" for query, name, gain in rows))
+
+
+def read_trec(path: Path, parse: Callable[..., T], form: str, line_name: str = "judgement") -> list[T]:
+    """What ``parse`` makes of the fields of each line; errors name ``form`` and ``line_name``.
 
     Raises:
-        UsageError: the file cannot be written.
-    """
-    lines = (
-        f"{escape_id(query)} 0 {escape_id(document)} {relevance}\n"
-        for query, judged in qrels.items()
-        for document, relevance in judged.items()
-    )
-    return write_whole(path, "".join(lines))
-
-
-def read_trec(path: Path, parse: Callable[..., T], what: str, form: str) -> list[T]:
-    """What ``parse`` makes of the fields of each line; ``what`` and ``form`` name a line and its fields in errors.
-
-    Raises:
-        QueryError: the file cannot be read, or ``parse`` does not take the fields of a line.
+        QueryError: the file cannot be read, or a line is not of the form.
     """
     parsed = []
     for number, line in enumerate(text_lines(path), start=1):
@@ -172,18 +153,17 @@ def read_trec(path: Path, parse: Callable[..., T], what: str, form: str) -> list
             if line.strip():
                 parsed.append(parse(*map(unescape_id, line.split())))
         except (TypeError, ValueError) as error:
-            raise QueryError(f"{path}, line {number} is no {what}.", hint=f"TREC's form is: {form}.") from error
+            raise QueryError(f"{path}, line {number} is not a {line_name}.", hint=f"TREC's form is: {form}.") from error
     return parsed
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file; bytes that are no UTF-8 become lone surrogates, so that their line can be named.
+    """The lines of a text file; bytes that are not UTF-8 become lone surrogates, so that their line can be named.
 
     Raises:
         QueryError: it cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        return path.read_text("utf-8-sig", "surrogateescape").split("\n")
     except OSError as error:
         raise QueryError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file's name.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.matching import Topics, match_queries
-from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, first_ranks, per_query
+from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, answerable, span_of, write_qrels
-from search.evaluate.runs import DEFAULT_RETRIEVAL, Level, RetrievalOptions, Run, run_queries, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Run, Runs, run_queries, write_runs
 from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
 
 _LEAST_WIDTH = 1e-9
@@ -38,17 +38,10 @@ class MetricValue:
 class RetrievalReport:
     """What an evaluation found.
 
-    Args:
-        metrics: Those of videos, and those of moments if any query has a span for an answer.
-        values: Every query's value of each metric, by metric name and query id; of ``MdR`` and ``MnR``, its rank.
-        texts: The queries that were asked, by id.
-        not_found: The ids of queries with none of their videos among the answers.
-        skipped: Rows of the file that could not be read.
-        unmatched: Names in the file that are no video of this index, or several.
-        videos: How many videos there were to find.
-        depth: How many answers each query was given.
-        form: The kind of file that the queries came from.
-        files: What was written.
+    ``metrics`` has those of moments if any query has a span for an answer. ``values`` are the metrics of every query;
+    of ``MdR`` and ``MnR``, its rank. ``texts`` are the queries by id, and ``not_found`` the ids of those with none of
+    their videos among the ``depth`` answers. ``unmatched`` names no video of this index, or several. ``videos`` counts
+    those to find.
     """
 
     metrics: tuple[MetricValue, ...]
@@ -88,8 +81,8 @@ def evaluate_retrieval(
     """Search for every query, measure, and write the results to the folder ``out``.
 
     Its files are ``metrics.csv`` and ``.json``, ``queries.csv`` with every query's values, and in TREC's form
-    ``run.trec`` and ``qrels.trec`` for videos, ``run-moments.trec`` and ``qrels-moments.trec`` for moments. A run that
-    is stopped continues where it was when it is started again with the same queries, index and options.
+    ``run.trec`` and ``qrels.trec`` for videos, ``run-moments.trec`` and ``qrels-moments.trec`` for moments. A stopped
+    run continues where it was when it is started again with the same queries, index and options.
 
     Raises:
         QueryError: none of the videos is in the index, or a query cannot be searched for.
@@ -107,16 +100,17 @@ def evaluate_retrieval(
         metrics=summarise(values),
         values=values,
         texts=topics.texts,
-        not_found=tuple(_not_found(runs["videos"], topics.videos)),
+        not_found=tuple(query for query, value in values["MRR"].items() if value == 0),
         skipped=queries.skipped,
         unmatched=topics.unmatched,
         videos=len(catalogue.videos),
         depth=options.depth,
         form=queries.form,
     )
+    metric_rows = ((row.name, row.value, row.interval.low, row.interval.high, row.queries) for row in report.metrics)
     files = (
         *qrels,
-        _write_metrics(out / "metrics.csv", report.metrics),
+        write_csv(out / "metrics.csv", ("metric", "value", "low", "high", "queries"), metric_rows),
         _write_queries(out / "queries.csv", report, runs["videos"], topics, catalogue),
         *write_runs(out, "run", runs, with_moments=bool(topics.moments)),
         out / "metrics.json",
@@ -128,16 +122,12 @@ def evaluate_retrieval(
 
 
 def write_topics(out: Path, videos: Qrels, moments: Qrels) -> list[Path]:
-    """Write what is right to ``qrels.trec``, and to ``qrels-moments.trec`` if any query has a span for an answer.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
+    """Write what is right to ``qrels.trec``, and to ``qrels-moments.trec`` if any query has a span for an answer."""
     written = [write_qrels(out / "qrels.trec", videos)]
     return [*written, write_qrels(out / "qrels-moments.trec", moments)] if moments else written
 
 
-def measure_runs(runs: Mapping[Level, Run], topics: Topics, videos: int) -> QueryValues:
+def measure_runs(runs: Runs, topics: Topics, videos: int) -> QueryValues:
     """Every metric of a run of videos and one of moments, by query; ``videos`` is how many there are to find."""
     values = per_query(runs["videos"], topics.videos, VIDEO_METRICS, corpus_size=videos)
     return {**values, **(by_moment(runs["moments"], topics.moments) if topics.moments else {})}
@@ -160,9 +150,9 @@ def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
     documents = {document for judged in qrels.values() for document in judged}
     judges_moments, lists_moments = all(map(span_of, documents)), all(map(span_of, run.documents))
     if judges_moments != lists_moments and run.documents:
+        listed, judged = ("videos", "moments") if judges_moments else ("moments", "videos")
         raise QueryError(
-            f"The run '{run.name}' lists {'videos' if judges_moments else 'moments'}, and the judgements are of "
-            f"{'moments' if judges_moments else 'videos'}.",
+            f"The run '{run.name}' lists {listed}, and the judgements are of {judged}.",
             hint="A moment is written as VIDEO@START-END with three decimals.",
         )
     if judges_moments:
@@ -173,10 +163,8 @@ def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
 def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None) -> tuple[MetricValue, ...]:
     """Each metric over all queries, with its interval.
 
-    Args:
-        values: Every query's value of each metric.
-        groups: The group of each query, where queries of one group are alike; by default, all queries are independent.
-            One group alone says nothing, so its queries count as independent. Only where every metric is a mean.
+    ``groups`` has the group of each query, where queries of one group are alike; by default, all are independent. One
+    group alone says nothing, so its queries count as independent. Only where every metric is a mean.
     """
     found: dict[str, MetricValue] = {}
     for names, table, statistic in as_tables(values):
@@ -187,7 +175,7 @@ def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None)
         figures = np.median(table, axis=0) if statistic == "median" else table.mean(axis=0)
         for name, value, interval in zip(names, figures.tolist(), intervals, strict=True):
             is_certain = interval.high - interval.low < _LEAST_WIDTH and name not in RANK_METRICS
-            # A few values that are all the same are no certainty.
+            # A few equal values do not make it certain.
             likely = share_interval(value, len(set(kinds) if is_grouped else queries)) if is_certain else interval
             found[name] = MetricValue(name, value, likely, len(queries))
     return tuple(found[name] for name in values)
@@ -202,32 +190,14 @@ def as_tables(values: QueryValues) -> Iterator[tuple[list[str], NDArray[np.float
         yield names, np.array([list(values[name].values()) for name in names], dtype=np.float64).T, statistic
 
 
-def _not_found(run: Run, qrels: Qrels) -> Iterator[str]:
-    for query, judged in qrels.items():
-        if not any(judged.get(document, 0) > 0 for document, _ in run[query]):
-            yield query
-
-
-def _write_metrics(path: Path, metrics: Sequence[MetricValue]) -> Path:
-    rows = [(row.name, row.value, row.interval.low, row.interval.high, row.queries) for row in metrics]
-    return write_csv(path, ("metric", "value", "low", "high", "queries"), rows)
-
-
 def _write_queries(path: Path, report: RetrievalReport, run: Run, topics: Topics, catalogue: Catalogue) -> Path:
     """One row per query: what was asked, what is right, its mean rank, what came first, and every metric's value."""
-    paths = {video.id: str(video.path) for video in catalogue.videos.values()}
-    ranks = first_ranks(run, topics.videos, corpus_size=report.videos)
     names = [name for name in report.values if name not in RANK_METRICS]
-    rows = (
-        (
-            query,
-            text,
-            " | ".join(paths[key] for key, relevance in topics.videos[query].items() if relevance > 0),
-            ranks[query],
-            "no" if query in report.not_found else "yes",
-            paths[run[query][0][0]] if run[query] else "",
-            *(report.values[name].get(query, "") for name in names),
-        )
-        for query, text in report.texts.items()
-    )
+    rows = []
+    for query, text in report.texts.items():
+        right = [catalogue.videos[key].path for key, relevance in topics.videos[query].items() if relevance > 0]
+        found = "no" if query in report.not_found else "yes"
+        first = catalogue.videos[run[query][0][0]].path if run[query] else ""
+        values = (report.values[name].get(query, "") for name in names)
+        rows.append((query, text, " | ".join(map(str, right)), report.values["MnR"][query], found, first, *values))
     return write_csv(path, ("query_id", "query", "right", "rank", "found", "first", *names), rows)

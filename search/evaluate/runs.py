@@ -28,6 +28,8 @@ from search.query.query import Query
 Level: TypeAlias = Literal["videos", "moments"]
 Scored: TypeAlias = tuple[str, float]
 Answers: TypeAlias = Mapping[Level, Sequence[Scored]]
+Checkpoint: TypeAlias = dict[str, tuple[str, Answers]]
+"""Query id to the text that was searched for and what was answered."""
 
 LEVELS: tuple[Level, ...] = ("videos", "moments")
 _SHALLOWEST = 10
@@ -36,14 +38,10 @@ _SAVE_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was answered: query id to documents and scores, best first; equal scores are ties.
-
-    Args:
-        by_query: The answers in any order; they are sorted by score, and stay in order where scores are equal.
-        name: The tag of the run.
+    """What was answered: query id to documents and scores, sorted by score; equal scores are ties, in their order.
 
     Raises:
-        ValueError: a score is infinite or no number, or a document is listed twice for one query.
+        ValueError: a score is infinite or not a number, or a document is listed twice for one query.
     """
 
     by_query: Mapping[str, Sequence[Scored]] = field(default_factory=dict)
@@ -61,6 +59,9 @@ class Run:
     def documents(self) -> frozenset[str]:
         """The ids of all documents that were an answer."""
         return frozenset(document for answers in self.by_query.values() for document, _ in answers)
+
+
+Runs: TypeAlias = Mapping[Level, Run]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,43 +86,6 @@ class RetrievalOptions:
 DEFAULT_RETRIEVAL = RetrievalOptions()
 
 
-class Checkpoint:
-    """The answers so far, kept in a file, so that a long run that is stopped continues where it was.
-
-    The signature says what the answers depend on besides the text of the query; those of another one are not read.
-    Without a path, answers are kept in memory only.
-    """
-
-    def __init__(self, path: Path | None, signature: str) -> None:
-        self._path = path
-        self._signature = signature
-        self._answers = _read_answers(path, signature) if path else {}
-        self._is_saved = True
-
-    def __len__(self) -> int:
-        return len(self._answers)
-
-    def answers(self, query_id: str, text: str) -> Answers | None:
-        """What was answered to the query; None if it was not asked yet, or with another text."""
-        asked, answers = self._answers.get(query_id, (None, None))
-        return answers if asked == text else None
-
-    def keep(self, query_id: str, text: str, answers: Answers) -> None:
-        """Remember the answers to a query."""
-        self._answers[query_id] = (text, answers)
-        self._is_saved = False
-
-    def save(self) -> None:
-        """Write what is new to the file.
-
-        Raises:
-            UsageError: it cannot be written.
-        """
-        if self._path is not None and not self._is_saved:
-            write_json(self._path, {"signature": self._signature, "queries": self._answers})
-            self._is_saved = True
-
-
 def run_queries(
     engine: SearchEngine,
     texts: Mapping[str, str],
@@ -133,31 +97,29 @@ def run_queries(
     """Search for every text as a person would, once for videos and once for moments.
 
     A text, by the id of its query, is taken literally: a quotation mark or a colon in a caption has no special meaning.
-    Answers are kept in the file ``checkpoint``, which the caller deletes when it has what it needs; until then, a run
-    that was stopped continues where it was as long as index, options and text are the same.
+    A stopped run continues from ``checkpoint`` if index, options and texts are the same; the caller deletes it.
 
     Raises:
         QueryError: a text cannot be searched for.
         StoreError: the index cannot be read.
         ModelError: a model cannot encode a text.
     """
-    known = Checkpoint(checkpoint, index_signature(engine.catalogue(), options))
+    signature = index_signature(engine.catalogue(), options)
+    known = read_answers(checkpoint, signature)
     report = progress or (lambda *_: None)
-    found: dict[str, Answers] = {}
     saved_at = time.monotonic()
     try:
         for number, (query, text) in enumerate(texts.items()):
             report("searching", number, len(texts))
-            if known.answers(query, text) is None:
-                known.keep(query, text, {level: _search(engine, text, level, options) for level in LEVELS})
-            found[query] = known.answers(query, text) or {}
+            if known.get(query, (None, {}))[0] != text:
+                known[query] = text, {level: _search(engine, text, level, options) for level in LEVELS}
             if time.monotonic() - saved_at > _SAVE_EVERY_S:
-                known.save()
+                keep_answers(checkpoint, signature, known)
                 saved_at = time.monotonic()
     finally:
-        known.save()
+        keep_answers(checkpoint, signature, known)
     report("searching", len(texts), len(texts))
-    return {level: Run({query: found[query].get(level, ()) for query in texts}, options.name) for level in LEVELS}
+    return {level: Run({query: known[query][1].get(level, ()) for query in texts}, options.name) for level in LEVELS}
 
 
 def read_run(path: Path) -> Run:
@@ -166,26 +128,23 @@ def read_run(path: Path) -> Run:
     Raises:
         QueryError: the file cannot be read, a line of it is not of that form, or a document is listed twice.
     """
-
-    def answer(query: str, _: str, document: str, __: str, score: str, tag: str) -> tuple[str, str, float, str]:
-        return query, document, float(score), tag
-
+    rows = read_trec(
+        path,
+        lambda query, _, document, __, score, tag: (query, document, float(score), tag),
+        "QUERY Q0 DOCUMENT RANK SCORE TAG",
+        "line of a run",
+    )
     answers: dict[str, list[Scored]] = {}
-    rows = read_trec(path, answer, "line of a run", "QUERY Q0 DOCUMENT RANK SCORE TAG")
     for query, document, score, _ in rows:
         answers.setdefault(query, []).append((document, score))
     try:
         return Run(answers, rows[-1][3] if rows else path.stem)
     except ValueError as error:
-        raise QueryError(f"{path} is no run: {error}.", hint="List every document once for a query.") from error
+        raise QueryError(f"{path} is not a run: {error}.", hint="List every document once for a query.") from error
 
 
 def write_run(path: Path, run: Run) -> Path:
-    """Write a run in TREC's form.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
+    """Write a run in TREC's form; a UsageError if the file cannot be written."""
     tag = escape_id(run.name) or "run"
     lines = (
         f"{escape_id(query)} Q0 {escape_id(document)} {rank} {score!r} {tag}\n"
@@ -195,19 +154,15 @@ def write_run(path: Path, run: Run) -> Path:
     return write_whole(path, "".join(lines))
 
 
-def write_runs(folder: Path, name: str, runs: Mapping[Level, Run], *, with_moments: bool) -> list[Path]:
-    """Write ``NAME.trec``, and ``NAME-moments.trec`` if asked for.
-
-    Raises:
-        UsageError: a file cannot be written.
-    """
+def write_runs(folder: Path, name: str, runs: Runs, *, with_moments: bool) -> list[Path]:
+    """Write ``NAME.trec``, and ``NAME-moments.trec`` if asked for, as ``write_run`` does."""
     written = [write_run(folder / f"{name}.trec", runs["videos"])]
     return [*written, write_run(folder / f"{name}-moments.trec", runs["moments"])] if with_moments else written
 
 
 def _best_first(query: str, answers: Sequence[Scored]) -> tuple[Scored, ...]:
     if not all(math.isfinite(score) for _, score in answers):
-        raise ValueError(f"query {query} has a score that is no number")
+        raise ValueError(f"query {query} has a score that is not a number")
     if len({document for document, _ in answers}) < len(answers):
         raise ValueError(f"query {query} lists a document twice")
     return tuple(sorted(answers, key=lambda answer: -answer[1]))
@@ -229,10 +184,16 @@ def _search(engine: SearchEngine, text: str, level: Level, options: RetrievalOpt
     return list(scores.items())
 
 
-def _read_answers(path: Path, signature: str) -> dict[str, tuple[str, Answers]]:
+def keep_answers(path: Path | None, signature: str, answers: Checkpoint) -> None:
+    """Write the answers so far to a file, if one is named; the signature says what else they depend on."""
+    if path is not None and answers:
+        write_json(path, {"signature": signature, "queries": answers})
+
+
+def read_answers(path: Path | None, signature: str) -> Checkpoint:
     """The answers in a file; none if it is not there, of another signature, or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
         if content["signature"] != signature:
             return {}
         return {query: _checked(*kept) for query, kept in content["queries"].items()}
@@ -243,6 +204,6 @@ def _read_answers(path: Path, signature: str) -> dict[str, tuple[str, Answers]]:
 def _checked(text: str, answers: Mapping[Level, Sequence[Scored]]) -> tuple[str, Answers]:
     documents = [document for found in answers.values() for document, _ in found]
     if not all(isinstance(name, str) for name in (text, *documents)):
-        raise TypeError("a query or a document is no text")
+        raise TypeError("a query or a document is not a text")
     scored = {level: [(document, float(score)) for document, score in found] for level, found in answers.items()}
     return text, {level: list(_best_first("", found)) for level, found in scored.items()}

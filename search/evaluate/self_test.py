@@ -1,18 +1,15 @@
 """How well the search finds what is in one's own library, measured without any labels.
 
-Queries with one known answer are drawn from the texts of the index (``search.evaluate.self_test_queries``). Each is
-searched for twice. Without its source, the kind of text it was drawn from is left out of the search, which measures
-whether pictures, sounds and the other texts find the place. With everything, as a person searches who types the very
-words, it gives the upper line.
+Queries with one known answer are drawn from the texts of the index. Each is searched for twice. Without its source,
+the kind of text it was drawn from is left out of the search, which measures whether pictures, sounds and the other
+texts find the place. With everything, as a person searches who types the very words, it gives the upper line.
 
-A video that is found is right if it is the one the text is of; ``search.evaluate.self_test_searches`` says which
-moments are. Descriptions are of whole videos and have no moment. Where the subtitles of a film and its speech are both
-in the index, each finds the other.
+A video is right if the text is of it; ``search.evaluate.self_test_searches`` says which moments are. Descriptions are
+of whole videos and have no moment. Where subtitles and speech of a film are both in the index, each finds the other.
 
-In a small library many searches are right by accident. So each figure, of videos and of moments, stands beside what
-the searches for something in other videos would give if they were judged by the same answer; where all queries are of
-one video, there is no such figure. Queries of one video are alike, so the intervals draw whole videos; where there are
-few of them, the truth may lie further out.
+In a small library many searches are right by accident. So each figure stands beside what searches for something in
+other videos would give if they were judged by the same answer, unless all queries are of one video. Queries of one
+video are alike, so the intervals draw whole videos; where these are few, the truth may lie further out.
 """
 
 from __future__ import annotations
@@ -30,44 +27,16 @@ from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.expectation import expectation_of
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.metrics import QueryValues, first_ranks
+from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, write_runs
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
-from search.evaluate.self_test_searches import (
-    Runs,
-    chance_values,
-    right_moments,
-    right_videos,
-    search_both_ways,
-    self_test_values,
-)
+from search.evaluate.self_test_searches import chance_values, right_answers, search_both_ways, self_test_values
 from search.modalities import in_words
 
 _FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
-_OF_SOUND: tuple[ModalityName, ...] = ("speech", "sounds")
-_ROLES: tuple[ModalityName, ...] = ("speech", "ocr", "captions", "sounds", "objects")
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTestOptions:
-    """How to test: how many queries to draw at most, which of all possible ones, and how to search.
-
-    Raises:
-        QueryError: there would be too few to say anything.
-    """
-
-    queries: int = 200
-    seed: int = 0
-    run: RetrievalOptions = DEFAULT_RETRIEVAL
-
-    def __post_init__(self) -> None:
-        if self.queries < _FEWEST_QUERIES:
-            raise QueryError(
-                f"{self.queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,28 +123,32 @@ def run_self_test(
     store: VectorStore,
     *,
     out: Path,
-    options: SelfTestOptions = SelfTestOptions(),
+    queries: int = 200,
+    seed: int = 0,
+    options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> SelfTestReport:
-    """Draw queries from the texts in the store, search for them, measure, and write the results to the folder ``out``.
+    """Draw at most ``queries`` queries from the texts in the store, search for them, measure, and write to ``out``.
 
-    Its files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
-    moments, and ``run-with-source.trec``. A test that is stopped continues where it was when it is started again with
-    the same index and options.
+    The files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
+    moments, and ``run-with-source.trec``. Another ``seed`` draws other queries. A stopped test continues where it was
+    when it is started again with the same index and options.
 
     Raises:
-        QueryError: the index holds no text, nothing besides the texts to find them by, or too few texts.
+        QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
         UsageError: the folder cannot be written.
         StoreError: the index cannot be read.
         ModelError: a model cannot encode a query.
     """
+    if queries < _FEWEST_QUERIES:
+        raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more.")
     catalogue = engine.catalogue()
-    sources = _sources(catalogue, options.run)
-    drawn = draw_known_items(store, catalogue, sources, count=options.queries, seed=options.seed, progress=progress)
+    sources = _sources(catalogue, options)
+    drawn = draw_known_items(store, catalogue, sources, count=queries, seed=seed, progress=progress)
     _check_enough(drawn, catalogue)
-    moments = right_moments(drawn, Run())
-    qrels = write_topics(out, right_videos(drawn), moments)  # first, to fail early if the folder cannot be written
-    without, everything = search_both_ways(engine, drawn, out, options.run, progress)
+    videos, moments = (right_answers(drawn, level, Run()) for level in LEVELS)
+    qrels = write_topics(out, videos, moments)  # first, to fail early if the folder cannot be written
+    without, everything = search_both_ways(engine, drawn, out, options, progress)
     report = SelfTestReport(
         rows=tuple(_rows(drawn, without, everything)),
         drawn=drawn,
@@ -196,51 +169,46 @@ def run_self_test(
 
 
 def _sources(catalogue: Catalogue, options: RetrievalOptions) -> tuple[ModalityName, ...]:
-    """The kinds of text there are, if there is anything besides each to search in.
-
-    Raises:
-        QueryError: there is no text, or nothing else.
-    """
+    """The kinds of text there are, if there is anything besides each to search in."""
     held = [name for name in SOURCES if catalogue.counts.get(name)]
     if not held:
         raise QueryError("This index holds no texts to draw queries from.", hint=_how_to_get_texts(catalogue))
-    searched = [name for name in catalogue.counts if options.weights.get(name, 1.0) > 0]
-    usable = [name for name in held if set(searched) - {name}]
+    searched = {name for name in catalogue.counts if options.weights.get(name, 1.0) > 0}
+    usable = tuple(name for name in held if searched - {name})
     if not usable:
-        absent = _absent(catalogue, _ROLES)
+        absent = _absent(catalogue, "speech", "ocr", "captions", "sounds", "objects")
         raise QueryError(
             f"This index holds nothing but {in_words(held)}, and without that there is nothing to search in.",
             hint=f"Let more be found, with 'sceneseek index --add {absent}'."
             if absent
             else "Give other kinds of evidence a weight above 0 in the settings.",
         )
-    return tuple(usable)
+    return usable
 
 
 def _check_enough(drawn: Sequence[KnownItem], catalogue: Catalogue) -> None:
-    if len(drawn) >= _FEWEST_QUERIES:
-        return
-    count = f"Only {len(drawn)}" if drawn else "No"
-    raise QueryError(
-        f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts of "
-        f"this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
-        hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
-    )
+    if len(drawn) < _FEWEST_QUERIES:
+        count = f"Only {len(drawn)}" if drawn else "No"
+        raise QueryError(
+            f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts "
+            f"of this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
+            hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
+        )
 
 
 def _how_to_get_texts(catalogue: Catalogue) -> str:
     beside = "put subtitles or descriptions beside the videos"
-    absent = _absent(catalogue, ("speech", "ocr")) or _absent(catalogue, ("captions",))
+    absent = _absent(catalogue, "speech", "ocr") or _absent(catalogue, "captions")
     if absent:
         return f"Let their texts be found, with 'sceneseek index --add {absent}', or {beside}."
     return f"To have more texts, {beside}."
 
 
-def _absent(catalogue: Catalogue, roles: Sequence[ModalityName]) -> str:
+def _absent(catalogue: Catalogue, *roles: ModalityName) -> str:
     """The modalities that the index lacks, of those that its videos can have."""
     pictured = any(video.has_picture for video in catalogue.videos.values())
     sounding = any(video.has_audio for video in catalogue.videos.values())
-    possible = [name for name in roles if (sounding if name in _OF_SOUND else pictured)]
+    possible = [name for name in roles if (sounding if name in ("speech", "sounds") else pictured)]
     return ",".join(name for name in possible if not catalogue.counts.get(name))
 
 
@@ -258,13 +226,15 @@ def _left_out(
 def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterator[SelfTestRow]:
     """Of all queries, and of each source if there are several."""
     sources = tuple(dict.fromkeys(known.source for known in drawn))
-    alone, upper = self_test_values(drawn, without), self_test_values(drawn, everything)
-    chance = chance_values(drawn, without)
+    alone, upper, chance = (
+        self_test_values(drawn, without),
+        self_test_values(drawn, everything),
+        chance_values(drawn, without),
+    )
     for names in [sources] if len(sources) == 1 else [sources, *((name,) for name in sources)]:
         videos = {known.id: known.span.video_id for known in drawn if known.source in names}
         by_chance = (
-            {name: fmean(of_query.values()) for name, of_query in _only(chance[level], videos).items()}
-            for level in LEVELS
+            {name: fmean(each.values()) for name, each in _only(chance[level], videos).items()} for level in LEVELS
         )
         yield SelfTestRow(names, len(videos), _figures(alone, videos), _figures(upper, videos), Chance(*by_chance))
 
@@ -284,21 +254,15 @@ def _write_queries(
     path: Path, drawn: Sequence[KnownItem], without: Runs, everything: Runs, catalogue: Catalogue
 ) -> Path:
     """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
-    size, right = len(catalogue.videos), right_videos(drawn)
-    rank, rank_with_source = (first_ranks(runs["videos"], right, corpus_size=size) for runs in (without, everything))
-    rows = (
-        (
-            known.id,
-            known.query,
-            known.source,
-            catalogue.videos[known.span.video_id].path,
-            f"{known.span.start_s:.3f}",
-            f"{known.span.end_s:.3f}",
-            known.text,
-            rank[known.id],
-            rank_with_source[known.id],
-            catalogue.videos[found[0][0]].path if (found := without["videos"][known.id]) else "",
-        )
-        for known in drawn
+    right, size = right_answers(drawn, "videos", Run()), len(catalogue.videos)
+    rank, rank_with_source = (
+        per_query(runs["videos"], right, ["MnR"], corpus_size=size)["MnR"] for runs in (without, everything)
     )
+    rows = []
+    for known in drawn:
+        found, video = without["videos"][known.id], catalogue.videos[known.span.video_id]
+        first = catalogue.videos[found[0][0]].path if found else ""
+        where = (video.path, f"{known.span.start_s:.3f}", f"{known.span.end_s:.3f}", known.text)
+        ranks = (rank[known.id], rank_with_source[known.id])
+        rows.append((known.id, known.query, known.source, *where, *ranks, first))
     return write_csv(path, _HEADING, rows)

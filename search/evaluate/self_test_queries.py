@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from typing import TypeVar
 
 from indexer.core.text import SqueezedText, clean, is_spaceless, squeeze, squeezed
@@ -54,10 +54,9 @@ _LOOKUPS_PER_QUERY = 20
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """A query and the only place that answers it.
+    """A query and the only place that answers it: where the record that it was drawn from is said or shown.
 
-    ``id``, ``source`` and ``text`` are those of the record that it was drawn from; ``span`` is where that is said or
-    shown, or for a description the whole video.
+    ``id``, ``source`` and ``text`` are those of the record. A description is of the whole video.
     """
 
     id: str
@@ -100,12 +99,8 @@ def draw_known_items(
 def pieces_to_remember(text: str, common: Iterable[str] = ()) -> list[str]:
     """The pieces of a text that a person might remember: 3 to 8 words of a clause, with telling ones at both ends.
 
-    Args:
-        text: As it is written.
-        common: Words, squeezed, that say little in this company, besides those of ``search.match.lexical``.
-
-    Returns:
-        All such pieces; the whole text only where there is no other.
+    The whole text is one only where there is no other. The words of ``common``, squeezed, say little in this company,
+    as those of ``search.match.lexical`` do everywhere.
     """
     squeezed_text = squeeze(clean(text))
     little = FUNCTION_WORDS.union(_FILLERS, common)
@@ -123,36 +118,29 @@ class _Draw:
     seed: int
     lookups: int
     asked: set[str] = field(default_factory=set)
-    texts: dict[str, Mapping[ModalityName, Sequence[Record]]] = field(default_factory=dict)
+    texts: dict[str, list[Record]] = field(default_factory=dict)
 
     def of_source(self, source: ModalityName) -> Iterator[KnownItem]:
         """Queries of one source: one of every video, then a second one of every video, and so on."""
-        videos = [key for key in self.catalogue.videos if self._holds(key, source)]
+        states = {key: self.catalogue.commits[key].modalities.get(source) for key in self.catalogue.videos}
+        videos = [key for key, state in states.items() if state is not None and state.count]
         return _in_turn(self._of_video(key, source) for key in self._shuffled(videos, source))
 
     def _shuffled(self, names: Iterable[str], of: str = "") -> list[str]:
         """In an order that depends on the seed and the names alone."""
         return sorted(names, key=lambda name: blake2b(f"{self.seed}/{of}/{name}".encode(), digest_size=8).digest())
 
-    def _holds(self, video_id: str, source: ModalityName) -> bool:
-        state = self.catalogue.commits[video_id].modalities.get(source)
-        return state is not None and state.count > 0
-
     def _of_video(self, video_id: str, source: ModalityName) -> Iterator[KnownItem]:
-        records = {record.id: record for record in self._texts_of(video_id).get(source, ())}
-        common = _common_words(list(records.values()))
+        if video_id not in self.texts:
+            self.texts[video_id] = list(self.store.records("text", video_id=video_id))
+        records = {record.id: record for record in self.texts[video_id] if record.modality == source}
+        common = _common_words(records.values())
         for record in (records[key] for key in self._shuffled(records)):
             if piece := self._piece(record, common):
                 span = RelevantSpan(video_id, record.start_s, record.end_s)
                 yield KnownItem(record.id, piece, source, span, record.text)
 
-    def _texts_of(self, video_id: str) -> Mapping[ModalityName, Sequence[Record]]:
-        if video_id not in self.texts:
-            records = sorted(self.store.records("text", video_id=video_id), key=lambda one: (one.modality, one.id))
-            self.texts[video_id] = {name: list(held) for name, held in groupby(records, lambda one: one.modality)}
-        return self.texts[video_id]
-
-    def _piece(self, record: Record, common: frozenset[str]) -> str:
+    def _piece(self, record: Record, common: Collection[str]) -> str:
         """A piece of the text that was not drawn yet and has no other answer; empty if none of a few is."""
         pieces = pieces_to_remember(record.text, common)
         for piece in self._shuffled(pieces, record.id)[:_TRIES_PER_TEXT]:
@@ -184,12 +172,12 @@ def _is_same_place(one: Record, other: Record) -> bool:
     return one.video_id == other.video_id and (one.id == other.id or overlap_s(one, other) > 0)
 
 
-def _common_words(records: Sequence[Record]) -> frozenset[str]:
+def _common_words(records: Collection[Record]) -> Collection[str]:
     """The words of a language's grammar, as far as many texts of a video show it."""
     if len(records) < _ENOUGH_TEXTS:
-        return frozenset()
+        return ()
     held = Counter(letters for one in records for letters in {word.letters for word in _words_of(squeeze(one.text))})
-    return frozenset(letters for letters, count in held.items() if count > _COMMON_SHARE * len(records))
+    return [letters for letters, count in held.items() if count > _COMMON_SHARE * len(records)]
 
 
 @dataclass(frozen=True, slots=True)

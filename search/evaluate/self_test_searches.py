@@ -11,21 +11,18 @@ queries of other videos are judged by the answer of each query in turn.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from indexer.core.types import ModalityName
 from search.engine import SearchEngine
 from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, RelevantSpan, moment_id, span_of
-from search.evaluate.runs import LEVELS, Level, RetrievalOptions, Run, run_queries
+from search.evaluate.runs import LEVELS, Level, RetrievalOptions, Run, Runs, run_queries
 from search.evaluate.self_test_queries import KnownItem
 from search.moments import overlap_s
-
-Runs: TypeAlias = Mapping[Level, Run]
 
 SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
 _SHARED = 0.5
@@ -46,40 +43,30 @@ def search_both_ways(
     The progress counts on from one way to the other. The checkpoints, ``searched-*.json`` in ``out``, are for the
     caller to delete.
     """
-    sources = dict.fromkeys(known.source for known in drawn)
-    ways: list[tuple[str, Sequence[KnownItem], Mapping[ModalityName, float]]] = [
-        *((f"without-{name}", [known for known in drawn if known.source == name], {name: 0.0}) for name in sources),
-        ("with-source", drawn, {}),
-    ]
-    runs, done = [], 0
-    for name, asked, weights in ways:
+
+    def search(name: str, asked: Sequence[KnownItem], weights: Mapping[ModalityName, float], before: int) -> Runs:
         chosen = replace(options, weights={**options.weights, **weights}, name=name)
-        checkpoint = out / f"searched-{name}.json"
-        texts = {known.id: known.query for known in asked}
-        report = _counting_on(progress, done, 2 * len(drawn))
-        runs.append(run_queries(engine, texts, options=chosen, checkpoint=checkpoint, progress=report))
-        done += len(asked)
-    *without, everything = runs
-    return {level: _joined([each[level] for each in without]) for level in LEVELS}, everything
+        checkpoint, texts = out / f"searched-{name}.json", {known.id: known.query for known in asked}
+        report = None if progress is None else lambda what, done, _: progress(what, before + done, 2 * len(drawn))
+        return run_queries(engine, texts, options=chosen, checkpoint=checkpoint, progress=report)
+
+    by_source: dict[ModalityName, list[KnownItem]] = {}
+    for known in drawn:
+        by_source.setdefault(known.source, []).append(known)
+    found: dict[Level, dict[str, Sequence[tuple[str, float]]]] = {level: {} for level in LEVELS}
+    for source, asked in by_source.items():
+        runs = search(f"without-{source}", asked, {source: 0.0}, len(found["videos"]))
+        for level in LEVELS:
+            found[level].update(runs[level].by_query)
+    without = {level: Run(found[level], "without-source") for level in LEVELS}
+    return without, search("with-source", drawn, {}, len(drawn))
 
 
-def _counting_on(report: ReportProgress | None, before: int, total: int) -> ReportProgress | None:
-    return None if report is None else lambda what, done, _: report(what, before + done, total)
-
-
-def _joined(runs: Sequence[Run]) -> Run:
-    return Run({query: answers for run in runs for query, answers in run.by_query.items()}, "without-source")
-
-
-def right_videos(drawn: Sequence[KnownItem]) -> Qrels:
-    """The video of each query."""
-    return {known.id: {known.span.video_id: 1} for known in drawn}
-
-
-def right_moments(drawn: Sequence[KnownItem], run: Run) -> Qrels:
-    """The moments that answer each query: the known one, and those of a run that lead to it."""
-    spans = {document: span_of(document) for document in run.documents}
-    return {known.id: _leading_to(known.span, run, known.id, spans) for known in drawn if known.has_moment}
+def right_answers(drawn: Sequence[KnownItem], level: Level, run: Run) -> Qrels:
+    """The video of each query; or the moments that answer it: the known one, and those of a run that lead to it."""
+    spans = _spans(run)
+    asked = [known for known in drawn if level == "videos" or known.has_moment]
+    return {known.id: _right(known, level, run[known.id], spans) for known in asked}
 
 
 def is_right_moment(found: RelevantSpan, known: RelevantSpan) -> bool:
@@ -92,8 +79,7 @@ def is_right_moment(found: RelevantSpan, known: RelevantSpan) -> bool:
 
 def self_test_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, QueryValues]:
     """Every metric, by query."""
-    judged = {"videos": right_videos(drawn), "moments": right_moments(drawn, runs["moments"])}
-    return {level: _values(runs[level], judged[level]) for level in LEVELS}
+    return {level: _values(runs[level], right_answers(drawn, level, runs[level])) for level in LEVELS}
 
 
 def chance_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, QueryValues]:
@@ -101,28 +87,35 @@ def chance_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, Quer
 
     The mean over at most 50 of them, spread evenly; nothing if all queries are of one video.
     """
-    spans = {document: span_of(document) for document in runs["moments"].documents}
-    found: dict[Level, dict[str, dict[str, float]]] = {level: {} for level in LEVELS}
-    for known in drawn:
-        others = _spread([each.id for each in drawn if each.span.video_id != known.span.video_id])
-        if others:
-            right = {other: {known.span.video_id: 1} for other in others}
-            found["videos"][known.id] = _mean_values(runs["videos"], right)
-        if others and known.has_moment:
-            right = {other: _leading_to(known.span, runs["moments"], other, spans) for other in others}
-            found["moments"][known.id] = _mean_values(runs["moments"], right)
-    return {
-        level: {name: {query: values[name] for query, values in of_query.items()} for name in SELF_TEST_METRICS}
-        for level, of_query in found.items()
+    values: dict[Level, dict[str, dict[str, float]]] = {
+        level: {name: {} for name in SELF_TEST_METRICS} for level in LEVELS
     }
+    for level in LEVELS:
+        run, spans = runs[level], _spans(runs[level])
+        for known in drawn:
+            others = _spread([each.id for each in drawn if each.span.video_id != known.span.video_id])
+            if others and (level == "videos" or known.has_moment):
+                right = {other: _right(known, level, run[other], spans) for other in others}
+                for name, value in _mean_values(run, right).items():
+                    values[level][name][known.id] = value
+    return values
 
 
-def _leading_to(known: RelevantSpan, run: Run, query: str, spans: Mapping[str, RelevantSpan | None]) -> dict[str, int]:
-    found = {document: span for document, _ in run[query] if (span := spans[document])}
-    return {moment_id(known): 1} | {document: 1 for document, span in found.items() if is_right_moment(span, known)}
+def _spans(run: Run) -> Mapping[str, RelevantSpan]:
+    return {document: span for document in run.documents if (span := span_of(document))}
 
 
-def _spread(others: Sequence[str]) -> Collection[str]:
+def _right(
+    known: KnownItem, level: Level, answers: Sequence[tuple[str, float]], spans: Mapping[str, RelevantSpan]
+) -> dict[str, int]:
+    """Which of the answers to some query would be right for this one, besides the known one."""
+    if level == "videos":
+        return {known.span.video_id: 1}
+    found = [document for document, _ in answers if document in spans and is_right_moment(spans[document], known.span)]
+    return dict.fromkeys([moment_id(known.span), *found], 1)
+
+
+def _spread(others: Sequence[str]) -> Sequence[str]:
     """All, or as many as are enough, evenly among them."""
     step = max(1.0, len(others) / _MOST_OTHERS)
     return [others[int(place * step)] for place in range(min(len(others), _MOST_OTHERS))]

@@ -42,14 +42,10 @@ class Difference:
 def bootstrap_intervals(
     values: Values, statistic: Statistic = "mean", *, groups: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Interval, ...]:
-    """The 95% percentile bootstrap interval (Efron, 1979) of each column.
+    """The 95% percentile bootstrap interval (Efron, 1979) of each column of ``(queries, metrics)``.
 
-    Args:
-        values: One row per query and one column per metric, ``(n, m)``.
-        statistic: Of what.
-        groups: ``(n,)``: the group of each query. Queries of one group are alike, so whole groups are drawn (cluster
-            bootstrap; Davison and Hinkley, 1997, section 3.8). Only for means.
-        seed: The same seed gives the same intervals.
+    ``groups`` has the group of each query. Queries of one group are alike, so whole groups are drawn (cluster
+    bootstrap; Davison and Hinkley, 1997, section 3.8). Only for means.
 
     Raises:
         ValueError: there are no queries, a value is not finite, groups and queries differ in number, or a median of
@@ -60,21 +56,25 @@ def bootstrap_intervals(
         return _intervals((checked,), partial(_figure, of=statistic), seed)
     if statistic != "mean" or len(groups) != len(checked):
         raise ValueError("groups are drawn for means, and each query needs one")
-    sums, counts = _by_group(checked, groups)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    places = [numbers[group] for group in groups]
+    sums, counts = np.zeros((2, len(numbers), checked.shape[1]))
+    np.add.at(sums, places, checked)
+    np.add.at(counts, places, 1)
     return _intervals((sums, counts), _ratio, seed)
 
 
 def share_interval(share: float, draws: int) -> Interval:
     """The 95% score interval (Wilson, 1927) of a mean of ``draws`` independent values from 0 to 1.
 
-    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes whole numbers of
-    successes only; the mean of values between 0 and 1 need not be one, and the interval is then rather too wide.
+    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes only whole numbers of
+    successes, of which the values need not be.
 
     Raises:
         ValueError: the share is not from 0 to 1, or there are no draws.
     """
     if not 0 <= share <= 1 or draws < 1:
-        raise ValueError(f"{share} of {draws} is no share")
+        raise ValueError(f"{share} of {draws} is not a share")
     doubt = _DEVIATIONS**2 / draws
     middle = (share + doubt / 2) / (1 + doubt)
     reach = math.sqrt(share * (1 - share) * doubt + doubt**2 / 4) / (1 + doubt)
@@ -85,30 +85,28 @@ def share_interval(share: float, draws: int) -> Interval:
 def paired_differences(
     first: Values, second: Values, statistic: Statistic = "mean", *, seed: int = 0
 ) -> tuple[Difference, ...]:
-    """The second run's figures less the first one's, column by column, over the same queries in the same order.
+    """The second run's figures less the first one's, for each column of ``(queries, metrics)`` of the same queries.
 
     The p-value is that of the paired randomisation test (Fisher; Smucker, Allan and Carterette, CIKM 2007): over all
     swaps of the two values of queries where there are fewer than 10,000 swaps, else over 9999 at random. The interval
     is a bootstrap over the queries; both values of a query are drawn together.
 
-    Args:
-        first: One row per query and one column per metric, ``(n, m)``.
-        second: The same for the other run.
-        statistic: Of what.
-        seed: The same seed gives the same answer.
-
     Raises:
         ValueError: there are no queries, a value is not finite, or the shapes differ.
     """
+    from scipy.stats import permutation_test
+
     first, second = _checked(first), _checked(second)
     if first.shape != second.shape:
         raise ValueError(f"values of shape {first.shape} cannot be paired with {second.shape}")
     # A mean of differences is quicker than a difference of means, and the same.
     samples = (second - first,) if statistic == "mean" else (second, first)
     figure = partial(_figure, of=statistic)
-    intervals, p_values = _intervals(samples, figure, seed), _p_values(samples, figure, seed)
-    values = [float(value) for value in figure(*samples, axis=0)]
-    return tuple(map(Difference, values, intervals, p_values))
+    values, intervals, p_values = figure(*samples, axis=0), _intervals(samples, figure, seed), np.ones(first.shape[1])
+    if len(first) > 1:  # SciPy refuses a single query; both swaps differ as much
+        tested: Any = permutation_test(samples, figure, permutation_type="samples", **_resampling(first, seed))
+        p_values = tested.pvalue
+    return tuple(map(Difference, values.tolist(), intervals, p_values.tolist()))
 
 
 def _checked(values: Values) -> Values:
@@ -124,16 +122,6 @@ def _figure(*samples: Values, axis: int, of: Statistic) -> Values:
     return figures[0] - figures[1] if len(figures) == 2 else figures[0]
 
 
-def _by_group(values: Values, groups: Sequence[Hashable]) -> tuple[Values, Values]:
-    """The sums of each group's values, and how many there are, both ``(groups, m)``."""
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    sums, counts = np.zeros((2, len(numbers), values.shape[1]))
-    places = [numbers[group] for group in groups]
-    np.add.at(sums, places, values)
-    np.add.at(counts, places, 1)
-    return sums, counts
-
-
 def _ratio(sums: Values, counts: Values, axis: int) -> Values:
     return np.asarray(sums.sum(axis) / counts.sum(axis))
 
@@ -141,21 +129,12 @@ def _ratio(sums: Values, counts: Values, axis: int) -> Values:
 def _intervals(samples: tuple[Values, ...], figure: Callable[..., Values], seed: int) -> tuple[Interval, ...]:
     from scipy.stats import bootstrap
 
-    if len(samples[0]) == 1:  # SciPy refuses a single query; every draw of it is the same
-        return tuple(Interval(float(value), float(value)) for value in figure(*samples, axis=0))
-    paired = len(samples) == 2
-    drawn: Any = bootstrap(samples, figure, paired=paired, method="percentile", **_resampling(samples[0], seed))
-    ends = zip(drawn.confidence_interval.low, drawn.confidence_interval.high, strict=True)
-    return tuple(Interval(float(low), float(high)) for low, high in ends)
-
-
-def _p_values(samples: tuple[Values, ...], figure: Callable[..., Values], seed: int) -> Sequence[float]:
-    from scipy.stats import permutation_test
-
-    if len(samples[0]) == 1:  # SciPy refuses a single query; both swaps differ as much
-        return [1.0] * samples[0].shape[1]
-    tested: Any = permutation_test(samples, figure, permutation_type="samples", **_resampling(samples[0], seed))
-    return [float(p) for p in tested.pvalue]
+    low = high = figure(*samples, axis=0)
+    if len(samples[0]) > 1:  # SciPy refuses a single query; every draw of it is the same
+        paired, resampling = len(samples) == 2, _resampling(samples[0], seed)
+        drawn: Any = bootstrap(samples, figure, paired=paired, method="percentile", **resampling)
+        low, high = drawn.confidence_interval
+    return tuple(map(Interval, low.tolist(), high.tolist()))
 
 
 def _resampling(values: Values, seed: int) -> dict[str, Any]:

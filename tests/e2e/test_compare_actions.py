@@ -13,8 +13,8 @@ from indexer.core.errors import UsageError
 from search.evaluate.actions import action_options
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
+from ui.cli.evaluate import compare
 from ui.cli.evaluate_actions import evaluate_actions
-from ui.cli.evaluate_retrieval import Comparison, compare
 from ui.services.context import Context
 
 WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
@@ -42,8 +42,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def compared(folder: Path, out: Path, axes: Sequence[str] = AXES) -> int:
-    return compare(Context.load(None, folder / "db"), Comparison(None, tuple(axes), out), as_json=True)
+def compared(folder: Path, out: Path, axes: Sequence[str] = AXES) -> None:
+    compare(list(axes), folder / "db", out, as_json=True)
 
 
 def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice(
@@ -76,14 +76,14 @@ def test_two_strategies_and_two_poolings_are_four_rows_and_nothing_is_done_twice
 
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
     monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_images", refuse)
-    assert compared(folder, out) == 0
+    compared(folder, out)
     assert json.loads(capsys.readouterr().out) == told
 
 
 def test_a_row_says_what_evaluating_actions_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compared(folder, tmp_path / "compared", ["pooling=mean,query", "tau=0.05"]) == 0
+    compared(folder, tmp_path / "compared", ["pooling=mean,query", "tau=0.05"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == ["pooling=mean", "pooling=query tau=0.05"]
     for row, pooling in zip(rows, ("mean", "query"), strict=True):
@@ -95,21 +95,20 @@ def test_a_row_says_what_evaluating_actions_says(
 
 
 @pytest.mark.parametrize(
-    ("captions", "axes", "classes", "told"),
+    ("asked", "classes", "told"),
     [
-        (None, ["only=all,frames"], "", "'only' makes no difference"),
-        (None, ["pooling=mean"], "", "nothing to compare"),
-        (None, ["templates=clip,nowhere.txt"], "", "There is no file nowhere.txt"),
-        (None, ["keyframes=shots,middle"], "nowhere.txt", "There is no file nowhere.txt"),
-        (Path("no.csv"), ["keyframes=shots,middle"], "ucf101", "Classes make no difference"),
+        (["only=all,frames"], "", "'only' makes no difference"),
+        (["pooling=mean"], "", "nothing to compare"),
+        (["templates=clip,nowhere.txt"], "", "There is no file nowhere.txt"),
+        (["keyframes=shots,middle"], "nowhere.txt", "There is no file nowhere.txt"),
+        (["no.csv", "keyframes=shots,middle"], "ucf101", "Classes make no difference"),
     ],
 )
 def test_wrong_requests_are_refused_before_anything_is_indexed(
-    folder: Path, tmp_path: Path, captions: Path | None, axes: list[str], classes: str, told: str
+    folder: Path, tmp_path: Path, asked: list[str], classes: str, told: str
 ) -> None:
-    request = Comparison(captions, tuple(axes), tmp_path / "out", classes=classes)
     with pytest.raises(UsageError, match=told):
-        compare(Context.load(None, folder / "db"), request)
+        compare(asked, folder / "db", tmp_path / "out", classes)
     assert not (tmp_path / "out").exists()
 
 

@@ -14,10 +14,10 @@ import pytest
 from indexer.core.errors import QueryError, UsageError
 from indexer.core.types import Record
 from indexer.store import open_store
-from search.evaluate.setups import parse_axes, setups_of
-from search.evaluate.variants import IndexVariants
+from search.evaluate.setups import IndexVariants, parse_setups
 from tests.e2e.conftest import Demo
-from ui.cli.evaluate_retrieval import Comparison, compare, compare_run_files, evaluate_retrieval
+from ui.cli.evaluate import compare, compare_run_files, evaluate_retrieval
+from ui.cli.options import Exit
 from ui.demo.clips import DEMO_ANSWERS
 from ui.services.context import Context
 
@@ -53,9 +53,10 @@ def context_of(index: Path) -> Context:
 
 def test_the_search_is_measured_and_what_was_left_out_is_named(demo: Demo, tmp_path: Path, printed: Printed) -> None:
     queries = questions(demo, tmp_path, "a ghost,nowhere.mp4,0,1", "a bus,,0,1")
-    code = evaluate_retrieval(context_of(demo.index), queries, tmp_path / "out")
+    with pytest.raises(Exit) as stopped:
+        evaluate_retrieval(queries, demo.index, tmp_path / "out")
     shown = printed()
-    assert code == 3
+    assert stopped.value.exit_code == 3
     # Wilson's interval of 5 right ones out of 5 begins at n / (n + 1.96^2).
     assert f"R@1           1.000  {5 / (5 + 1.96**2):.3f} – 1.000" in shown
     assert "equal scores count at their mean rank" in shown
@@ -71,7 +72,7 @@ def test_the_search_is_measured_and_what_was_left_out_is_named(demo: Demo, tmp_p
 
 def test_json_has_what_the_file_has(demo: Demo, tmp_path: Path, printed: Printed) -> None:
     queries = questions(demo, tmp_path)
-    assert evaluate_retrieval(context_of(demo.index), queries, tmp_path / "out", as_json=True) == 0
+    evaluate_retrieval(queries, demo.index, tmp_path / "out", as_json=True)
     assert json.loads(printed()) == json.loads((tmp_path / "out" / "metrics.json").read_text())
 
 
@@ -86,10 +87,8 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
     index = tmp_path / "index"
     shutil.copytree(demo.index, index)
     before = records(index)
-    request = Comparison(
-        questions(demo, tmp_path), ("keyframes=shots,middle", "only=all,frames"), tmp_path / "out", metrics=("mrr",)
-    )
-    assert compare(context_of(index), request) == 0
+    asked = [str(questions(demo, tmp_path)), "keyframes=shots,middle", "only=all,frames"]
+    compare(asked, index, tmp_path / "out", metric=["mrr"])
     shown = printed()
     names = [f"keyframes={strategy} only={only}" for strategy in ("shots", "middle") for only in ("all", "frames")]
     assert [line[: len(name)] for name, line in zip(names, shown.splitlines()[2:], strict=False)] == names
@@ -103,7 +102,7 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
     assert rest
     assert {key for key, record in of_middle.items() if record.modality != "frames"} == rest
 
-    setup = setups_of(parse_axes(["keyframes=middle"]))[0]
+    setup = parse_setups(["keyframes=middle"])[0]
     again = IndexVariants(context_of(index).loaded, tmp_path / "out" / "indexes").prepare(setup)
     assert again is not None
     assert (again.indexed, again.updated, again.frames) == ([], [], 0)
@@ -114,9 +113,9 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
     assert not list((tmp_path / "out").rglob("*.tmp"))
     assert not list((tmp_path / "out" / "runs").glob("*.json"))
 
-    runs = (tmp_path / "out" / "runs" / "keyframes-shots-only-all.trec",)
-    runs += (tmp_path / "out" / "runs" / "keyframes-middle-only-frames.trec",)
-    assert compare_run_files(tmp_path / "out" / "qrels.trec", runs, as_json=True) == 0
+    names = ("keyframes-shots-only-all", "keyframes-middle-only-frames")
+    runs = [tmp_path / "out" / "runs" / f"{name}.trec" for name in names]
+    compare_run_files(tmp_path / "out" / "qrels.trec", runs, as_json=True)
     # Files do not say how many videos there are, which only MdR and MnR depend on.
     from_files = json.loads(printed())
     for mine, theirs in zip(from_files, (told["rows"][0], told["rows"][3]), strict=True):
@@ -126,7 +125,7 @@ def test_ways_to_index_and_to_search_are_compared_without_doing_anything_twice(
 
 
 def test_new_copies_keep_what_was_made_of_sound_and_text(demo: Demo, tmp_path: Path) -> None:
-    setup = setups_of(parse_axes(["keyframes=middle"]))[0]
+    setup = parse_setups(["keyframes=middle"])[0]
     report = IndexVariants(context_of(demo.index).loaded, tmp_path).prepare(setup)
     assert report is not None
     # A video that is indexed from the start would be among these; only keyframes are new.
@@ -144,32 +143,29 @@ def test_new_copies_keep_what_was_made_of_sound_and_text(demo: Demo, tmp_path: P
     ],
 )
 def test_what_cannot_be_compared_is_said_at_once(demo: Demo, tmp_path: Path, axes: tuple[str, ...], told: str) -> None:
-    request = Comparison(questions(demo, tmp_path), axes, tmp_path / "out")
     with pytest.raises(UsageError, match=told):
-        compare(context_of(demo.index), request)
+        compare([str(questions(demo, tmp_path)), *axes], demo.index, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_metric_is_named_with_those_there_are(demo: Demo, tmp_path: Path) -> None:
-    request = Comparison(questions(demo, tmp_path), ("only=all,frames",), tmp_path / "out", metrics=("precision",))
+    asked = [str(questions(demo, tmp_path)), "only=all,frames"]
     with pytest.raises(UsageError, match=r"'precision' was not measured\. There are: R@1"):
-        compare(context_of(demo.index), request)
+        compare(asked, demo.index, tmp_path / "out", metric=["precision"])
 
 
 def test_one_run_from_a_file_is_a_table_of_metrics(tmp_path: Path, printed: Printed) -> None:
     (tmp_path / "qrels.trec").write_text("1 0 a 1\n2 0 b 1\n")
     (tmp_path / "run.trec").write_text("1 Q0 a 1 0.9 t\n1 Q0 b 2 0.8 t\n2 Q0 a 1 0.9 t\n2 Q0 b 2 0.8 t\n")
-    compare_run_files(tmp_path / "qrels.trec", (tmp_path / "run.trec",))
+    compare_run_files(tmp_path / "qrels.trec", [tmp_path / "run.trec"])
     shown = printed()
     assert "R@1      0.500  0.000 – 1.000        2" in shown
     assert "MRR      0.750  0.500 – 1.000        2" in shown
-    with pytest.raises(QueryError, match="line 1 is no line of a run"):
-        compare_run_files(tmp_path / "qrels.trec", (tmp_path / "qrels.trec",))
-    with pytest.raises(UsageError, match="No run"):
-        compare_run_files(tmp_path / "qrels.trec", ())
+    with pytest.raises(QueryError, match="line 1 is not a line of a run"):
+        compare_run_files(tmp_path / "qrels.trec", [tmp_path / "qrels.trec"])
 
 
 @pytest.mark.skipif(not MEDIA.is_dir(), reason="the shared media are not beside this checkout")
 def test_queries_of_other_videos_are_an_error_that_says_so(demo: Demo, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"cockatoo\.mp4: there is no such video in the index"):
-        evaluate_retrieval(context_of(demo.index), MEDIA / "queries.csv", tmp_path / "out")
+        evaluate_retrieval(MEDIA / "queries.csv", demo.index, tmp_path / "out")

@@ -1,33 +1,35 @@
-"""``sceneseek evaluate``: how good the search is, and whether one way is better than another."""
+"""``sceneseek evaluate``: how good the search is, and whether one way is better than another.
+
+Commands exit with 3 where rows of a file, videos or lines were left out.
+"""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet
+from indexer.core.errors import UsageError
+from ui.cli.console import answer_console, plain, print_json, work_bar
+from ui.cli.options import App, Config, Device, Exit, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
 
+SOME_SKIPPED = 3
 _COMPARE = "--compare"
+_DEPTH = 100
 
 
 class _EvaluateGroup(Group):
     """Takes ``--compare AXIS=A,B...`` for ``compare AXIS=A,B...``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command where it belongs."""
-        return super().parse_args(ctx, _with_compare_first(args))
-
-
-def _with_compare_first(args: list[str]) -> list[str]:
-    """Options first, one of them ``--compare``: no command has such an option, so it stands for the command."""
-    place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
-    if place is None or not args[0].startswith("-"):
-        return args
-    joined = args[place][len(_COMPARE) + 1 :]
-    return ["compare", *args[:place], *([joined] if joined else []), *args[place + 1 :]]
+        """Put the command first. Among leading options ``--compare`` stands for it: no command has such an option."""
+        place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
+        if place is not None and args[0].startswith("-"):
+            joined = args[place][len(_COMPARE) + 1 :]
+            args = ["compare", *args[:place], *([joined] if joined else []), *args[place + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 evaluate_app = App(
@@ -39,17 +41,20 @@ evaluate_app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a stopped run continues there.")]
-Queries = Annotated[
-    Path, typer.Argument(metavar="QUERIES", help="Captions: MSR-VTT, MSVD, QuerYD, LSMDC or query,file,start_s,end_s.")
-]
-Depth = Annotated[int, typer.Option("--depth", metavar="N", min=1, help="How many answers a query is given.")]
-Metrics = Annotated[
-    list[str] | None, typer.Option("--metric", metavar="NAME", help="Show this one; may be repeated. All are written.")
-]
-Classes = Annotated[
-    str,
-    typer.Option("--classes", metavar="FILE|ucf101|kinetics50", help="The classes. (default: the labels of the index)"),
+Out = Annotated[Path, option("--out DIR", "Where the files go; a stopped run continues there.")]
+Queries = Annotated[Path, argument("QUERIES", "Captions: MSR-VTT, MSVD, QuerYD, LSMDC or query,file,start_s,end_s.")]
+Depth = Annotated[int, option("--depth N", "How many answers a query is given.", min=1)]
+Metrics = Annotated[list[str] | None, option("--metric NAME", "Show this one; may be repeated. All are written.")]
+Classes = Annotated[str, option("--classes FILE|ucf101|kinetics50", "The classes. (default: the labels of the index)")]
+Sentences = Annotated[str, option("--templates NAME|FILE", "Sentences about a class: clip, plain, french.")]
+Compared = Annotated[
+    list[str],
+    argument(
+        "[QUERIES] AXIS=A,B...",
+        "Captions as for 'retrieval', and such as profile=embedded,standard keyframes=shots,middle "
+        "only=frames,speech weights=default,ocr:0.5. Without captions, 'actions' is compared, also by "
+        "pooling=mean,max,query templates=clip,plain,french tau=0.05,0.1.",
+    ),
 ]
 
 
@@ -59,12 +64,10 @@ def actions_command(
     out: Out = Path("evaluation/actions"),
     classes: Classes = "",
     templates: Annotated[
-        str, typer.Option("--templates", metavar="NAME|FILE", help="Sentences about a class: clip, plain, french.")
+        str, option("--templates NAME|FILE", "Sentences about a class: clip, plain, french.")
     ] = "clip",
-    pooling: Annotated[
-        str, typer.Option("--pooling", metavar="NAME", help="From frames to a video: mean, max or query.")
-    ] = "mean",
-    tau: Annotated[float, typer.Option("--tau", metavar="T", help="How sharply 'query' prefers fitting frames.")] = 0.1,
+    pooling: Annotated[str, option("--pooling NAME", "From frames to a video: mean, max or query.")] = "mean",
+    tau: Annotated[float, option("--tau T", "How sharply 'query' prefers fitting frames.")] = 0.1,
     device: Device = None,
     config: Config = None,
     as_json: Json = False,
@@ -76,11 +79,11 @@ def actions_command(
 
     options = action_options(classes, templates, pooling, tau)
     context = _context(config, index, device)
-    raise typer.Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
+    raise Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
 
 
 @evaluate_app.command("retrieval")
-def retrieval_command(
+def evaluate_retrieval(
     queries: Queries,
     index: Index = None,
     out: Out = Path("evaluation/retrieval"),
@@ -91,23 +94,27 @@ def retrieval_command(
     quiet: Quiet = False,
 ) -> None:
     """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap."""
-    from ui.cli.evaluate_retrieval import evaluate_retrieval
+    from search.evaluate import retrieval
+    from search.evaluate.captions import read_queries
+    from ui.cli.evaluate_tables import print_retrieval
 
     context = _context(config, index, device)
-    raise typer.Exit(evaluate_retrieval(context, queries, out, depth=depth, as_json=as_json, quiet=quiet))
+    options = context.run_options(depth)
+    read = read_queries(queries)
+    with context.open_engine() as engine, work_bar(silent=quiet) as progress:
+        report = retrieval.evaluate_retrieval(engine, read, out=out, options=options, progress=progress)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_retrieval(answer_console(), report)
+        _print_files(out)
+    if report.skipped or report.unmatched:
+        raise Exit(SOME_SKIPPED)
 
 
 @evaluate_app.command("compare")
-def compare_command(
-    asked: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[QUERIES] AXIS=A,B...",
-            help="Captions as for 'retrieval', and such as profile=embedded,standard keyframes=shots,middle "
-            "only=frames,speech weights=default,ocr:0.5. Without captions, 'actions' is compared, also by "
-            "pooling=mean,max,query templates=clip,plain,french tau=0.05,0.1.",
-        ),
-    ],
+def compare(
+    asked: Compared,
     index: Index = None,
     out: Out = Path("evaluation/compare"),
     classes: Classes = "",
@@ -119,27 +126,43 @@ def compare_command(
     quiet: Quiet = False,
 ) -> None:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
-    from ui.cli.evaluate_retrieval import Comparison, compare
+    from search.evaluate.captions import read_queries
+    from search.evaluate.compare import compare_setups
+    from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
+    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
+    from search.evaluate.prompts import read_classes
+    from search.evaluate.setups import IndexVariants, parse_setups
+    from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
-    is_axis = "=" in asked[0] and not Path(asked[0]).is_file()
-    comparison = Comparison(
-        captions=None if is_axis else Path(asked[0]),
-        axes=tuple(asked if is_axis else asked[1:]),
-        out=out,
-        metrics=tuple(metric or ()),
-        depth=depth,
-        classes=classes,
-    )
-    raise typer.Exit(compare(_context(config, index, device), comparison, as_json=as_json, quiet=quiet))
+    context = _context(config, index, device)
+    variants = IndexVariants(context.loaded, out / "indexes")
+    has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
+    if has_captions and classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
+    with work_bar(silent=quiet) as progress:
+        if has_captions:
+            setups, queries = parse_setups(asked[1:]), read_queries(Path(asked[0]))
+            options = context.run_options(depth)
+            table = compare_setups(setups, queries, variants, out=out, options=options, progress=progress)
+        else:
+            setups, known = action_setups(parse_setups(asked)), read_classes(classes) if classes else None
+            table = compare_actions(setups, variants, out=out, classes=known, progress=progress)
+    if as_json:
+        print_json(table.as_json())
+    else:
+        print_comparison(answer_console(), table, chosen_metrics(metric, table.metric_names))
+        kind = "queries" if has_captions else "labelled videos"
+        answer_console().print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
+    if table.skipped or table.unmatched or table.failed:
+        raise Exit(SOME_SKIPPED)
 
 
 @evaluate_app.command("self-test")
-def self_test_command(
+def self_test(
     index: Index = None,
-    queries: Annotated[
-        int, typer.Option("--queries", metavar="N", min=10, help="At most so many; more make it surer.")
-    ] = 200,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another number draws other queries.")] = 0,
+    queries: Annotated[int, option("--queries N", "At most so many; more make it surer.", min=10)] = 200,
+    seed: Annotated[int, option("--seed N", "Another number draws other queries.")] = 0,
     out: Out = Path("evaluation/self-test"),
     device: Device = None,
     config: Config = None,
@@ -147,24 +170,50 @@ def self_test_command(
     quiet: Quiet = False,
 ) -> None:
     """What your own library can expect: its own texts as queries, searched for by everything else."""
-    from ui.cli.evaluate_self_test import self_test
+    from search.evaluate.self_test import run_self_test
+    from ui.cli.evaluate_tables import print_self_test
 
     context = _context(config, index, device)
-    raise typer.Exit(self_test(context, out, queries=queries, seed=seed, as_json=as_json, quiet=quiet))
+    options = context.run_options(_DEPTH)
+    with context.open_engine() as engine, closing(context.open_store()) as store, work_bar(silent=quiet) as progress:
+        report = run_self_test(engine, store, out=out, queries=queries, seed=seed, options=options, progress=progress)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_self_test(answer_console(), report)
+        _print_files(out)
 
 
 @evaluate_app.command("runs")
-def runs_command(
-    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="Judgements in TREC's form.")],
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs in TREC's form, of any program.")],
+def compare_run_files(
+    qrels: Annotated[Path, argument("QRELS", "Judgements in TREC's form.")],
+    runs: Annotated[list[Path], argument("RUN...", "Runs in TREC's form, of any program.")],
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Measure runs that are in files; with several, each against the first."""
-    from ui.cli.evaluate_retrieval import compare_run_files
+    from search.evaluate.compare import compared
+    from search.evaluate.qrels import read_qrels
+    from search.evaluate.retrieval import measure_run
+    from search.evaluate.runs import read_run
+    from ui.cli.evaluate_tables import chosen_metrics, metric_table, print_differences
 
-    raise typer.Exit(compare_run_files(qrels, runs, metrics=metric or (), as_json=as_json))
+    judged, read = read_qrels(qrels), [(str(path), read_run(path)) for path in runs]
+    documents = {document for of_query in judged.values() for document in of_query}
+    documents = documents.union(*(run.documents for _, run in read))
+    rows = compared([(name, measure_run(run, judged, corpus_size=len(documents))) for name, run in read])
+    names = chosen_metrics(metric, [each.name for each in rows[0].metrics])
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    elif len(rows) == 1:
+        answer_console().print(metric_table(rows[0].metrics))
+    else:
+        print_differences(answer_console(), rows, names)
 
 
 def _context(config: Path | None, index: Path | None, device: str | None) -> Context:
     return Context.load(config, index, {"models.device": device})
+
+
+def _print_files(out: Path) -> None:
+    answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)

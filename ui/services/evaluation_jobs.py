@@ -78,11 +78,11 @@ class Evaluations(JobRunner[EvaluationProgress]):
         Raises:
             IndexBusyError: another evaluation is running.
         """
-        from search.evaluate.self_test import SelfTestOptions, run_self_test
+        from search.evaluate.self_test import run_self_test
 
         def run(report: ReportProgress) -> FinishedEvaluation:
             context, engine = self._library.context, self._library.engine()
-            options = SelfTestOptions(run=context.run_options(_DEPTH))
+            options = context.run_options(_DEPTH)
             with closing(context.open_store()) as store:
                 found = run_self_test(engine, store, out=self._folder("self-test"), options=options, progress=report)
             return FinishedEvaluation(found, found.files)

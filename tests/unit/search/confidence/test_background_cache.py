@@ -23,7 +23,7 @@ from search.confidence.background import Background, Channel, NullDistribution
 from search.confidence.background_cache import BackgroundCache
 from search.confidence.bank import BankScorer, EncodedBank, bank_queries
 from search.confidence.rating import Rater
-from search.evaluate.runs import Checkpoint
+from search.evaluate.runs import keep_answers, read_answers
 from search.match.calibration import Calibration
 from search.match.candidates import QueryVector
 from search.moments import Hit
@@ -80,14 +80,12 @@ def test_an_edited_text_is_measured_anew_and_old_answers_are_not_gone_on_with(tm
     measurer = Measurer(library(["grey owl"]), tmp_path)
     first = measurer.measured()
     old = index_signature(Catalogue.read(measurer.store))
-    searched = Checkpoint(tmp_path / "searched.json", old)
-    searched.keep("1", "owl", {"videos": []})
-    searched.save()
+    keep_answers(tmp_path / "searched.json", old, {"1": ("owl", {"videos": []})})
     indexed(measurer.store, "video0", NOON - 3600, sidecars="edited", shown="blue tram")
     second = measurer.measured()
     assert measurer.times == 2
     assert not np.allclose(*(one.distributions[Channel("frames", "meaning")].scores for one in (first, second)))
-    assert len(Checkpoint(tmp_path / "searched.json", index_signature(Catalogue.read(measurer.store)))) == 0
+    assert read_answers(tmp_path / "searched.json", index_signature(Catalogue.read(measurer.store))) == {}
 
 
 def test_what_was_measured_while_the_index_was_written_is_not_kept(tmp_path: Path) -> None:
@@ -221,7 +219,7 @@ def test_a_file_of_nothing_but_brackets_is_made_anew(tmp_path: Path, text: str) 
         (tmp_path / name).write_text(text)
     engine, _ = engine_of(library(["grey owl"]), tmp_path)
     assert engine.search(Query(text="grey owl", min_confidence=0.5)).moments
-    assert len(Checkpoint(tmp_path / "searched.json", "s")) == 0
+    assert read_answers(tmp_path / "searched.json", "s") == {}
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
@@ -251,9 +249,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 def test_damaged_answers_are_none(tmp_path: Path, queries: object) -> None:
     path = tmp_path / "searched.json"
     path.write_text(json.dumps({"signature": "s", "queries": queries}))
-    assert len(Checkpoint(path, "s")) == 0
+    assert read_answers(path, "s") == {}
     path.write_text(json.dumps({"signature": "s", "queries": {"1": ["red car", {"videos": [["v1", 1.0]]}]}}))
-    assert Checkpoint(path, "s").answers("1", "red car") == {"videos": [("v1", 1.0)]}
+    assert read_answers(path, "s") == {"1": ("red car", {"videos": [("v1", 1.0)]})}
 
 
 def unit(towards: Sequence[float]) -> Embedding:

@@ -6,39 +6,38 @@ import pytest
 
 from indexer.core.errors import QueryError, UsageError
 from search.evaluate.compare import compared
-from search.evaluate.setups import Setup, parse_axes, setups_of
+from search.evaluate.setups import Setup, parse_setups
 
 
 def test_axes_are_all_combinations_the_first_values_first() -> None:
-    axes = parse_axes(["profile=embedded,standard", " Keyframes = middle , shots,middle"])
-    assert axes == {"profile": ("embedded", "standard"), "keyframes": ("middle", "shots")}
-    assert [setup.name for setup in setups_of(axes)] == [
+    setups = parse_setups(["profile=embedded,standard", " Keyframes = middle , shots,middle"])
+    assert [setup.name for setup in setups] == [
         "profile=embedded keyframes=middle",
         "profile=embedded keyframes=shots",
         "profile=standard keyframes=middle",
         "profile=standard keyframes=shots",
     ]
-    assert setups_of(axes)[0].slug == "profile-embedded-keyframes-middle"
+    assert setups[0].slug == "profile-embedded-keyframes-middle"
 
 
 @pytest.mark.parametrize(
     ("texts", "error", "told"),
     [
-        (["colour=red"], UsageError, "nothing that can be compared"),
+        (["colour=red"], UsageError, "cannot be compared"),
         (["profile"], UsageError, "names no values"),
         (["profile=, ,"], UsageError, "names no values"),
         (["keyframes=shots,best"], UsageError, "called 'best'"),
         (["profile=a", "profile=b"], UsageError, "given twice"),
-        (["weights=frames"], UsageError, "'frames' is no weight"),
-        (["weights=frames:-1"], UsageError, "no weight"),
-        (["weights=frames:inf"], UsageError, "no weight"),
+        (["weights=frames"], UsageError, "'frames' is not a weight"),
+        (["weights=frames:-1"], UsageError, "not a weight"),
+        (["weights=frames:inf"], UsageError, "not a weight"),
         (["only=all,smells"], QueryError, "smells"),
         (["weights=smells:1"], QueryError, "smells"),
     ],
 )
 def test_what_cannot_be_compared_is_said_before_anything_is_done(texts: list[str], error: type, told: str) -> None:
     with pytest.raises(error, match=told):
-        parse_axes(texts)
+        parse_setups(texts)
 
 
 def test_only_and_weights_change_how_much_modalities_count() -> None:

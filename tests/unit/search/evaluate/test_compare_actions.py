@@ -14,7 +14,7 @@ from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import check_setups, compared
 from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup
 from search.evaluate.prompts import ClassNames, read_templates
-from search.evaluate.setups import OF_ACTIONS, Setup, parse_axes, setups_of
+from search.evaluate.setups import OF_ACTIONS, Setup, parse_setups
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "fencing", "knitting", "rowing"))
@@ -40,7 +40,7 @@ def store_of(shown: dict[str, tuple[str, Sequence[str]]]) -> CountingStore:
 
 
 def ranked(store: CountingStore, *axes: str) -> dict[str, dict[str, float]]:
-    setups = action_setups(setups_of(parse_axes(axes)))
+    setups = action_setups(parse_setups(axes))
     names = {setup.value("templates") or "clip" for setup in setups}
     texts = {name: encode_classes(BagOfWords(), CLASSES, read_templates(name)) for name in names}
     return ranks_by_setup(store, labelled_videos(store, CLASSES), setups, texts)
@@ -91,11 +91,11 @@ def test_two_indexes_are_paired_by_video() -> None:
 
 
 def test_tau_counts_for_the_pooling_query_alone() -> None:
-    setups = action_setups(setups_of(parse_axes(["pooling=mean,query", "tau=0.05,0.1"])))
+    setups = action_setups(parse_setups(["pooling=mean,query", "tau=0.05,0.1"]))
     assert [setup.name for setup in setups] == ["pooling=mean", "pooling=query tau=0.05", "pooling=query tau=0.1"]
     assert [setup.tau for setup in setups] == [0.1, 0.05, 0.1]
     with pytest.raises(UsageError, match="Add pooling=query"):
-        action_setups(setups_of(parse_axes(["tau=0.05,0.1"])))
+        action_setups(parse_setups(["tau=0.05,0.1"]))
 
 
 def test_a_small_tau_is_the_maximum_and_a_large_one_the_mean() -> None:
@@ -116,20 +116,20 @@ def test_the_templates_are_compared_too() -> None:
     ("axes", "told"),
     [
         (["pooling=median,mean"], "no pooling 'median'"),
-        (["tau=sharp", "pooling=query"], "'sharp' is no number"),
+        (["tau=sharp", "pooling=query"], "'sharp' is not a number"),
         (["tau=0", "pooling=query"], "above 0"),
         (["tau=nan", "pooling=query"], "above 0"),
     ],
 )
 def test_values_that_cannot_be_are_refused_as_they_are_typed(axes: list[str], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        parse_axes(axes)
+        parse_setups(axes)
 
 
 @pytest.mark.parametrize("axis", ["pooling=mean,max", "templates=clip,plain"])
 def test_what_makes_no_difference_to_a_search_is_refused_with_where_it_does(axis: str) -> None:
     with pytest.raises(UsageError, match="evaluate actions"):
-        check_setups(setups_of(parse_axes([axis])), OF_ACTIONS, "See sceneseek evaluate actions.")
+        check_setups(parse_setups([axis]), OF_ACTIONS, "See sceneseek evaluate actions.")
 
 
 def test_an_index_without_labels_says_what_to_do() -> None:

@@ -12,12 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.evaluate.metrics import (
-    MOMENT_METRICS,
-    by_moment,
-    first_ranks,
-    per_query,
-)
+from search.evaluate.metrics import MOMENT_METRICS, by_moment, per_query
 from search.evaluate.qrels import RelevantSpan, moment_id
 from search.evaluate.runs import Run
 
@@ -198,7 +193,7 @@ def test_the_first_rank_is_the_mean_over_all_orders_of_the_whole_library(
     relevant = sum(judged.get(key, 0) > 0 for key in tie)
     # The places that the right ones of a tie can have.
     firsts = [ranked.index(tie[0]) + min(places) + 1 for places in combinations(range(len(tie)), relevant)]
-    found = first_ranks(Run({"q": list(scores.items())}), {"q": judged}, corpus_size=len(everything))["q"]
+    found = value("MnR", list(scores.items()), judged, corpus_size=len(everything))
     assert found == pytest.approx(fmean(firsts))
 
 

@@ -14,7 +14,7 @@ from indexer.core.types import Video
 from indexer.store.base import Commit, Location
 from search.catalogue import Catalogue
 from search.evaluate.captions import read_queries, seconds_of
-from search.evaluate.matching import VideoNames, match_queries
+from search.evaluate.matching import match_queries, video_finder
 from search.evaluate.qrels import (
     Judgement,
     Queries,
@@ -103,11 +103,11 @@ def test_broken_rows_are_named_by_line_and_counted_and_stop_nothing(tmp_path: Pa
         *(
             "lacks the query or the video",
             "lacks the query",
-            "no span",
+            "not a span",
             "only one of start and end",
-            "'soon' is no time",
+            "'soon' is not a time",
         ),
-        *("8 columns instead of 6", "quotation marks", "UTF-8", "stands for another text", "no span", "'high'"),
+        *("8 columns instead of 6", "quotation marks", "UTF-8", "stands for another text", "not a span", "'high'"),
     ]
     for row, reason in zip(found.skipped, reasons, strict=True):
         assert reason in row.reason
@@ -189,11 +189,11 @@ def test_broken_json_rows_are_named(tmp_path: Path) -> None:
     )
     assert [str(row) for row in found.skipped] == [
         "v1 2: it is neither a text nor an object",
-        "v1 3: '[1]' is no start and end",
+        "v1 3: '[1]' is not a start and an end",
         "v2 1: there are 1 captions and 2 times",
     ]
     found = read(tmp_path, '{"video": "a", "text": "b"}\n{"video": "a",\n{"video": "c", "text": "d"}\n')
-    assert [str(row) for row in found.skipped] == ["line 2: it is no JSON object"]
+    assert [str(row) for row in found.skipped] == ["line 2: it is not a JSON object"]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_broken_json_rows_are_named(tmp_path: Path) -> None:
         ("query,file\n", "no query that can be used"),
         ("query,file\nx,\n", "Line 2: it lacks the query or the video."),
         ("{}", "no query that can be used"),
-        ('{"a": \n', "no valid JSON"),
+        ('{"a": \n', "not valid JSON"),
     ],
 )
 def test_a_file_without_a_usable_row_is_an_error_that_says_why(tmp_path: Path, content: str, told: str) -> None:
@@ -234,7 +234,7 @@ def test_times(text: object, seconds: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "1:x", "1.2.3", ":"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match="no time"):
+    with pytest.raises(ValueError, match="not a time"):
         seconds_of(text)
 
 
@@ -252,7 +252,7 @@ def test_videos_are_found_by_id_path_tail_and_name_without_its_ending() -> None:
         video("id3", path="/films/work/talk.part.mp4"),
         copies={"id3": "/copies/speech.mp4"},
     )
-    find = VideoNames(known).find
+    find = video_finder(known)
     for name, expected in {
         "id1": "id1",
         "/films/holiday/bird.mp4": "id1",
@@ -274,7 +274,7 @@ def test_videos_are_found_by_id_path_tail_and_name_without_its_ending() -> None:
 
 def test_where_the_catalogue_finds_one_the_same_is_found_here() -> None:
     known = catalogue(*(video(f"id{number}", path=f"/a/{number % 3}/{number % 4}.mp4") for number in range(10)))
-    find = VideoNames(known).find
+    find = video_finder(known)
     for path in [f"{folder}/{name}.mp4" for folder in "012" for name in "0123"] + [f"{name}.mp4" for name in "0123"]:
         try:
             expected = known.find(path).id
@@ -352,7 +352,7 @@ def test_judgements_are_written_and_read_in_trec_form(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["1 0 a", "1 0 a b", "1 0 a 1 2"])
 def test_a_line_that_is_no_judgement_is_named(tmp_path: Path, line: str) -> None:
-    with pytest.raises(QueryError, match="line 2 is no judgement"):
+    with pytest.raises(QueryError, match="line 2 is not a judgement"):
         read_qrels(written(tmp_path, f"1 0 a 1\n{line}\n"))
 
 

@@ -13,7 +13,7 @@ from indexer.core.errors import QueryError
 from indexer.store.memory import MemoryStore
 from search.catalogue import index_signature
 from search.engine import SearchEngine
-from search.evaluate.runs import Checkpoint, RetrievalOptions, Run, read_run, run_queries, write_run
+from search.evaluate.runs import RetrievalOptions, Run, keep_answers, read_answers, read_run, run_queries, write_run
 from search.query.query import Query
 from tests.unit.search.library import engine_of, found, put, shots, video
 
@@ -106,22 +106,28 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["searched.json"]
 
 
-def test_answers_of_another_index_or_another_text_are_not_used(tmp_path: Path) -> None:
+def test_answers_to_another_text_are_not_used(tmp_path: Path) -> None:
+    engine, path = engine_of(library()), tmp_path / "searched.json"
+    run_queries(engine, {"1": "red car"}, checkpoint=path)
+    for text, searches in (("red car", 0), ("red cars", 2)):
+        counting = StoppingEngine(engine, searches)
+        run_queries(counting, {"1": text}, checkpoint=path)  # type: ignore[arg-type]
+        assert counting.left == 0
+
+
+def test_answers_of_another_index_are_not_used(tmp_path: Path) -> None:
     store, path = library(), tmp_path / "searched.json"
     signature = index_signature(engine_of(store).catalogue(), 1)
-    kept = Checkpoint(path, signature)
-    kept.keep("1", "red car", {"videos": [("v1", 1.0)], "moments": []})
-    kept.save()
-    assert Checkpoint(path, signature).answers("1", "red car") is not None
-    assert Checkpoint(path, signature).answers("1", "red cars") is None
+    keep_answers(path, signature, {"1": ("red car", {"videos": [("v1", 1.0)], "moments": []})})
+    assert read_answers(path, signature)["1"][0] == "red car"
     put(store, video("v4"), shots("v4", ["red car"]))
     for other in (
         index_signature(engine_of(store).catalogue(), 1),
         index_signature(engine_of(library()).catalogue(), 2),
     ):
-        assert len(Checkpoint(path, other)) == 0
+        assert read_answers(path, other) == {}
     path.write_text("cut off {")
-    assert len(Checkpoint(path, signature)) == 0
+    assert read_answers(path, signature) == {}
 
 
 def test_progress_is_told_after_every_query() -> None:
@@ -158,9 +164,9 @@ def test_the_form_is_trecs_and_the_score_alone_orders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("1 Q0 a 1 0.1 t\n1 Q0 b 2 0.1\n", "line 2 is no line of a run"),
-        ("1 Q0 a 1 high t\n", "line 1 is no line of a run"),
-        ("1 Q0 a 1 nan t\n", "a score that is no number"),
+        ("1 Q0 a 1 0.1 t\n1 Q0 b 2 0.1\n", "line 2 is not a line of a run"),
+        ("1 Q0 a 1 high t\n", "line 1 is not a line of a run"),
+        ("1 Q0 a 1 nan t\n", "a score that is not a number"),
         ("1 Q0 a 1 0.2 t\n1 Q0 a 2 0.1 t\n", "lists a document twice"),
     ],
 )

@@ -18,7 +18,7 @@ from search.evaluate.expectation import expectation_of
 from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summarise
 from search.evaluate.runs import RetrievalOptions, Run, read_run
-from search.evaluate.self_test import SelfTestOptions, SelfTestReport, run_self_test
+from search.evaluate.self_test import SelfTestReport, run_self_test
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.self_test_searches import chance_values, is_right_moment
 from search.evaluate.significance import Interval
@@ -30,7 +30,6 @@ WORDS = (
     *("turtle", "monkey", "rabbit", "salmon", "spider", "jaguar", "lizard", "magpie", "weasel"),
 )
 VIDEOS = 20
-PLAIN = SelfTestOptions()
 
 
 def library(answered: int = VIDEOS // 2) -> MemoryStore:
@@ -45,8 +44,8 @@ def library(answered: int = VIDEOS // 2) -> MemoryStore:
     return store
 
 
-def report_on(store: MemoryStore, out: Path, options: SelfTestOptions = PLAIN) -> SelfTestReport:
-    return run_self_test(engine_of(store), store, out=out, options=options)
+def report_on(store: MemoryStore, out: Path) -> SelfTestReport:
+    return run_self_test(engine_of(store), store, out=out)
 
 
 def by_name(metrics: Sequence[MetricValue]) -> dict[str, float]:
@@ -229,9 +228,7 @@ def test_a_test_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_progress_counts_the_queries_and_then_both_ways_of_searching(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     store = library()
-    run_self_test(
-        engine_of(store), store, out=tmp_path, options=SelfTestOptions(12), progress=lambda *each: told.append(each)
-    )
+    run_self_test(engine_of(store), store, out=tmp_path, queries=12, progress=lambda *each: told.append(each))
     assert told[:12] == [("choosing queries", number, 12) for number in range(1, 13)]
     searches = [done for what, done, total in told[12:] if (what, total) == ("searching", 24)]
     assert searches == sorted(searches)
@@ -265,9 +262,9 @@ def test_where_nothing_can_be_said_the_way_out_is_named(store: MemoryStore, told
 
 
 def test_kinds_without_weight_are_not_searched_in(tmp_path: Path) -> None:
-    options = SelfTestOptions(run=RetrievalOptions(weights={"frames": 0.0}))
+    options, store = RetrievalOptions(weights={"frames": 0.0}), library()
     with pytest.raises(QueryError, match="nothing but subtitles"):
-        report_on(library(), tmp_path, options)
+        run_self_test(engine_of(store), store, out=tmp_path, options=options)
 
 
 def test_a_kind_that_nothing_could_be_drawn_from_is_named(tmp_path: Path) -> None:
@@ -278,11 +275,11 @@ def test_a_kind_that_nothing_could_be_drawn_from_is_named(tmp_path: Path) -> Non
 
 
 def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match="9 queries are too few"):
-        SelfTestOptions(9)
     (tmp_path / "file").write_text("")
     store = library()
     stopping = CountingEngine(engine_of(store), 0)
+    with pytest.raises(QueryError, match="9 queries are too few"):
+        run_self_test(stopping, store, out=tmp_path / "out", queries=9)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="cannot be written"):
         run_self_test(stopping, store, out=tmp_path / "file" / "out")  # type: ignore[arg-type]
 

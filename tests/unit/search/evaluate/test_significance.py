@@ -99,7 +99,7 @@ def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(hits: int, draws: in
 
 def test_what_is_no_share_has_no_interval() -> None:
     for share, draws in ((1.5, 3), (-0.1, 3), (0.5, 0)):
-        with pytest.raises(ValueError, match="no share"):
+        with pytest.raises(ValueError, match="not a share"):
             share_interval(share, draws)
 
 

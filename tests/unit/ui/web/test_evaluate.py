@@ -241,7 +241,7 @@ def test_without_an_index_each_evaluation_says_so(evaluations: Evaluations, tmp_
     [
         ("queries.exe", "query,file\nhello,one.mp4\n", "no file of captions"),
         ("queries.csv", "query,file\nhello\n", "queries.csv has no query that can be used.*[Ll]ine 2"),
-        ("queries.json", "{", "queries.json is no valid JSON"),
+        ("queries.json", "{", "queries.json is not valid JSON"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_by_name(

@@ -1,19 +1,22 @@
-"""How a self-test is shown in a terminal: what stands beside each figure, and where nothing does."""
+"""How figures are shown in a terminal: which metrics, what stands beside each figure, and where nothing does."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
+from indexer.core.errors import UsageError
+from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import RelevantSpan
 from search.evaluate.retrieval import MetricValue
 from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
-from ui.cli.evaluate_self_test import print_self_test
+from ui.cli.evaluate_tables import chosen_metrics, print_self_test
 
 
 def measured(value: float, low: float, high: float, queries: int) -> SelfTestFigures:
@@ -68,3 +71,12 @@ def test_of_one_video_it_is_said_that_chance_cannot_be_told() -> None:
     assert "What chance would find cannot be told from one video." in text
     assert "By chance" not in text
     assert "by chance" not in text
+
+
+def test_metrics_are_named_in_any_case_and_the_usual_ones_are_those_there_are() -> None:
+    assert chosen_metrics(["ndcg@10", "r@5 iou=0.7"], [*VIDEO_METRICS, *MOMENT_METRICS]) == ["nDCG@10", "R@5 IoU=0.7"]
+    assert chosen_metrics([], [*VIDEO_METRICS, *MOMENT_METRICS]) == ["R@1", "MRR", "R@1 IoU=0.5"]
+    assert chosen_metrics([], VIDEO_METRICS) == ["R@1", "MRR"]
+    assert chosen_metrics([], MOMENT_METRICS) == ["R@1 IoU=0.5"]
+    with pytest.raises(UsageError, match="There are: R@1"):
+        chosen_metrics(["R@2"], VIDEO_METRICS)
