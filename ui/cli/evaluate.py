@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, print_json, work_bar
-from ui.cli.options import App, Config, Device, Exit, Group, Index, Json, Quiet, argument, option
+from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
 
 SOME_SKIPPED = 3
@@ -72,14 +72,14 @@ def actions_command(
     config: Config = None,
     as_json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
     from search.evaluate.actions import action_options
     from ui.cli.evaluate_actions import evaluate_actions
 
     options = action_options(classes, templates, pooling, tau)
     context = _context(config, index, device)
-    raise Exit(evaluate_actions(context, options, out, as_json=as_json, quiet=quiet))
+    return evaluate_actions(context, options, out, as_json=as_json, quiet=quiet)
 
 
 @evaluate_app.command("retrieval")
@@ -92,7 +92,7 @@ def evaluate_retrieval(
     config: Config = None,
     as_json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """How well captions find their video, and their moment: R@k, MdR, MRR, mAP, nDCG, recall by overlap."""
     from search.evaluate import retrieval
     from search.evaluate.captions import read_queries
@@ -108,8 +108,7 @@ def evaluate_retrieval(
     else:
         print_retrieval(answer_console(), report)
         _print_files(out)
-    if report.skipped or report.unmatched:
-        raise Exit(SOME_SKIPPED)
+    return SOME_SKIPPED if report.skipped or report.unmatched else 0
 
 
 @evaluate_app.command("compare")
@@ -124,7 +123,7 @@ def compare(
     config: Config = None,
     as_json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
     from search.evaluate.captions import read_queries
     from search.evaluate.compare import compare_setups
@@ -137,8 +136,8 @@ def compare(
     context = _context(config, index, device)
     variants = IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
-    if has_captions and classes:
-        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    if has_captions:
+        _refuse(classes)
     chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
     with work_bar(silent=quiet) as progress:
         if has_captions:
@@ -154,8 +153,7 @@ def compare(
         print_comparison(answer_console(), table, chosen_metrics(metric, table.metric_names))
         kind = "queries" if has_captions else "labelled videos"
         answer_console().print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
-    if table.skipped or table.unmatched or table.failed:
-        raise Exit(SOME_SKIPPED)
+    return SOME_SKIPPED if table.skipped or table.unmatched or table.failed else 0
 
 
 @evaluate_app.command("self-test")
@@ -217,3 +215,8 @@ def _context(config: Path | None, index: Path | None, device: str | None) -> Con
 
 def _print_files(out: Path) -> None:
     answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
+
+
+def _refuse(classes: str) -> None:
+    if classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
