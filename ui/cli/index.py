@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.modalities import heading
 from ui.cli.console import answer_console, plain, print_json, side_console
 from ui.services.indexing import counts_in_words, run_options, speed_in_words, start_notes, videos_in_words
 

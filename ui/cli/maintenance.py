@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from search.modalities import heading
 from ui.cli.console import answer_console, plain, print_json, side_console
 from ui.cli.options import Config, Index, Json, argument, option
 from ui.services.context import Context

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from indexer.modalities.registry import modality_names
 
 if TYPE_CHECKING:
     from indexer.config import LoadedSettings, Settings, Value
@@ -89,6 +88,7 @@ class Context:
         Raises:
             QueryError: the depth is less than the metrics look at.
         """
+        from indexer.modalities.registry import modality_names
         from search.evaluate.runs import RetrievalOptions
 
         weights = self.settings.search.weights

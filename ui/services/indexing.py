@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import UsageError
-from indexer.modalities.registry import optional_roles
 
 if TYPE_CHECKING:
     from indexer.models.base import RoleName
@@ -44,6 +43,7 @@ def run_options(
 
 
 def _roles(texts: Iterable[str]) -> tuple[RoleName, ...]:
+    from indexer.modalities.registry import optional_roles
 
     names = [name.strip().casefold() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
