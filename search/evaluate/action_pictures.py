@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_CLASSES_DRAWN = 60
-"""With more classes the names could not be read."""
+MOST_CLASSES_DRAWN = 60  # The names of more could not be read.
 
 _GREEN, _RED, _INK = "#1a7f37", "#cf222e", "#24292f"
 _LONGEST_NAME = 32
@@ -26,15 +25,14 @@ _MOST_NUMBERED = 30
 
 def distribution_picture(evaluation: ActionEvaluation) -> bytes:
     """Histograms of right and wrong cosines: of videos, and below of frames unless each video has one frame."""
-    counts = evaluation.frame_counts
-    title = f"videos (pooling: {evaluation.options.pooling})" if max(counts) > 1 else "videos, one frame each"
-    panels = [(title, evaluation.video_cosines, evaluation.right)]
-    if max(counts) > 1:
-        panels.append(("single frames", evaluation.frame_cosines, evaluation.right.repeat(counts)))
+    of_videos, of_frames = evaluation.of_videos, evaluation.of_frames
+    panels = [("videos, one frame each", of_videos)]
+    if len(of_frames.right) > len(of_videos.right):
+        panels = [(f"videos (pooling: {evaluation.options.pooling})", of_videos), ("single frames", of_frames)]
     figure = _figure(8, 1.0 + 3.1 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, (title, cosines, right) in zip(axes, panels, strict=True):
-        _draw_distribution(panel, title, *right_and_wrong(cosines, right))
+    for panel, (title, table) in zip(axes, panels, strict=True):
+        _draw_distribution(panel, title, *right_and_wrong(table.cosines, table.right))
     axes[-1].set_xlabel("cosine of picture and class text")
     return _png(figure)
 

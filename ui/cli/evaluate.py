@@ -9,6 +9,7 @@ import typer
 
 from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet
 from ui.services.context import Context
+from ui.services.evaluation import check_installed
 
 _COMPARE = "--compare"
 
@@ -38,6 +39,12 @@ evaluate_app = App(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@evaluate_app.callback()
+def _before_each_command() -> None:
+    check_installed()
+
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a stopped run continues there.")]
 Queries = Annotated[

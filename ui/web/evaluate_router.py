@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
 from search.evaluate.report import STYLESHEET
 from ui.services.evaluation_jobs import Evaluations
 
-_MEDIA_TYPES: Mapping[str, str] = {
+_MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
     ".csv": "text/csv; charset=utf-8",
     ".json": "application/json",
     ".trec": "text/plain; charset=utf-8",
 }
-_SHOWN = frozenset({".html", ".png"})
+_SHOWN = (".html", ".png")
 _HEADERS = {
     # A report holds everything it shows, so it may fetch nothing.
     "Content-Security-Policy": "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; "
@@ -28,11 +26,7 @@ _HEADERS = {
 
 
 def evaluation_router(evaluations: Evaluations) -> APIRouter:
-    """The route ``/evaluation/KIND/NAME``: only files that the last evaluation of a kind wrote, by their exact names.
-
-    Raises:
-        HTTPException: from the route, where there is no such file.
-    """
+    """The route ``/evaluation/KIND/NAME``: only files that the last evaluation of a kind wrote, by exact names."""
     router = APIRouter()
 
     @router.get("/evaluation/report.css")
