@@ -40,8 +40,7 @@ class Figures:
     """The figures of a table of cosines with ``count`` rows.
 
     ``p_at_1`` is the share of rows whose right class is ranked first, alone; ``hit_at_3`` of those where it is among
-    the first three; ``precision_at_3`` is a third of that. ``auc`` is the probability that a right pair's cosine
-    exceeds a wrong pair's; ``overlap`` is the area that their histograms share, in [0, 1].
+    the first three; ``precision_at_3`` is a third of that. ``auc`` and ``overlap`` compare right and wrong cosines.
     """
 
     count: int
@@ -105,7 +104,7 @@ def right_and_wrong(cosines: Embedding, right: Places) -> tuple[Numbers, Numbers
 
 
 def area_under_curve(right: Numbers, wrong: Numbers) -> float:
-    """The area under the ROC curve of right against wrong cosines."""
+    """The area under the ROC curve: how often a right pair's cosine exceeds a wrong pair's."""
     from sklearn.metrics import roc_auc_score
 
     is_right = np.repeat([1, 0], [len(right), len(wrong)])

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 EvaluationKind: TypeAlias = Literal["self-test", "retrieval", "actions"]
 
 CAPTION_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
-"""The endings that a file of captions may have; its content says which form it has."""
-
-LARGEST_CAPTIONS = 10_000_000
-"""In bytes; the captions of the field's largest test sets are smaller."""
-
+LARGEST_CAPTIONS = 10_000_000  # bytes; the captions of the field's largest test sets are smaller
 _DEPTH = 100
 # The part of the bar that each step takes; a kind without any has one step.
 _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
@@ -49,7 +45,7 @@ class FinishedEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProgress(JobStatus):
-    """How far an evaluation of one kind is, or how the last one ended; its steps are those of ``search.evaluate``."""
+    """How far an evaluation of one kind is, or how the last one ended."""
 
     kind: EvaluationKind = "self-test"
     result: FinishedEvaluation | None = None
@@ -73,12 +69,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
         self._find = find
 
     def check_free(self) -> None:
-        """Check that an evaluation can start.
-
-        Raises:
-            IndexBusyError: another one is running.
-            UsageError: the page is being closed, or a package is not installed.
-        """
+        """As ``JobRunner.check_free``; also a UsageError if a package is not installed."""
         check_installed(self._find)
         super().check_free()
 
@@ -100,8 +91,8 @@ class Evaluations(JobRunner[EvaluationProgress]):
         """Start to search for the queries of a file whose answers are known; the file is read before this returns.
 
         Raises:
-            IndexBusyError, UsageError: as ``check_free`` raises them.
             QueryError: there is no file, it is too large, or it has no row that can be used.
+            SceneseekError: as ``check_free`` raises it.
         """
         from search.evaluate.retrieval import evaluate_retrieval
         from search.evaluate.search_report import render_retrieval
@@ -124,8 +115,8 @@ class Evaluations(JobRunner[EvaluationProgress]):
         for the pooling ``query``.
 
         Raises:
-            IndexBusyError: another evaluation is running.
-            UsageError: there is no such list, sentence or pooling, or as ``check_free`` raises it.
+            UsageError: there is no such list, sentence or pooling.
+            SceneseekError: as ``check_free`` raises it.
         """
         options = _action_options(classes, templates, pooling, tau)
 

@@ -8,13 +8,6 @@ from fastapi.responses import FileResponse
 from search.evaluate.report import STYLESHEET
 from ui.services.evaluation_jobs import Evaluations
 
-_MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".png": "image/png",
-    ".csv": "text/csv; charset=utf-8",
-    ".json": "application/json",
-    ".trec": "text/plain; charset=utf-8",
-}
 _SHOWN = (".html", ".png")
 _HEADERS = {
     # A report holds everything it shows, so it may fetch nothing.
@@ -40,7 +33,6 @@ def evaluation_router(evaluations: Evaluations) -> APIRouter:
             raise HTTPException(404, "No evaluation has such a file; the next one may have replaced it.")
         return FileResponse(
             path,
-            media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
             filename=path.name,
             content_disposition_type="inline" if path.suffix in _SHOWN else "attachment",
             headers=_HEADERS,

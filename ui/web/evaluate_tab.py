@@ -24,23 +24,6 @@ from ui.services.evaluation_jobs import (
 from ui.web.library_view import render_message
 from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
-_INTRODUCTIONS: Mapping[EvaluationKind, tuple[str, str]] = {
-    "self-test": (
-        "How well does my library answer?",
-        "Needs nothing from you: a few words of what is said, shown or described in your videos are searched "
-        "for by everything else that is known of them.",
-    ),
-    "retrieval": (
-        "My own queries",
-        "A file with queries and the videos that answer them: a CSV table with the columns query, file and, "
-        "if known, start_s and end_s; or the JSON of MSR-VTT, QuerYD and others.",
-    ),
-    "actions": (
-        "Actions",
-        "Whether pictures alone tell what a video shows: each labelled video is compared with a text about "
-        "every class, and nothing is learned from the labels.",
-    ),
-}
 _CLASS_LISTS = [
     ("The labels of my videos", "labels"),
     ("49 actions of Kinetics-700", "kinetics50"),
@@ -57,6 +40,7 @@ _POOLINGS = [
     ("Fitting frames count more", "query"),
 ]
 _START: Mapping[str, Any] = {"variant": "primary", "min_width": 180, "scale": 0}
+_UPLOAD: Mapping[str, Any] = {**_START, "file_types": list(CAPTION_SUFFIXES)}
 _QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _SHARED: Mapping[str, Any] = {**_QUIET, "concurrency_limit": 4, "concurrency_id": "evaluate"}
 
@@ -83,7 +67,7 @@ def evaluate_tab(evaluations: Evaluations) -> None:
     """Build the tab inside the ``gr.Tab`` that is open."""
     with gr.Column(elem_id="evaluate", elem_classes="ev"):
         self_test = _section("self-test", lambda: gr.Button("Test my library", **_START))
-        retrieval = _section("retrieval", _captions_button)
+        retrieval = _section("retrieval", lambda: gr.UploadButton("Choose a file of queries", **_UPLOAD))
         actions = _section("actions", lambda: gr.Button("Compare pictures with texts", **_START), _action_inputs)
         seen, clock = gr.State({}), gr.Timer(BUSY_S)
     sections = [self_test, retrieval, actions]
@@ -117,19 +101,15 @@ def _section(
     make_inputs: Callable[[], list[Any]] = list,
 ) -> _Section:
     """Lay out an introduction, inputs and buttons, and below them a message, the progress bar and the report."""
-    title, text = _INTRODUCTIONS[kind]
     with gr.Column(elem_id=f"evaluate-{kind}", elem_classes="ev-section"):
-        gr.HTML(f"<h2>{title}</h2><p>{text}</p>", apply_default_css=False, elem_classes="ev-intro")
+        introduction = rendered("ui.web", "evaluate_introduction.html.j2", {"kind": kind})
+        gr.HTML(introduction, apply_default_css=False, elem_classes="ev-intro")
         inputs = make_inputs()
         with gr.Row(elem_classes="ev-buttons"):
             start = make_start()
             cancel = gr.Button("Cancel", visible=False, min_width=110, scale=0)
         message, job, report = (gr.HTML(apply_default_css=False, elem_classes="ev-part") for _ in range(3))
     return _Section(kind, inputs, start, cancel, message, job, report)
-
-
-def _captions_button() -> gr.UploadButton:
-    return gr.UploadButton("Choose a file of queries", file_types=list(CAPTION_SUFFIXES), **_START)
 
 
 def _action_inputs() -> list[Any]:
@@ -173,9 +153,9 @@ def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -
     return printable(rendered("ui.web", "evaluate_job.html.j2", facts), instead="�").strip()
 
 
-def render_finished(finished: FinishedEvaluation, kind: EvaluationKind, number: int) -> str:
+def render_finished(finished: FinishedEvaluation | None, kind: EvaluationKind, number: int) -> str:
     """The report of an evaluation; its ``number`` in the links to its files keeps browsers from showing older ones."""
-    return finished.render(lambda name: f"/evaluation/{kind}/{name}?n={number}")
+    return finished.render(lambda name: f"/evaluation/{kind}/{name}?n={number}") if finished else ""
 
 
 def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Updates:
@@ -188,10 +168,5 @@ def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Up
     return [
         *fresh.of(f"{kind} bar", bar, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
         *fresh.of(f"{kind} buttons", (progress.state, running is not None), lambda: buttons, 2),
-        *fresh.of(
-            f"{kind} report",
-            finished and number,
-            lambda: [render_finished(finished, kind, number) if finished else ""],
-            1,
-        ),
+        *fresh.of(f"{kind} report", finished and number, lambda: [render_finished(finished, kind, number)], 1),
     ]
