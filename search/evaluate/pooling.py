@@ -38,13 +38,10 @@ def cosines_of(frames: Embedding, texts: Embedding) -> Embedding:
 def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = TAU) -> Embedding:
     """``(c,)``: the cosine of a whole video with each text.
 
-    Args:
-        frames: ``(n, dim)``, L2-normalised; at least one.
-        texts: ``(c, dim)``, L2-normalised.
-        pooling: ``mean``: of the frames' mean, normalised again. ``max``: of the frame nearest to the text. ``query``:
-            of the frames' mean weighted for each text by the softmax of their cosines over ``tau``, normalised again
-            (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video Retrieval").
-        tau: The softmax's temperature, above 0. Near 0 only the nearest frame counts; far above 1 all count alike.
+    ``frames`` are ``(n, dim)`` and ``texts`` ``(c, dim)``, L2-normalised. The pooling ``mean`` takes the frames' mean,
+    normalised again; ``max`` the frame nearest to the text; ``query`` the frames' mean weighted for each text by the
+    softmax of their cosines over ``tau``, normalised again (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video
+    Retrieval"). With a ``tau`` near 0 only the nearest frame counts; far above 1 all count alike.
 
     Raises:
         ValueError: there is no frame.

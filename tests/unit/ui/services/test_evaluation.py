@@ -19,18 +19,10 @@ def test_the_missing_package_is_named_with_what_installs_it(missing: str) -> Non
         check_installed(lambda name: None if name == missing else "found")
 
 
-def test_nothing_is_missing_here() -> None:
-    asked: list[str] = []
-    check_installed(lambda name: asked.append(name) or "found")  # type: ignore[func-returns-value]
-    assert asked == ["matplotlib", "scipy", "sklearn"]
-
-
 def test_every_evaluate_command_says_it_instead_of_a_traceback() -> None:
     command = [sys.executable, "-c", MAIN_WITHOUT_MATPLOTLIB, "evaluate", "runs", "qrels", "run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert (
-        done.stderr.strip()
-        == "Error: Evaluating needs matplotlib, which is not installed: pip install 'sceneseek[evaluate]'."
-    )
+    said = " ".join(done.stderr.split())
+    assert said == "Error: Evaluating needs matplotlib, which is not installed: pip install 'sceneseek[evaluate]'."
     assert done.stdout == ""
