@@ -33,6 +33,7 @@ def evaluation_router(evaluations: Evaluations) -> APIRouter:
             raise HTTPException(404, "No evaluation has such a file; the next one may have replaced it.")
         return FileResponse(
             path,
+            media_type="text/plain" if path.suffix == ".trec" else None,  # else by its name
             filename=path.name,
             content_disposition_type="inline" if path.suffix in _SHOWN else "attachment",
             headers=_HEADERS,

@@ -83,7 +83,14 @@ def evaluate_tab(evaluations: Evaluations) -> None:
         return [fresh.seen, *ticking, *updates]
 
     def attempt_on(trigger: Callable[..., Any], action: Callable[..., None], inputs: list[Any], out: gr.HTML) -> None:
-        paint_on(trigger(_attempt(action), inputs=inputs, outputs=[out], **_SHARED).then, paint)
+        def attempt(*given: Any) -> str:
+            try:
+                action(*given)
+            except SceneseekError as error:
+                return render_message(error)
+            return ""
+
+        paint_on(trigger(attempt, inputs=inputs, outputs=[out], **_SHARED).then, paint)
 
     paint_on(clock.tick, paint)
     if (root := gr.context.Context.root_block) is not None:
@@ -129,19 +136,6 @@ def _action_inputs() -> list[Any]:
     )
     pooling.change(lambda name: gr.update(visible=name == "query"), inputs=[pooling], outputs=[tau], **_QUIET)
     return [classes, templates, pooling, tau]
-
-
-def _attempt(action: Callable[..., None]) -> Callable[..., str]:
-    """Do the action; return its error as a message, or an empty one."""
-
-    def attempt(*inputs: Any) -> str:
-        try:
-            action(*inputs)
-        except SceneseekError as error:
-            return render_message(error)
-        return ""
-
-    return attempt
 
 
 def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -> str:

@@ -26,6 +26,7 @@ from search.evaluate.significance import Interval
 from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
 from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
+from ui.services.job_runner import in_thread
 from ui.services.library import Library
 from ui.web.evaluate_router import evaluation_router
 from ui.web.evaluate_tab import render_finished, render_progress
@@ -340,3 +341,29 @@ def test_no_file_is_given_out_that_no_evaluation_has_written(
     app = FastAPI()
     app.include_router(evaluation_router(evaluations))
     assert TestClient(app).get(address).status_code == 404
+
+
+def test_files_are_served_as_what_they_are_and_only_reports_and_pictures_in_the_browser(tmp_path: Path) -> None:
+    library = Library(Context.load(None, tmp_path / "index"))
+    evaluations = Evaluations(library)
+    files = tuple(tmp_path / f"a{ending}" for ending in (".html", ".png", ".csv", ".json", ".trec"))
+    for path in files:
+        path.write_text("text", encoding="utf-8")
+    evaluations.start_job(
+        EvaluationProgress(kind="actions"), in_thread(lambda _report: FinishedEvaluation(files, lambda _link: ""))
+    )
+    evaluations.wait(PATIENCE_S)
+    app = FastAPI()
+    app.include_router(evaluation_router(evaluations))
+    client = TestClient(app)
+    headers = {path.name: client.get(f"/evaluation/actions/{path.name}").headers for path in files}
+    assert {name: each["content-type"] for name, each in headers.items()} == {
+        "a.html": "text/html; charset=utf-8",
+        "a.png": "image/png",
+        "a.csv": "text/csv; charset=utf-8",
+        "a.json": "application/json",
+        "a.trec": "text/plain; charset=utf-8",
+    }
+    is_shown = {name: each["content-disposition"].startswith("inline") for name, each in headers.items()}
+    assert is_shown == {"a.html": True, "a.png": True, "a.csv": False, "a.json": False, "a.trec": False}
+    library.close()
