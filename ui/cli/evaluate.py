@@ -34,17 +34,12 @@ def _with_compare_first(args: list[str]) -> list[str]:
 evaluate_app = App(
     name="evaluate",
     cls=_EvaluateGroup,
+    callback=lambda: check_installed(),  # without its parameter, which would become an option
     help="Measure how good the search is on your corpus, and whether B is better than A. "
     "'evaluate --compare AXIS=A,B' is 'evaluate compare AXIS=A,B'.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@evaluate_app.callback()
-def _before_each_command() -> None:
-    check_installed()
-
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; a stopped run continues there.")]
 Queries = Annotated[
