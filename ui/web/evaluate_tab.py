@@ -103,9 +103,7 @@ def evaluate_tab(evaluations: Evaluations) -> None:
 
 
 def _section(
-    kind: EvaluationKind,
-    make_start: Callable[[], Any],
-    make_inputs: Callable[[], list[Any]] = list,
+    kind: EvaluationKind, make_start: Callable[[], Any], make_inputs: Callable[[], list[Any]] = list
 ) -> _Section:
     """Lay out an introduction, inputs and buttons, and below them a message, the progress bar and the report."""
     with gr.Column(elem_id=f"evaluate-{kind}", elem_classes="ev-section"):
