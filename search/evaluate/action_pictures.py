@@ -50,7 +50,9 @@ def confusion_picture(evaluation: ActionEvaluation) -> bytes | None:
     figure = _figure(3.6 + 0.24 * len(columns), 2.4 + 0.24 * len(rows))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [_shortened(name) for name in evaluation.classes.names]
+    names = [
+        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in evaluation.classes.names
+    ]
     # A class may be called "$5 bill", which is no formula.
     axes.set_xticks(range(len(columns)), [names[place] for place in columns], rotation=90, fontsize=8, parse_math=False)
     axes.set_yticks(range(len(rows)), [names[place] for place in rows], fontsize=8, parse_math=False)
@@ -83,10 +85,6 @@ def _draw_distribution(axes: Axes, right: Numbers, wrong: Numbers) -> None:
     axes.set_ylim(top=axes.get_ylim()[1] / _TALLEST)  # room for the legend
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right", fontsize=9, ncols=2)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -116,7 +116,15 @@ def render_action_page(
 def figure_rows(evaluation: ActionEvaluation) -> list[FigureRow]:
     """Each figure by video and by frame, and what chance gives."""
     by_video, by_frame = evaluation.by_video, evaluation.by_frame
-    chance = _chance(len(evaluation.classes.names))
+    classes = len(evaluation.classes.names)
+    chance = {
+        "p_at_1": f"{1 / classes:.3f}",
+        "hit_at_3": f"{min(1.0, 3 / classes):.3f}",
+        "precision_at_3": f"{min(1 / 3, 1 / classes):.3f}",
+        "mean_rank": f"{(classes + 1) / 2:.1f}",
+        "auc": "0.500",
+        "overlap": "1.000",
+    }
     return [
         FigureRow(name, meaning, _figure(by_video, key), _figure(by_frame, key), chance.get(key, ""))
         for name, key, meaning in _FIGURES
@@ -132,7 +140,12 @@ def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
         ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
         ("broken line", "", evaluation.broken_lines),
     )
-    return [(counted(len(names), what) + why, _first_of(names)) for what, why, names in groups if names]
+    lines = []
+    for what, why, names in groups:
+        more = [f"... and {len(names) - _MOST_NAMED} more, all in results.json"] if len(names) > _MOST_NAMED else []
+        if names:
+            lines.append((counted(len(names), what) + why, [*names[:_MOST_NAMED], *more]))
+    return lines
 
 
 def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
@@ -191,17 +204,6 @@ def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail
     }
 
 
-def _chance(classes: int) -> dict[str, str]:
-    return {
-        "p_at_1": f"{1 / classes:.3f}",
-        "hit_at_3": f"{min(1.0, 3 / classes):.3f}",
-        "precision_at_3": f"{min(1 / 3, 1 / classes):.3f}",
-        "mean_rank": f"{(classes + 1) / 2:.1f}",
-        "auc": "0.500",
-        "overlap": "1.000",
-    }
-
-
 def _figure(figures: Figures, key: str) -> tuple[str, str]:
     figure, digits = getattr(figures, key), 1 if key == "mean_rank" else 3
     if not isinstance(figure, Estimate):
@@ -213,11 +215,6 @@ def _figure(figures: Figures, key: str) -> tuple[str, str]:
 def _place(video: Video) -> str:
     """The path to read; bytes that are no UTF-8 become replacement characters."""
     return os.fsencode(video.path).decode("utf-8", "replace")
-
-
-def _first_of(names: list[str]) -> list[str]:
-    more = len(names) - _MOST_NAMED
-    return [*names[:_MOST_NAMED], f"... and {more} more, all in results.json"] if more > 0 else names
 
 
 def _video_as_json(each: ClassifiedVideo, names: Sequence[str]) -> dict[str, Any]:

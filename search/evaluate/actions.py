@@ -197,11 +197,7 @@ def evaluate_actions(
 
 
 def read_frames(store: VectorStore, video: Video) -> list[Record]:
-    """The frames of a video with their vectors, by time.
-
-    Raises:
-        StoreError: the index cannot be read.
-    """
+    """The frames of a video with their vectors, by time."""
     frames = store.records("frames", video_id=video.id, vectors=True)
     return sorted(frames, key=lambda frame: (frame.time_s, frame.id))
 

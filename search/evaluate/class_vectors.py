@@ -30,9 +30,6 @@ def encode_classes(
     """``(classes, dim)`` float32, L2-normalised: the mean of the vectors of each class's sentences, normalised again.
 
     Batches that are in the folder ``cache`` are not encoded again; ``report_progress`` is called after every batch.
-
-    Raises:
-        ModelError: the model cannot encode texts.
     """
     ensemble, names = _PromptEnsemble(encoder, templates), classes.names
     step = max(1, _SENTENCES_AT_ONCE // len(templates.patterns))

@@ -20,11 +20,7 @@ SOME_SKIPPED = 3
 def evaluate_actions(
     context: Context, options: ActionOptions, out: Path, *, as_json: bool = False, quiet: bool = False
 ) -> int:
-    """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out.
-
-    Raises:
-        SceneseekError: as ``measure_actions`` raises it.
-    """
+    """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out."""
     from search.evaluate.action_report import evaluation_as_json, left_out_lines
 
     with work_bar(silent=quiet) as progress:

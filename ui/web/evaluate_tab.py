@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import gradio as gr
@@ -57,11 +58,6 @@ class _Section:
     job: gr.HTML
     report: gr.HTML
 
-    @property
-    def painted(self) -> list[Any]:
-        """What ``_updates`` updates, in its order."""
-        return [self.job, self.cancel, self.start, self.report]
-
 
 def evaluate_tab(evaluations: Evaluations) -> None:
     """Build the tab inside the ``gr.Tab`` that is open."""
@@ -71,7 +67,8 @@ def evaluate_tab(evaluations: Evaluations) -> None:
         actions = _section("actions", lambda: gr.Button("Compare pictures with texts", **_START), _action_inputs)
         seen, clock = gr.State({}), gr.Timer(BUSY_S)
     sections = [self_test, retrieval, actions]
-    painted = [seen, clock, *(part for section in sections for part in section.painted)]
+    parts = [(section.job, section.cancel, section.start, section.report) for section in sections]
+    painted = [seen, clock, *chain.from_iterable(parts)]
 
     def paint_on(trigger: Callable[..., Any], paint: Callable[[dict[str, Any]], Updates]) -> None:
         trigger(paint, inputs=[seen], outputs=painted, trigger_mode="always_last", **_SHARED)
@@ -79,8 +76,8 @@ def evaluate_tab(evaluations: Evaluations) -> None:
     def paint(seen: dict[str, Any]) -> Updates:
         fresh, is_busy = Fresh(seen), evaluations.running is not None
         ticking = fresh.of("timer", is_busy, lambda: [timer(is_busy=is_busy)], 1)
-        updates = [update for section in sections for update in _updates(section.kind, evaluations, fresh)]
-        return [fresh.seen, *ticking, *updates]
+        updates = (_updates(section.kind, evaluations, fresh) for section in sections)
+        return [fresh.seen, *ticking, *chain.from_iterable(updates)]
 
     def attempt_on(trigger: Callable[..., Any], action: Callable[..., None], inputs: list[Any], out: gr.HTML) -> None:
         def attempt(*given: Any) -> str:
@@ -151,7 +148,7 @@ def render_finished(finished: FinishedEvaluation | None, kind: EvaluationKind, n
 
 
 def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Updates:
-    """What has changed in one section since this browser last showed it."""
+    """What has changed in the parts of one section since this browser last showed them."""
     running, progress = evaluations.running, evaluations.progress(kind)
     finished, number = progress.result, progress.number
     is_waiting = running is not None and running != kind
