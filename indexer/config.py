@@ -197,6 +197,20 @@ def load_settings(
     return LoadedSettings(Settings(**sections, models=ModelSettings(**models, specs=specs)), origins)
 
 
+def setting_values(settings: Settings) -> dict[str, Value]:
+    """The values in force by ``section.key``."""
+    return {
+        name: settings.models.spec(key) if section == "models" and key in all_roles() else _get(settings, section, key)
+        for name in _keys()
+        for section, key in [name.split(".")]
+    }
+
+
+def _get(settings: Settings, section: str, key: str) -> Value:
+    value: Value = getattr(getattr(settings, section), key)
+    return value
+
+
 def config_text() -> str:
     """A ``config.toml`` with every key, its comment and its default."""
     lines = [

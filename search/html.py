@@ -16,11 +16,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def rendered(package: str, name: str, facts: Mapping[str, Any]) -> str:
-    """Render a template of a package's folder ``templates``; undecodable bytes of file names become ``?``.
-
-    Raises:
-        jinja2.UndefinedError: the template uses a fact that is not given.
-    """
+    """Render a template of a package's folder ``templates``; undecodable bytes of file names become ``?``."""
     return _decodable(_templates(package).get_template(name).render(facts))
 
 

@@ -17,9 +17,10 @@ def plain_name(name: ModalityName) -> str:
 
 
 def heading(name: ModalityName) -> str:
-    """The plain name as a heading."""
+    """What one piece of a modality is called, as a heading."""
+    declared = next((each.heading for each in modalities() if each.name == name), "")
     plain = plain_name(name)
-    return plain[0].upper() + plain[1:]
+    return declared or plain[0].upper() + plain[1:]
 
 
 def headings() -> dict[ModalityName, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from PIL import Image
 
 # As the command does, before PyTorch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -26,6 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 Begun: TypeAlias = Mapping[str, "Future[Any]"]
+
+
+@pytest.fixture(autouse=True)
+def _pillow_stays_as_it_is() -> Iterator[None]:
+    """ultralytics, with which some tests compare, replaces Pillow's ``open`` when it is imported."""
+    original = Image.open
+    yield
+    Image.open = original
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,6 +41,7 @@ class Modality:
             index. Empty for what every index has.
         replaced_by_subtitles: Whether it is left out for videos with subtitles, unless ``speech.always`` is set.
         facts: The video's facts that only this modality finds out.
+        heading: What one piece of it is called, such as "Picture"; the plain name if that does.
         cost: What adding it takes, in plain words.
     """
 
@@ -53,6 +54,7 @@ class Modality:
     version: str = ""
     replaced_by_subtitles: bool = False
     facts: tuple[str, ...] = ()
+    heading: str = ""
     cost: str = ""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,16 @@ from search.evaluate.significance import bootstrap_intervals
 Numbers: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.int64]
 
-TIE = 1e-6
-"""Cosines that differ by no more tie: single precision cannot tell them apart."""
-
+_TIE = 1e-6  # Cosines that differ by no more tie: single precision cannot tell them apart.
 _FEWEST_BINS, _MOST_BINS = 6, 60
+
+
+class CosineTable(NamedTuple):
+    """Cosines ``(n, c)`` of frames or videos with classes; ``(n,)``: each row's right class, and its video."""
+
+    cosines: Embedding
+    right: Places
+    videos: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of a table of cosines whose ``count`` rows, frames or videos, have one right class each.
+    """The figures of a table of cosines with ``count`` rows.
 
     ``p_at_1`` is the share of rows whose right class is ranked first, alone; ``hit_at_3`` of those where it is among
-    the first three; ``precision_at_3`` is a third of that. ``auc`` is the probability that a right pair's cosine
-    exceeds a wrong pair's; ``overlap`` is the area that their histograms share, in [0, 1].
+    the first three; ``precision_at_3`` is a third of that. ``auc`` and ``overlap`` compare right and wrong cosines.
     """
 
     count: int
@@ -50,13 +55,7 @@ class Figures:
 
 
 def figures_of(cosines: Embedding, right: Places, videos: Places) -> Figures:
-    """Compute all figures.
-
-    Args:
-        cosines: ``(n, c)``; at least one row and two classes.
-        right: ``(n,)``: the column of each row's right class.
-        videos: ``(n,)``: the video that each row is from.
-    """
+    """All figures of a ``CosineTable`` with at least one row and two classes."""
     ranks = mean_ranks(cosines, right)
     of_right, of_wrong = right_and_wrong(cosines, right)
     columns = {
@@ -67,9 +66,8 @@ def figures_of(cosines: Embedding, right: Places, videos: Places) -> Figures:
         "right_cosine": of_right,
         "wrong_cosine": of_wrong.reshape(len(cosines), -1).mean(axis=1),
     }
-    found = estimates(np.column_stack(list(columns.values())), videos)
-    auc = area_under_curve(of_right, of_wrong)
-    return Figures(len(cosines), **dict(zip(columns, found, strict=True)), auc=auc, overlap=overlap(of_right, of_wrong))
+    found = dict(zip(columns, estimates(np.column_stack(list(columns.values())), videos), strict=True))
+    return Figures(len(cosines), **found, auc=area_under_curve(of_right, of_wrong), overlap=overlap(of_right, of_wrong))
 
 
 def estimates(values: Numbers, videos: Places) -> list[Estimate]:
@@ -77,37 +75,36 @@ def estimates(values: Numbers, videos: Places) -> list[Estimate]:
 
     The bootstrap draws whole videos, because the frames of one video are not independent.
     """
-    means = values.mean(axis=0)
+    means = values.mean(axis=0).tolist()
     if len(np.unique(videos)) < 2:
-        return [Estimate(float(mean)) for mean in means]
+        return [Estimate(mean) for mean in means]
     intervals = bootstrap_intervals(values, groups=videos.tolist())
-    return [Estimate(float(mean), each.low, each.high) for mean, each in zip(means, intervals, strict=True)]
+    return [Estimate(mean, each.low, each.high) for mean, each in zip(means, intervals, strict=True)]
 
 
 def mean_ranks(cosines: Embedding, right: Places) -> Numbers:
     """``(n,)``: the rank of each row's right class, from 1; classes that tie share the mean of their ranks."""
-    ahead = cosines - cosines[np.arange(len(cosines)), right][:, np.newaxis]
-    ties = (np.abs(ahead) <= TIE).sum(axis=1)
-    ranks: Numbers = (ahead > TIE).sum(axis=1) + (ties + 1) / 2
+    ahead = cosines - np.take_along_axis(cosines, right[:, np.newaxis], axis=1)
+    ties = (np.abs(ahead) <= _TIE).sum(axis=1)
+    ranks: Numbers = (ahead > _TIE).sum(axis=1) + (ties + 1) / 2
     return ranks
 
 
 def best_class(cosines: Embedding, right: int) -> int:
     """The class with the highest cosine in ``(c,)``; the right one only if no other class ties with it."""
-    best = np.flatnonzero(cosines >= cosines.max() - TIE)
+    best = np.flatnonzero(cosines >= cosines.max() - _TIE)
     others = best[best != right]
     return int(others[0]) if len(others) else right
 
 
 def right_and_wrong(cosines: Embedding, right: Places) -> tuple[Numbers, Numbers]:
     """The cosines of right pairs ``(n,)`` and of wrong pairs ``(n * (c - 1),)``, row by row."""
-    is_right = np.zeros(cosines.shape, dtype=bool)
-    is_right[np.arange(len(cosines)), right] = True
+    is_right = right[:, np.newaxis] == np.arange(cosines.shape[1])
     return cosines[is_right].astype(np.float64), cosines[~is_right].astype(np.float64)
 
 
 def area_under_curve(right: Numbers, wrong: Numbers) -> float:
-    """The area under the ROC curve of right against wrong cosines."""
+    """The area under the ROC curve: how often a right pair's cosine exceeds a wrong pair's."""
     from sklearn.metrics import roc_auc_score
 
     is_right = np.repeat([1, 0], [len(right), len(wrong)])

@@ -1,42 +1,68 @@
-"""The files of an action evaluation: a page to read, tables and JSON for other programs, and two plots."""
+"""The report of an action evaluation: a page to read, tables and JSON for other programs, and two plots.
+
+The page holds its pictures, fetches nothing and runs no script, so it can be read offline.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from search.evaluate.action_page import TOP, FindThumbnail, render_action_page
+from indexer.core.types import Video
+from search.evaluate.action_figures import Estimate, Figures
 from search.evaluate.action_pictures import confusion_picture, distribution_picture, occurring_classes
 from search.evaluate.actions import ActionEvaluation, ClassifiedVideo
 from search.evaluate.files import write_bytes_whole, write_csv, write_json, write_whole
+from search.evaluate.report import FileLink, counted, render_report
 from search.evaluate.significance import RESAMPLES
+from search.html import data_address, jpeg_at
 
+FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
+
+_TOP = 5  # nearest classes that are listed for each video
+_MOST_CARDS = 1000  # A page with more pictures would be slow to open; results.csv has every video.
+_MOST_NAMED = 20
 _VIDEO_COLUMNS = (
     *("path", "start_s", "end_s", "label", "best", "right", "rank", "right_cosine", "frames"),
-    *(f"{part}_{place}" for place in range(1, TOP + 1) for part in ("class", "cosine")),
+    *(f"{part}_{place}" for place in range(1, _TOP + 1) for part in ("class", "cosine")),
 )
 _CLASS_COLUMNS = (
     *("class", "videos", "p_at_1", "hit_at_3", "mean_rank", "right_cosine"),
     *("most_often_taken_for", "times"),
 )
+_FIGURES = (
+    ("P@1", "p_at_1", "right class first, alone"),
+    ("hit@3", "hit_at_3", "right class among the first three"),
+    ("precision@3", "precision_at_3", "right classes among the first three, of three"),
+    ("mean rank", "mean_rank", "of the right class; 1 is best"),
+    ("right cosine", "right_cosine", "mean with the right class's text"),
+    ("wrong cosine", "wrong_cosine", "mean with all other texts"),
+    ("AUC", "auc", "how often a right pair's cosine exceeds a wrong pair's"),
+    ("overlap", "overlap", "shared area of both histograms; 0 is best"),
+)
+
+
+class FigureRow(NamedTuple):
+    """A figure as text, with its interval, of all videos and of all frames; what is unknown is empty."""
+
+    name: str
+    meaning: str
+    by_video: tuple[str, str]
+    by_frame: tuple[str, str]
+    chance: str
 
 
 def write_action_report(
     evaluation: ActionEvaluation, folder: Path, thumbnails: FindThumbnail | None = None
 ) -> tuple[Path, ...]:
-    """Write ``results.html``, ``.csv`` and ``.json``, ``classes.csv``, ``confusion.csv`` and the plots.
+    """Write the page, tables, JSON and plots to a folder, each whole or not at all; returns them, the page first.
 
-    The plot of an earlier run is deleted if there are now too many classes for one.
-
-    Args:
-        evaluation: What to report.
-        folder: Where to; made if need be. Each file is written whole or not at all.
-        thumbnails: Finds the picture at a time of a video; None for a page without pictures.
-
-    Returns:
-        The files, ``results.html`` first.
+    The plot of an earlier run is deleted if there are now too many classes for one. ``thumbnails`` finds the picture
+    at a time of a video; without it, the page has no pictures of videos.
 
     Raises:
         UsageError: a file cannot be written there.
@@ -55,6 +81,71 @@ def write_action_report(
     else:
         written.append(write_bytes_whole(folder / "confusion.png", confusion))
     return tuple(written)
+
+
+def render_actions(evaluation: ActionEvaluation, files: Collection[str], link: FileLink) -> str:
+    """The report as a fragment: tables, pictures, and links to its files."""
+    facts = {
+        **_facts(evaluation),
+        "is_page": False,
+        "distribution": link("similarity_distribution.png"),
+        "confusion": link("confusion.png") if "confusion.png" in files else "",
+    }
+    return render_report("actions.html.j2", facts, files, link)
+
+
+def render_action_page(
+    evaluation: ActionEvaluation,
+    distribution: bytes,
+    confusion: bytes | None,
+    thumbnails: FindThumbnail | None,
+    most_cards: int = _MOST_CARDS,
+) -> str:
+    """The report as a complete HTML document with the two plots and a card for each video."""
+    facts = {
+        **_facts(evaluation),
+        "is_page": True,
+        "distribution": data_address(distribution, "image/png"),
+        "confusion": data_address(confusion, "image/png") if confusion else "",
+        "cards": [_card(each, evaluation.classes.names, thumbnails) for each in evaluation.videos[:most_cards]],
+        "right_count": sum(each.is_right for each in evaluation.videos),
+    }
+    return render_report("action_page.html.j2", facts)
+
+
+def figure_rows(evaluation: ActionEvaluation) -> list[FigureRow]:
+    """Each figure by video and by frame, and what chance gives."""
+    by_video, by_frame = evaluation.by_video, evaluation.by_frame
+    classes = len(evaluation.classes.names)
+    chance = {
+        "p_at_1": f"{1 / classes:.3f}",
+        "hit_at_3": f"{min(1.0, 3 / classes):.3f}",
+        "precision_at_3": f"{min(1 / 3, 1 / classes):.3f}",
+        "mean_rank": f"{(classes + 1) / 2:.1f}",
+        "auc": "0.500",
+        "overlap": "1.000",
+    }
+    return [
+        FigureRow(name, meaning, _figure(by_video, key), _figure(by_frame, key), chance.get(key, ""))
+        for name, key, meaning in _FIGURES
+    ]
+
+
+def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
+    """What was not evaluated: how many and why, and the first names."""
+    left_out = evaluation.left_out
+    groups = (
+        ("video", " without a label", [_place(video) for video in left_out.unlabelled]),
+        ("video", " of another class", [f"{_place(video)} ({video.label})" for video in left_out.of_no_class]),
+        ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
+        ("broken line", "", evaluation.broken_lines),
+    )
+    lines = []
+    for what, why, names in groups:
+        more = [f"... and {len(names) - _MOST_NAMED} more, all in results.json"] if len(names) > _MOST_NAMED else []
+        if names:
+            lines.append((counted(len(names), what) + why, [*names[:_MOST_NAMED], *more]))
+    return lines
 
 
 def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
@@ -82,6 +173,50 @@ def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
     }
 
 
+def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
+    """What both forms of the report show."""
+    first, near = (sum(each.rank <= place for each in evaluation.videos) for place in (1, 3))
+    count = counted(len(evaluation.videos), "video")
+    return {
+        "evaluation": evaluation,
+        "names": evaluation.classes.names,
+        "headline": f"Right class first for {first} of {count}, in the first three for {near}",
+        "figures": figure_rows(evaluation),
+        "left_out": left_out_lines(evaluation),
+    }
+
+
+def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail | None) -> dict[str, Any]:
+    """What the page shows of a video; its own class follows with its rank if it is not among the nearest."""
+    scores = [(names[place], cosine, place == each.right, "") for place, cosine in each.top(_TOP)]
+    if not any(is_right for _, _, is_right, _ in scores):
+        scores.append((names[each.right], float(each.pooled[each.right]), True, f"rank {each.rank:g}"))
+    minutes, second = divmod(math.floor(each.time_s), 60)
+    picture = jpeg_at(thumbnails(each.video.id, each.time_s)) if thumbnails else None
+    return {
+        "video": each,
+        "name": each.video.title.strip() or each.video.path.name,
+        "place": _place(each.video),
+        "link": f"{each.video.path.absolute().as_uri()}#t={each.time_s:.3f}",
+        "clock": f"{minutes // 60}:{minutes % 60:02}:{second:02}",
+        "picture": data_address(picture, "image/jpeg") if picture else "",
+        "scores": scores,
+    }
+
+
+def _figure(figures: Figures, key: str) -> tuple[str, str]:
+    figure, digits = getattr(figures, key), 1 if key == "mean_rank" else 3
+    if not isinstance(figure, Estimate):
+        return f"{figure:.3f}", ""
+    interval = "" if figure.low is None else f"{figure.low:.{digits}f} – {figure.high:.{digits}f}"
+    return f"{figure.value:.{digits}f}", interval
+
+
+def _place(video: Video) -> str:
+    """The path to read; bytes that are no UTF-8 become replacement characters."""
+    return os.fsencode(video.path).decode("utf-8", "replace")
+
+
 def _video_as_json(each: ClassifiedVideo, names: Sequence[str]) -> dict[str, Any]:
     return {
         "video_id": each.video.id,
@@ -94,7 +229,7 @@ def _video_as_json(each: ClassifiedVideo, names: Sequence[str]) -> dict[str, Any
         "is_right": each.is_right,
         "rank": each.rank,
         "right_cosine": round(float(each.pooled[each.right]), 6),
-        "top": [{"class": names[place], "cosine": round(cosine, 6)} for place, cosine in each.top(TOP)],
+        "top": [{"class": names[place], "cosine": round(cosine, 6)} for place, cosine in each.top(_TOP)],
     }
 
 
@@ -104,7 +239,7 @@ def _video_rows(evaluation: ActionEvaluation) -> Iterator[Sequence[object]]:
         yield (
             *(each.video.path, f"{each.start_s:.3f}", f"{each.end_s:.3f}", names[each.right], names[each.best]),
             *(int(each.is_right), f"{each.rank:g}", f"{each.pooled[each.right]:.6f}", len(each.frames)),
-            *(cell for place, cosine in each.top(TOP) for cell in (names[place], f"{cosine:.6f}")),
+            *(cell for place, cosine in each.top(_TOP) for cell in (names[place], f"{cosine:.6f}")),
         )
 
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,48 +22,37 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from search.evaluate.action_figures import Figures, best_class, figures_of, mean_ranks
+from search.evaluate.action_figures import CosineTable, Figures, best_class, figures_of, mean_ranks
 from search.evaluate.class_vectors import encode_classes
 from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels, read_classes, read_templates
 
+_right = attrgetter("right")
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassifiedVideo:
-    """A video and its cosines with the text of every class.
+    """A video and its cosines with the text of every class: ``(n, c)`` of frames, and pooled ``(c,)``.
 
-    ``right`` is the place of its own class. ``frames`` is ``(n, c)``, one row for each of ``times_s``; ``pooled`` is
-    ``(c,)``.
+    ``right`` is the place of its own class, and ``rank`` its rank from 1, ties at their mean. ``best`` is the place of
+    the class whose text is nearest; at ``time_s`` is the frame nearest to it.
     """
 
     video: Video
     right: int
     start_s: float
     end_s: float
-    times_s: tuple[float, ...]
     frames: Embedding
     pooled: Embedding
-
-    @cached_property
-    def rank(self) -> float:
-        """The right class's rank, from 1; ties at their mean."""
-        return float(mean_ranks(self.pooled[np.newaxis], np.array([self.right]))[0])
-
-    @cached_property
-    def best(self) -> int:
-        """The place of the class whose text is nearest."""
-        return best_class(self.pooled, self.right)
+    rank: float
+    best: int
+    time_s: float
 
     @property
     def is_right(self) -> bool:
         """Whether the right text is nearest, alone."""
         return self.best == self.right
-
-    @property
-    def time_s(self) -> float:
-        """The time of the frame nearest to the best class."""
-        return self.times_s[int(self.frames[:, self.best].argmax())]
 
     def top(self, count: int) -> list[tuple[int, float]]:
         """The ``count`` nearest classes and their cosines; the right class comes last among those that tie."""
@@ -116,7 +107,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, eq=False)
 class ActionEvaluation:
-    """How well the classes of an index are told apart: its labelled ``videos`` by path, at least one.
+    """The labelled ``videos`` of an index by path, at least one, and how well their classes are told apart.
 
     ``about`` holds names and values of facts about the index, such as its model.
     """
@@ -128,43 +119,33 @@ class ActionEvaluation:
     about: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def right(self) -> NDArray[np.int64]:
-        """``(videos,)``: the place of each video's right class."""
-        return np.array([each.right for each in self.videos], dtype=np.int64)
-
-    @cached_property
-    def video_cosines(self) -> Embedding:
-        """``(videos, c)``."""
-        return np.stack([each.pooled for each in self.videos])
-
-    @cached_property
-    def frame_counts(self) -> list[int]:
-        """How many frames each video has."""
-        return [len(each.frames) for each in self.videos]
+    def of_videos(self) -> CosineTable:
+        """The cosines of whole videos, frames pooled."""
+        right = np.array([each.right for each in self.videos], dtype=np.int64)
+        return CosineTable(np.stack([each.pooled for each in self.videos]), right, np.arange(len(right)))
 
     @property
-    def frame_cosines(self) -> Embedding:
-        """``(frames, c)``, the frames of all videos one after the other."""
-        return np.concatenate([each.frames for each in self.videos])
+    def of_frames(self) -> CosineTable:
+        """The cosines of single frames, those of all videos one after the other."""
+        counts = [len(each.frames) for each in self.videos]
+        frames = np.concatenate([each.frames for each in self.videos])
+        return CosineTable(frames, self.of_videos.right.repeat(counts), self.of_videos.videos.repeat(counts))
 
     @cached_property
     def by_video(self) -> Figures:
-        """The figures of whole videos, frames pooled."""
-        return figures_of(self.video_cosines, self.right, np.arange(len(self.videos)))
+        """The figures of whole videos."""
+        return figures_of(*self.of_videos)
 
     @cached_property
     def by_frame(self) -> Figures:
         """The figures of single frames."""
-        counts = self.frame_counts
-        return figures_of(self.frame_cosines, self.right.repeat(counts), np.arange(len(counts)).repeat(counts))
+        return figures_of(*self.of_frames)
 
     @cached_property
     def by_class(self) -> tuple[ClassFigures, ...]:
         """The figures of each class that has videos, in the order of the classes."""
-        groups: dict[int, list[ClassifiedVideo]] = {}
-        for each in self.videos:
-            groups.setdefault(each.right, []).append(each)
-        return tuple(_class_figures(self.classes.names, place, groups[place]) for place in sorted(groups))
+        by_place = groupby(sorted(self.videos, key=_right), key=_right)
+        return tuple(_class_figures(self.classes.names, place, list(videos)) for place, videos in by_place)
 
     @property
     def broken_lines(self) -> list[str]:
@@ -175,7 +156,7 @@ class ActionEvaluation:
     def confusion(self) -> NDArray[np.int64]:
         """``(c, c)``: how many videos of each class (row) are nearest to the text of each class (column)."""
         count = len(self.classes.names)
-        pairs = self.right * count + np.array([each.best for each in self.videos])
+        pairs = self.of_videos.right * count + np.array([each.best for each in self.videos])
         return np.bincount(pairs, minlength=count**2).reshape(count, count)
 
 
@@ -188,15 +169,10 @@ def evaluate_actions(
     cache: Path | None = None,
     report_progress: ReportProgress | None = None,
 ) -> ActionEvaluation:
-    """Evaluate the labelled videos of an index. Memory grows with frames times classes.
+    """Evaluate the labelled videos of an index with its picture model. Memory grows with frames times classes.
 
-    Args:
-        store: The index.
-        encoder: Its picture model.
-        options: How to evaluate.
-        about: Facts about the index for the report.
-        cache: The folder for vectors of class texts, so that a stopped run resumes; None keeps none.
-        report_progress: Called after every batch of class texts and after every video.
+    Vectors of class texts are kept in the folder ``cache``, so that a stopped run resumes. ``report_progress`` is
+    called after every batch of class texts and after every video. ``about`` goes to the report.
 
     Raises:
         UsageError: no video has a label, none of the labels is a class, or there are fewer than two classes.
@@ -221,11 +197,7 @@ def evaluate_actions(
 
 
 def read_frames(store: VectorStore, video: Video) -> list[Record]:
-    """The frames of a video with their vectors, by time.
-
-    Raises:
-        StoreError: the index cannot be read.
-    """
+    """The frames of a video with their vectors, by time."""
     frames = store.records("frames", video_id=video.id, vectors=True)
     return sorted(frames, key=lambda frame: (frame.time_s, frame.id))
 
@@ -234,24 +206,28 @@ def _classified(
     video: Video, right: int, frames: Sequence[Record], texts: Embedding, options: ActionOptions
 ) -> ClassifiedVideo:
     vectors = np.stack([frame.vector for frame in frames])
+    by_frame, by_video = cosines_of(vectors, texts), pooled(vectors, texts, options.pooling, options.tau)
+    best = best_class(by_video, right)
     return ClassifiedVideo(
         video=video,
         right=right,
         start_s=frames[0].start_s,
         end_s=frames[-1].end_s,
-        times_s=tuple(frame.time_s for frame in frames),
-        frames=cosines_of(vectors, texts),
-        pooled=pooled(vectors, texts, options.pooling, options.tau),
+        frames=by_frame,
+        pooled=by_video,
+        rank=float(mean_ranks(by_video[np.newaxis], np.array([right]))[0]),
+        best=best,
+        time_s=frames[int(by_frame[:, best].argmax())].time_s,
     )
 
 
 def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
     """The videos with frames in the index, by path."""
-    return _by_path(commit.video for commit in commits if _has_frames(commit))
+    return _by_path(commit for commit in commits if _has_frames(commit))
 
 
-def _by_path(videos: Iterable[Video]) -> list[Video]:
-    return sorted(videos, key=lambda video: (video.path.as_posix(), video.id))
+def _by_path(commits: Iterable[Commit]) -> list[Video]:
+    return sorted((commit.video for commit in commits), key=lambda video: (video.path.as_posix(), video.id))
 
 
 def _has_frames(commit: Commit) -> bool:
@@ -290,7 +266,7 @@ def _left_out(commits: Sequence[Commit], videos: Sequence[ClassifiedVideo]) -> L
     return LeftOut(
         unlabelled=tuple(video for video in pictured if not video.label),
         of_no_class=tuple(video for video in pictured if video.label),
-        without_frames=tuple(_by_path(each.video for each in others if not _has_frames(each))),
+        without_frames=tuple(_by_path(commit for commit in others if not _has_frames(commit))),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexer.core.types import Embedding
 from indexer.models.base import Fingerprint, FrameEncoder
+from indexer.models.long_texts import normalised
 from indexer.models.vector_cache import cached_documents
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, Templates
@@ -28,15 +29,7 @@ def encode_classes(
 ) -> Embedding:
     """``(classes, dim)`` float32, L2-normalised: the mean of the vectors of each class's sentences, normalised again.
 
-    Args:
-        encoder: The picture model of the index.
-        classes: What to encode.
-        templates: The sentences.
-        cache: The folder for finished batches; batches found there are not encoded again.
-        report_progress: Called after every batch.
-
-    Raises:
-        ModelError: the model cannot encode texts.
+    Batches that are in the folder ``cache`` are not encoded again; ``report_progress`` is called after every batch.
     """
     ensemble, names = _PromptEnsemble(encoder, templates), classes.names
     step = max(1, _SENTENCES_AT_ONCE // len(templates.patterns))
@@ -64,7 +57,4 @@ class _PromptEnsemble:
     def encode_documents(self, texts: Sequence[str]) -> Embedding:
         """``(n, dim)`` float32, L2-normalised: one vector for each name."""
         vectors = self.encoder.encode_texts([prompt for name in texts for prompt in self.templates.prompts(name)])
-        means = vectors.reshape(len(texts), len(self.templates.patterns), -1).mean(axis=1)
-        lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        mixed: Embedding = (means / np.maximum(lengths, 1e-12)).astype(np.float32)
-        return mixed
+        return normalised(vectors.reshape(len(texts), len(self.templates.patterns), -1).mean(axis=1))

@@ -29,8 +29,10 @@ class Topics:
 def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
     """A function that finds a video by id, path, or the end of a path, with the file's ending or without.
 
-    It raises a LookupError where there is no such video, or several. ``Catalogue.find`` takes no names without endings
-    and would be slow for thousands of names.
+    ``Catalogue.find`` takes no names without endings and would be slow for thousands of names.
+
+    Raises:
+        LookupError: by the function, where there is no such video, or several.
     """
     by_tail: dict[tuple[str, ...], set[str]] = defaultdict(set)
     by_stem: dict[tuple[str, ...], set[str]] = defaultdict(set)

@@ -8,6 +8,7 @@ import numpy as np
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Embedding
+from indexer.models.long_texts import normalised
 
 Pooling: TypeAlias = Literal["mean", "max", "query"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -37,13 +38,10 @@ def cosines_of(frames: Embedding, texts: Embedding) -> Embedding:
 def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = TAU) -> Embedding:
     """``(c,)``: the cosine of a whole video with each text.
 
-    Args:
-        frames: ``(n, dim)``, L2-normalised; at least one.
-        texts: ``(c, dim)``, L2-normalised.
-        pooling: ``mean``: of the frames' mean, normalised again. ``max``: of the frame nearest to the text. ``query``:
-            of the frames' mean weighted for each text by the softmax of their cosines over ``tau``, normalised again
-            (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video Retrieval").
-        tau: The softmax's temperature, above 0. Near 0 only the nearest frame counts; far above 1 all count alike.
+    ``frames`` are ``(n, dim)`` and ``texts`` ``(c, dim)``, L2-normalised. The pooling ``mean`` takes the frames' mean,
+    normalised again; ``max`` the frame nearest to the text; ``query`` the frames' mean weighted for each text by the
+    softmax of their cosines over ``tau``, normalised again (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video
+    Retrieval"). With a ``tau`` near 0 only the nearest frame counts; far above 1 all count alike.
 
     Raises:
         ValueError: there is no frame.
@@ -53,7 +51,7 @@ def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = T
     if pooling == "max":
         return _in_range((frames @ texts.T).max(axis=0))
     if pooling == "mean":
-        return _in_range(texts @ _normalised(frames.mean(axis=0, keepdims=True))[0])
+        return _in_range(texts @ normalised(frames.mean(axis=0, keepdims=True))[0])
     return _in_range(np.einsum("cd,cd->c", _weighted_means(frames, texts, tau), texts))
 
 
@@ -62,16 +60,8 @@ def _weighted_means(frames: Embedding, texts: Embedding, tau: float) -> Embeddin
     from scipy.special import softmax
 
     weights = softmax((texts @ frames.T).astype(np.float64) / tau, axis=1)
-    return _normalised((weights @ frames).astype(np.float32))
-
-
-def _normalised(rows: Embedding) -> Embedding:
-    """Rows of length 1; a row of zeros, as of frames that cancel out, stays as it is."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Embedding = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return unit
+    return normalised((weights @ frames).astype(np.float32))
 
 
 def _in_range(cosines: Embedding) -> Embedding:
-    clipped: Embedding = np.clip(cosines, -1, 1).astype(np.float32)
-    return clipped
+    return np.asarray(np.clip(cosines, -1, 1), dtype=np.float32)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from indexer.core.errors import MediaError, UsageError
 from indexer.core.text import squeezed
@@ -19,12 +18,9 @@ _NUMBERED = re.compile(r"\d+[\s,;]+(?=\S)")
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Sentences about a class, with ``{}`` for its name.
+    """Sentences about a class, at least one, each with ``{}`` once for its name.
 
-    Args:
-        name: ``french``, ``clip``, ``plain``, or the file they are from.
-        patterns: At least one, each with ``{}`` once.
-        broken: The lines of the file that could not be used, and why.
+    ``name`` is one of ``TEMPLATES`` or their file; ``broken`` are the lines of that file that are no template, and why.
 
     Raises:
         ValueError: there is no pattern, or one does not hold ``{}`` once.
@@ -45,12 +41,9 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class ClassNames:
-    """The classes to tell apart, in readable form, each once.
+    """The classes to tell apart, at least two, in readable form, each once.
 
-    Args:
-        source: ``labels``, ``kinetics50``, ``ucf101``, or the file they are from.
-        names: At least two.
-        broken: The lines of the file that could not be used, and why.
+    ``source`` is ``labels``, one of ``CLASS_LISTS`` or their file; ``broken`` are its lines without a name.
     """
 
     source: str
@@ -70,16 +63,13 @@ def _clip_templates() -> tuple[str, ...]:
     return tuple(f"a {kind} of {subject}{{}}." for kind in kinds for subject in subjects)
 
 
-TEMPLATES: Mapping[str, Templates] = MappingProxyType(
-    {
-        "plain": Templates("plain", (_SLOT,)),
-        "clip": Templates("clip", _clip_templates()),
-        "french": Templates("french", ("Une personne effectuant l'action de {} dans un cadre typique",)),
-    }
-)
-CLASS_LISTS: Mapping[str, Path] = MappingProxyType(
-    {name: Path(__file__).with_name("classes") / f"{name}.txt" for name in ("kinetics50", "ucf101")}
-)
+TEMPLATES: Mapping[str, Templates] = {
+    "plain": Templates("plain", (_SLOT,)),
+    "clip": Templates("clip", _clip_templates()),
+    "french": Templates("french", ("Une personne effectuant l'action de {} dans un cadre typique",)),
+}
+_CLASSES = Path(__file__).with_name("classes")
+CLASS_LISTS: Mapping[str, Path] = {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
 
 
 def readable(name: str) -> str:
@@ -99,10 +89,8 @@ def read_templates(source: str) -> Templates:
     usable, broken = _usable(source, lines, _template_fault)
     if not usable:
         first = f" ({broken[0]})" if broken else ""
-        raise UsageError(
-            f"There is no template in {source}{first}.",
-            hint="Write one sentence on a line, with {} where the class goes.",
-        )
+        hint = "Write one sentence on a line, with {} where the class goes."
+        raise UsageError(f"There is no template in {source}{first}.", hint=hint)
     return Templates(source, tuple(dict.fromkeys(usable)), broken)
 
 
@@ -158,9 +146,8 @@ def _lines(path: Path, hint: str) -> dict[int, str]:
 
 def _usable(source: str, lines: Mapping[int, str], fault: Callable[[str], str]) -> tuple[list[str], tuple[str, ...]]:
     """The lines without a fault; and for each other line its place and its fault."""
-    faults = {number: fault(text) for number, text in lines.items()}
-    broken = tuple(f"{source}, line {number}: {wrong}" for number, wrong in faults.items() if wrong)
-    return [text for number, text in lines.items() if not faults[number]], broken
+    broken = tuple(f"{source}, line {number}: {fault(text)}" for number, text in lines.items() if fault(text))
+    return [text for text in lines.values() if not fault(text)], broken
 
 
 def _template_fault(text: str) -> str:

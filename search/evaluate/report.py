@@ -1,4 +1,4 @@
-"""Reports of evaluations as HTML: tables described as data, one set of templates for the web page and for files.
+"""Reports of evaluations as HTML, from templates that the web page and the files share.
 
 Names, labels and queries are untrusted; the templates escape all of them.
 """
@@ -6,9 +6,8 @@ Names, labels and queries are untrusted; the templates escape all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from search.html import printable, rendered
 
@@ -17,44 +16,6 @@ FileLink: TypeAlias = Callable[[str], str]
 
 STYLESHEET = Path(__file__).with_name("templates") / "report.css"
 """The styles of a report; a page that embeds one defines its colours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A share as a line from 0 to 1, in percent: its value, its interval, and what chance gives."""
-
-    value: float
-    low: float
-    width: float
-    chance: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A text with a small note below it, or a line in place of both."""
-
-    text: str = ""
-    note: str = ""
-    track: Track | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """The head of a column."""
-
-    title: str
-    note: str = ""
-    kind: Literal["number", "words", "chart"] = "number"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportTable:
-    """A table; the first cell of each row is its head. ``note`` stands beside the caption."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
 
 
 def counted(count: int, one: str) -> str:
@@ -66,4 +27,4 @@ def counted(count: int, one: str) -> str:
 def render_report(template: str, facts: Mapping[str, Any], files: Iterable[str] = (), link: FileLink = str) -> str:
     """Render a template of this package with ``facts`` and a list of ``files``."""
     listed = [(name, link(name)) for name in files]
-    return printable(rendered("search.evaluate", template, {"files": listed, **facts}), instead="�")
+    return printable(rendered("search.evaluate", template, {"counted": counted, "files": listed, **facts}), instead="�")

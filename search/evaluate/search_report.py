@@ -1,16 +1,15 @@
-"""The reports of the evaluations that search: a retrieval evaluation and a self-test, as HTML."""
+"""The reports of a retrieval evaluation and of a self-test, as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from typing import Any
 
 from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
-from search.evaluate.qrels import SkippedRow
-from search.evaluate.report import Cell, Column, FileLink, ReportTable, Track, counted, render_report
+from search.evaluate.report import FileLink, render_report
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.self_test import SelfTestReport, SelfTestRow
+from search.evaluate.self_test import SelfTestReport
 from search.modalities import plain_name
 
 _MOST_ROWS = 50
@@ -26,56 +25,28 @@ _MEANINGS: Mapping[str, str] = {
 
 def render_self_test(report: SelfTestReport, link: FileLink) -> str:
     """What a library can expect of the search, and the figures behind it."""
-    first, *by_source = report.rows
-    facts = {
-        "expectation": report.expectation,
-        "queries": counted(len(report.drawn), "query"),
-        "videos": report.videos,
-        "videos_asked": report.videos_asked,
-        "tables": _self_test_tables(first, ""),
-        "has_chance": bool(first.chance.by_video),
-        "by_source": [table for row in by_source for table in _self_test_tables(row, f", from {_source(row)}")],
-        "is_of_few_videos": report.videos_asked < min(FEW_VIDEOS, report.videos),
-        "few": [_source(row) for row in by_source if row.queries < FEW_QUERIES],
-        "left_out": [(plain_name(each.source), each.reason) for each in report.left_out],
-    }
-    return render_report("self_test.html.j2", facts, (file.name for file in report.files), link)
+    everything, *by_source = report.rows
+    facts = {**_shared(), "report": report, "plain_name": plain_name, "few_videos": FEW_VIDEOS}
+    rows = {"everything": everything, "by_source": by_source}
+    return render_report("self_test.html.j2", {**facts, **rows}, (file.name for file in report.files), link)
 
 
 def render_retrieval(report: RetrievalReport, source: str, link: FileLink) -> str:
-    """How well the queries of a file find their videos and moments.
-
-    Args:
-        report: What was found.
-        source: The name of the file.
-        link: Gives the addresses of the report's files.
-    """
-    main = [metric for metric in report.metrics if metric.name in _MAIN_METRICS]
-    others = [metric for metric in report.metrics if metric.name not in _MAIN_METRICS]
+    """How well the queries of a file, whose name is ``source``, find their videos and moments."""
+    main = [metric for name in _MAIN_METRICS for metric in report.metrics if metric.name == name]
     facts = {
-        "first": f"{report.value('hit@1'):.0%}",
-        "near": f"{report.value('hit@5'):.0%}",
-        "about": f"{counted(len(report.texts), 'query')} of {source} (read as {report.form}), "
-        f"{counted(report.videos, 'video')} to find",
-        "tables": _retrieval_tables(sorted(main, key=lambda metric: _MAIN_METRICS.index(metric.name)), ""),
-        "others": _retrieval_tables(others, ": further figures"),
-        "skipped": [
-            *_skipped("row", "could not be used", report.skipped),
-            *_skipped("name", "not matched with one video of this index", report.unmatched),
-        ],
-        "not_found": len(report.not_found),
-        "depth": report.depth,
+        **_shared(),
+        "report": report,
+        "source": source,
+        "tables": _by_level(main),
+        "others": _by_level([metric for metric in report.metrics if metric not in main]),
+        "most_rows": _MOST_ROWS,
     }
     return render_report("retrieval.html.j2", facts, (file.name for file in report.files), link)
 
 
 def metric_meaning(name: str, of: str = "video") -> str:
-    """What a metric means, in a line; empty for an unknown one.
-
-    Args:
-        name: The metric.
-        of: What is to be found: ``video`` or ``moment``.
-    """
+    """What a metric means, in a line; empty for an unknown one. ``of`` is what is to be found: a video or a moment."""
     kind, _, rest = name.partition("@")
     cutoff, _, overlap = rest.partition(" IoU=")
     if overlap:
@@ -91,69 +62,15 @@ def metric_meaning(name: str, of: str = "video") -> str:
     }.get(kind, "")
 
 
-def _self_test_tables(row: SelfTestRow, ending: str) -> list[ReportTable]:
-    """Of videos, and of moments where there are any."""
-    without, upper, chance = row.without_source, row.with_source, row.chance
-    tables = [_metric_table("video", ending, without.by_video, chance.by_video, upper.by_video)]
-    if without.by_moment:
-        tables.append(_metric_table("moment", ending, without.by_moment, chance.by_moment, upper.by_moment))
-    return tables
+def _shared() -> dict[str, Any]:
+    """What ``metric_table`` of the templates needs."""
+    return {"meaning": metric_meaning, "rank_metrics": RANK_METRICS, "few_queries": FEW_QUERIES}
 
 
-def _retrieval_tables(metrics: Sequence[MetricValue], ending: str) -> list[ReportTable]:
-    """Of videos, and of moments where any query asks for one."""
-    videos = [metric for metric in metrics if "IoU" not in metric.name]
-    moments = [metric for metric in metrics if "IoU" in metric.name]
-    return [_metric_table(of, ending, found) for of, found in (("video", videos), ("moment", moments)) if found]
-
-
-def _metric_table(
-    of: str,
-    ending: str,
-    metrics: Sequence[MetricValue],
-    chance: Mapping[str, float] = MappingProxyType({}),
-    upper: Sequence[MetricValue] = (),
-) -> ReportTable:
-    """A row for each metric: its value and interval, a line, and by chance and at best if these are given.
-
-    Intervals are left out of a self-test, which gives an ``upper`` value, with too few queries.
-    """
-    queries = metrics[0].queries
-    is_sure = not upper or queries >= FEW_QUERIES
-    best = {metric.name: metric.value for metric in upper}
-    others = [(title, values) for title, values in (("By chance", chance), ("With that text", best)) if values]
-    rows = []
-    for metric in metrics:
-        name, low, high = metric.name, metric.interval.low, metric.interval.high
-        value = Cell(_figure(name, metric.value), f"{_figure(name, low)} – {_figure(name, high)}" if is_sure else "")
-        others_cells = [Cell(_figure(name, values[name]) if name in values else "") for _, values in others]
-        line = Cell(track=_track(metric, chance.get(name), is_sure))
-        rows.append((Cell(name, metric_meaning(name, of)), value, line, *others_cells))
-    columns = (
-        Column("Figure", kind="words"),
-        Column("Value", "with 95% interval"),
-        Column("As a line from 0 to 1", kind="chart"),
-        *(Column(title) for title, _ in others),
-    )
-    return ReportTable(f"Finding the right {of}{ending}", columns, tuple(rows), counted(queries, "query"))
-
-
-def _track(metric: MetricValue, chance: float | None, is_sure: bool) -> Track | None:
-    if metric.name in RANK_METRICS:
-        return None
-    low, high = (metric.interval.low, metric.interval.high) if is_sure else (metric.value, metric.value)
-    value, start, width = (round(100 * share, 1) for share in (metric.value, low, high - low))
-    return Track(value, start, width, None if chance is None else round(100 * chance, 1))
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{value:.1f}" if name in RANK_METRICS else f"{value:.3f}"
-
-
-def _source(row: SelfTestRow) -> str:
-    return plain_name(row.sources[0])
-
-
-def _skipped(one: str, what: str, rows: Sequence[SkippedRow]) -> list[tuple[str, Sequence[SkippedRow], int]]:
-    """A heading, the first rows that were left out, and how many more there are; nothing where there are none."""
-    return [(f"{counted(len(rows), one)} {what}", rows[:_MOST_ROWS], max(0, len(rows) - _MOST_ROWS))] if rows else []
+def _by_level(metrics: Sequence[MetricValue]) -> dict[str, list[MetricValue]]:
+    """Those of videos, and those of moments; levels without any are left out."""
+    levels = {
+        "video": [metric for metric in metrics if "IoU" not in metric.name],
+        "moment": [metric for metric in metrics if "IoU" in metric.name],
+    }
+    return {of: found for of, found in levels.items() if found}

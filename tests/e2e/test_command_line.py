@@ -361,7 +361,7 @@ def records(run: Run, index: Path) -> dict[str, int]:
 def test_an_unknown_kind_to_add_is_a_wrong_command(run: Run, demo: Demo) -> None:
     done = run("index", "--index", demo.index, "--add", "smells")
     assert done.returncode == 2
-    assert "speech, ocr, sounds, objects, captions" in done.stderr
+    assert "speech, ocr, captions, objects, sounds" in done.stderr
 
 
 def test_a_model_that_is_not_here_is_said_before_anything_is_changed(run: Run, demo: Demo) -> None:

@@ -22,7 +22,7 @@ def test_the_models_of_the_settings_are_measured_and_the_embedded_ones() -> None
 
 def test_what_no_model_is_configured_for_is_said_to_be_left_out() -> None:
     absent = [role for role in optional_roles() if role not in models(sounds="off")]
-    assert absent == ["sounds", "objects", "captions"]
+    assert absent == ["captions", "objects", "sounds"]
     lines = list(left_out(absent))
     assert [line.split()[0] for line in lines] == absent
     assert all(line.endswith(f"--add {role}") for role, line in zip(absent, lines, strict=True))

@@ -14,6 +14,7 @@ from indexer.core.errors import UsageError
 from ui.cli.console import answer_console, plain, print_json, work_bar
 from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
+from ui.services.evaluation import check_installed
 
 SOME_SKIPPED = 3
 _COMPARE = "--compare"
@@ -35,6 +36,7 @@ class _EvaluateGroup(Group):
 evaluate_app = App(
     name="evaluate",
     cls=_EvaluateGroup,
+    callback=lambda: check_installed(),  # without its parameter, which would become an option
     help="Measure how good the search is on your corpus, and whether B is better than A. "
     "'evaluate --compare AXIS=A,B' is 'evaluate compare AXIS=A,B'.",
     no_args_is_help=True,

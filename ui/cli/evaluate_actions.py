@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui.cli.console import answer_console, plain, print_json, side_console, work_bar
-from ui.services.action_evaluation import measure_actions
+from ui.services.evaluation import measure_actions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search.evaluate.actions import ActionOptions
-    from search.evaluate.report import ReportTable
+    from search.evaluate.actions import ActionEvaluation, ActionOptions
     from ui.services.context import Context
 
 SOME_SKIPPED = 3
@@ -21,20 +20,15 @@ SOME_SKIPPED = 3
 def evaluate_actions(
     context: Context, options: ActionOptions, out: Path, *, as_json: bool = False, quiet: bool = False
 ) -> int:
-    """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out.
-
-    Raises:
-        SceneseekError: as ``measure_actions`` raises it.
-    """
-    from search.evaluate.action_page import figure_table, left_out_lines
-    from search.evaluate.action_report import evaluation_as_json
+    """Evaluate, print the figures, write the report; the exit code: 0, or 3 if lines of a file were left out."""
+    from search.evaluate.action_report import evaluation_as_json, left_out_lines
 
     with work_bar(silent=quiet) as progress:
         evaluation, files = measure_actions(context, options, out, progress)
     if as_json:
         print_json({**evaluation_as_json(evaluation), "files": [str(path) for path in files]})
     else:
-        _print_figures(answer_console(), figure_table(evaluation), len(evaluation.classes.names))
+        _print_figures(answer_console(), evaluation)
         for heading, names in left_out_lines(evaluation):
             lines = [f"[yellow]Not evaluated:[/] {heading}:", *(f"  {plain(name)}" for name in names)]
             side_console().print("\n".join(lines), soft_wrap=True)
@@ -42,14 +36,18 @@ def evaluate_actions(
     return SOME_SKIPPED if evaluation.broken_lines else 0
 
 
-def _print_figures(console: Console, figures: ReportTable, classes: int) -> None:
+def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for column in figures.columns[1:]:
-        table.add_column(column.title, justify="right")
-    for row in figures.rows:
-        table.add_row(row[0].text, *(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row[1:]))
+    from search.evaluate.action_report import figure_rows
+    from search.evaluate.report import counted
+
+    table = Table("", box=None, pad_edge=False, header_style="bold")
+    videos, frames = counted(evaluation.by_video.count, "video"), counted(evaluation.by_frame.count, "frame")
+    for title in (videos, frames, "By chance"):
+        table.add_column(title, justify="right")
+    for row in figure_rows(evaluation):
+        estimates = (f"{text} ({interval})" if interval else text for text, interval in (row.by_video, row.by_frame))
+        table.add_row(row.name, *estimates, row.chance)
     console.print(table)
-    console.print(f"[dim]{classes} classes; in brackets, 95% intervals.[/]")
+    console.print(f"[dim]{len(evaluation.classes.names)} classes; in brackets, 95% intervals.[/]")

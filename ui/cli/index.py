@@ -104,6 +104,8 @@ def _print_notes(console: Console, start: RunStart) -> None:
 
 
 def _print_report(console: Console, report: IndexReport, context: Context) -> None:
+    from search.modalities import heading
+
     console.print(
         f"[bold]{counts_in_words(report) or 'Nothing to do'}[/]: {report.frames} frames and {report.segments} texts "
         f"from {report.media_s / 60:.1f} minutes of video."

@@ -126,17 +126,14 @@ def print_settings(
     as_json: Json = False,
 ) -> None:
     """The settings in force, and where each comes from."""
-    from indexer.config import config_text
+    from indexer.config import config_text, setting_values
 
     if defaults:
         sys.stdout.write(config_text())
         return
     context = Context.load(config, index)
-    sections = asdict(context.settings)
-    rows = []
-    for name, origin in context.loaded.origins.items():
-        section, key = name.split(".")
-        rows.append((name, sections[section][key], origin))
+    origins = context.loaded.origins
+    rows = [(name, value, origins[name]) for name, value in setting_values(context.settings).items()]
     if as_json:
         print_json([{"setting": name, "value": value, "from": origin} for name, value, origin in rows])
         return
@@ -153,6 +150,8 @@ def print_settings(
 
 def _print_status(console: Console, status: IndexStatus, context: Context) -> None:
     from rich.table import Table
+
+    from search.modalities import heading
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")

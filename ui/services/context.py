@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-
 if TYPE_CHECKING:
     from indexer.config import LoadedSettings, Settings, Value
     from indexer.store.base import VectorStore

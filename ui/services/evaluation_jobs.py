@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from indexer.core.errors import QueryError, UsageError
+from ui.services.evaluation import check_installed, measure_actions
 from ui.services.job_runner import JobRunner, in_thread
 from ui.services.job_status import JobStatus
 from ui.services.library import Library
 
 if TYPE_CHECKING:
-    from search.evaluate.actions import ActionEvaluation, ActionOptions
+    from search.evaluate.actions import ActionOptions
     from search.evaluate.progress import ReportProgress
     from search.evaluate.qrels import Queries
-    from search.evaluate.retrieval import RetrievalReport
-    from search.evaluate.self_test import SelfTestReport
+    from search.evaluate.report import FileLink
 
 EvaluationKind: TypeAlias = Literal["self-test", "retrieval", "actions"]
-EvaluationResult: TypeAlias = "SelfTestReport | RetrievalReport | ActionEvaluation"
-KINDS: tuple[EvaluationKind, ...] = get_args(EvaluationKind)
 
 CAPTION_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
-"""The endings that a file of captions may have; its content says which form it has."""
-
-LARGEST_CAPTIONS = 10_000_000
-"""In bytes; the captions of the field's largest test sets are smaller."""
-
+LARGEST_CAPTIONS = 10_000_000  # bytes; the captions of the field's largest test sets are smaller
 _DEPTH = 100
 # The part of the bar that each step takes; a kind without any has one step.
 _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
@@ -41,16 +37,15 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class FinishedEvaluation:
-    """What an evaluation found, the files it wrote, and the name of the file of its queries, if it had one."""
+    """The files that an evaluation wrote; ``render`` makes its report, given where the files are served."""
 
-    result: EvaluationResult
-    files: tuple[Path, ...] = ()
-    source: str = ""
+    files: tuple[Path, ...]
+    render: Callable[[FileLink], str]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProgress(JobStatus):
-    """How far an evaluation of one kind is, or how the last one ended; its steps are those of ``search.evaluate``."""
+    """How far an evaluation of one kind is, or how the last one ended."""
 
     kind: EvaluationKind = "self-test"
     result: FinishedEvaluation | None = None
@@ -62,22 +57,25 @@ class EvaluationProgress(JobStatus):
 
 
 class Evaluations(JobRunner[EvaluationProgress]):
-    """Starts, watches and stops evaluations. Any thread may call any method.
+    """Starts, watches and stops evaluations of a library, which others can search meanwhile.
 
-    Args:
-        library: What is evaluated; others can search in it meanwhile. Files go to ``evaluation/KIND`` in its folder.
+    Any thread may call any method. Files go to ``evaluation/KIND`` in the folder of the library. ``find`` finds an
+    installed package, for ``check_installed``.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, find: Callable[[str], object | None] = find_spec) -> None:
         super().__init__("evaluation")
         self._library = library
+        self._find = find
+
+    def check_free(self) -> None:
+        """As ``JobRunner.check_free``; also a UsageError if a package is not installed."""
+        check_installed(self._find)
+        super().check_free()
 
     def start_self_test(self) -> None:
-        """Start to search for texts of the library itself.
-
-        Raises:
-            IndexBusyError: another evaluation is running.
-        """
+        """Start to search for texts of the library itself. Raises as ``check_free`` does."""
+        from search.evaluate.search_report import render_self_test
         from search.evaluate.self_test import run_self_test
 
         def run(report: ReportProgress) -> FinishedEvaluation:
@@ -85,21 +83,19 @@ class Evaluations(JobRunner[EvaluationProgress]):
             options = context.run_options(_DEPTH)
             with closing(context.open_store()) as store:
                 found = run_self_test(engine, store, out=self._folder("self-test"), options=options, progress=report)
-            return FinishedEvaluation(found, found.files)
+            return FinishedEvaluation(found.files, partial(render_self_test, found))
 
         self._start("self-test", "Testing the search with texts of this library", run)
 
     def start_retrieval(self, captions: Path | str | None) -> None:
-        """Start to search for the queries of a file whose answers are known.
-
-        Args:
-            captions: The file, in any of the forms of ``search.evaluate.captions``; it is read before this returns.
+        """Start to search for the queries of a file whose answers are known; the file is read before this returns.
 
         Raises:
-            IndexBusyError: another evaluation is running.
             QueryError: there is no file, it is too large, or it has no row that can be used.
+            SceneseekError: as ``check_free`` raises it.
         """
         from search.evaluate.retrieval import evaluate_retrieval
+        from search.evaluate.search_report import render_retrieval
 
         self.check_free()
         queries = _read_captions(captions)
@@ -108,30 +104,27 @@ class Evaluations(JobRunner[EvaluationProgress]):
             options = self._library.context.run_options(_DEPTH)
             folder = self._folder("retrieval")
             found = evaluate_retrieval(self._library.engine(), queries, out=folder, options=options, progress=report)
-            return FinishedEvaluation(found, found.files, queries.source)
+            return FinishedEvaluation(found.files, partial(render_retrieval, found, queries.source))
 
         self._start("retrieval", f"Searching for the queries of {queries.source}", run)
 
     def start_actions(self, classes: str, templates: str, pooling: str, tau: float) -> None:
         """Start to compare the pictures of labelled videos with texts about classes.
 
-        Args:
-            classes: ``labels``, or the name of a list of classes that comes with the program.
-            templates: The name of sentences that come with the program.
-            pooling: ``mean``, ``max`` or ``query``.
-            tau: For the pooling ``query``: its temperature, above 0.
+        ``classes`` is ``labels`` or a list of classes that comes with the program, as do the ``templates``; ``tau`` is
+        for the pooling ``query``.
 
         Raises:
-            IndexBusyError: another evaluation is running.
             UsageError: there is no such list, sentence or pooling.
+            SceneseekError: as ``check_free`` raises it.
         """
-        from ui.services.action_evaluation import measure_actions
-
         options = _action_options(classes, templates, pooling, tau)
 
         def run(report: ReportProgress) -> FinishedEvaluation:
-            folder = self._folder("actions")
-            return FinishedEvaluation(*measure_actions(self._library.context, options, folder, report))
+            from search.evaluate.action_report import render_actions
+
+            found, files = measure_actions(self._library.context, options, self._folder("actions"), report)
+            return FinishedEvaluation(files, partial(render_actions, found, [file.name for file in files]))
 
         self._start("actions", "Comparing pictures with texts about actions", run)
 
@@ -141,7 +134,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
 
     def file(self, kind: str, name: str) -> Path | None:
         """A file of a finished evaluation by the exact name that it was written under; None for any other name."""
-        finished = next((self.progress(known).result for known in KINDS if known == kind), None)
+        finished = next((self.progress(known).result for known in _SPANS if known == kind), None)
         return next((file for file in finished.files if file.name == name), None) if finished else None
 
     def _start(self, kind: EvaluationKind, what: str, run: Callable[[ReportProgress], FinishedEvaluation]) -> None:

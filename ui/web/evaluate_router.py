@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
 from search.evaluate.report import STYLESHEET
 from ui.services.evaluation_jobs import Evaluations
 
-_MEDIA_TYPES: Mapping[str, str] = {
-    ".html": "text/html; charset=utf-8",
-    ".png": "image/png",
-    ".csv": "text/csv; charset=utf-8",
-    ".json": "application/json",
-    ".trec": "text/plain; charset=utf-8",
-}
-_SHOWN = frozenset({".html", ".png"})
+_SHOWN = (".html", ".png")
 _HEADERS = {
     # A report holds everything it shows, so it may fetch nothing.
     "Content-Security-Policy": "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; "
@@ -28,11 +19,7 @@ _HEADERS = {
 
 
 def evaluation_router(evaluations: Evaluations) -> APIRouter:
-    """The route ``/evaluation/KIND/NAME``: only files that the last evaluation of a kind wrote, by their exact names.
-
-    Raises:
-        HTTPException: from the route, where there is no such file.
-    """
+    """The route ``/evaluation/KIND/NAME``: only files that the last evaluation of a kind wrote, by exact names."""
     router = APIRouter()
 
     @router.get("/evaluation/report.css")
@@ -46,7 +33,7 @@ def evaluation_router(evaluations: Evaluations) -> APIRouter:
             raise HTTPException(404, "No evaluation has such a file; the next one may have replaced it.")
         return FileResponse(
             path,
-            media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+            media_type="text/plain" if path.suffix == ".trec" else None,  # else by its name
             filename=path.name,
             content_disposition_type="inline" if path.suffix in _SHOWN else "attachment",
             headers=_HEADERS,

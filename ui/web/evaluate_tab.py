@@ -7,59 +7,68 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import gradio as gr
 
 from indexer.core.errors import SceneseekError
 from search.evaluate.pooling import TAU
-from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
-from ui.services.evaluation_jobs import CAPTION_SUFFIXES, EvaluationKind, Evaluations
-from ui.web.evaluate_view import render_finished, render_progress
+from search.html import printable, rendered
+from ui.services.evaluation_jobs import (
+    CAPTION_SUFFIXES,
+    EvaluationKind,
+    EvaluationProgress,
+    Evaluations,
+    FinishedEvaluation,
+)
 from ui.web.library_view import render_message
 from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
-_CLASS_LISTS: Mapping[str, str] = {"kinetics50": "49 actions of Kinetics-700", "ucf101": "UCF101's 101 actions"}
-_TEMPLATES: Mapping[str, str] = {
-    "clip": "28 English sentences, their mean (CLIP)",
-    "plain": "The name alone",
-    "french": "One French sentence",
-}
+_CLASS_LISTS = [
+    ("The labels of my videos", "labels"),
+    ("49 actions of Kinetics-700", "kinetics50"),
+    ("UCF101's 101 actions", "ucf101"),
+]
+_TEMPLATES = [
+    ("28 English sentences, their mean (CLIP)", "clip"),
+    ("The name alone", "plain"),
+    ("One French sentence", "french"),
+]
 _POOLINGS = [
     ("The mean of all frames", "mean"),
     ("The frame that fits best", "max"),
     ("Fitting frames count more", "query"),
 ]
 _START: Mapping[str, Any] = {"variant": "primary", "min_width": 180, "scale": 0}
+_UPLOAD: Mapping[str, Any] = {**_START, "file_types": list(CAPTION_SUFFIXES)}
 _QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _SHARED: Mapping[str, Any] = {**_QUIET, "concurrency_limit": 4, "concurrency_id": "evaluate"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Section:
-    """The part of the tab for one kind of evaluation: what starts it and with which inputs, and what shows it."""
+    """The part of the tab for one kind of evaluation."""
 
     kind: EvaluationKind
-    begin: Callable[..., None]
     inputs: list[Any]
-    start: gr.Button | gr.UploadButton
+    start: Any
     cancel: gr.Button
     message: gr.HTML
     job: gr.HTML
     report: gr.HTML
 
-    @property
-    def painted(self) -> list[Any]:
-        """What ``_updates`` updates, in its order."""
-        return [self.job, self.cancel, self.start, self.report]
-
 
 def evaluate_tab(evaluations: Evaluations) -> None:
     """Build the tab inside the ``gr.Tab`` that is open."""
     with gr.Column(elem_id="evaluate", elem_classes="ev"):
-        sections = [_self_test(evaluations), _retrieval(evaluations), _actions(evaluations)]
+        self_test = _section("self-test", lambda: gr.Button("Test my library", **_START))
+        retrieval = _section("retrieval", lambda: gr.UploadButton("Choose a file of queries", **_UPLOAD))
+        actions = _section("actions", lambda: gr.Button("Compare pictures with texts", **_START), _action_inputs)
         seen, clock = gr.State({}), gr.Timer(BUSY_S)
-    painted = [seen, clock, *(part for section in sections for part in section.painted)]
+    sections = [self_test, retrieval, actions]
+    parts = [(section.job, section.cancel, section.start, section.report) for section in sections]
+    painted = [seen, clock, *chain.from_iterable(parts)]
 
     def paint_on(trigger: Callable[..., Any], paint: Callable[[dict[str, Any]], Updates]) -> None:
         trigger(paint, inputs=[seen], outputs=painted, trigger_mode="always_last", **_SHARED)
@@ -67,122 +76,86 @@ def evaluate_tab(evaluations: Evaluations) -> None:
     def paint(seen: dict[str, Any]) -> Updates:
         fresh, is_busy = Fresh(seen), evaluations.running is not None
         ticking = fresh.of("timer", is_busy, lambda: [timer(is_busy=is_busy)], 1)
-        updates = [update for section in sections for update in _updates(section.kind, evaluations, fresh)]
-        return [fresh.seen, *ticking, *updates]
+        updates = (_updates(section.kind, evaluations, fresh) for section in sections)
+        return [fresh.seen, *ticking, *chain.from_iterable(updates)]
+
+    def attempt_on(trigger: Callable[..., Any], action: Callable[..., None], inputs: list[Any], out: gr.HTML) -> None:
+        def attempt(*given: Any) -> str:
+            try:
+                action(*given)
+            except SceneseekError as error:
+                return render_message(error)
+            return ""
+
+        paint_on(trigger(attempt, inputs=inputs, outputs=[out], **_SHARED).then, paint)
 
     paint_on(clock.tick, paint)
     if (root := gr.context.Context.root_block) is not None:
         paint_on(root.load, lambda _seen: paint({}))
+    attempt_on(self_test.start.click, evaluations.start_self_test, [], self_test.message)
+    attempt_on(retrieval.start.upload, evaluations.start_retrieval, [retrieval.start], retrieval.message)
+    attempt_on(actions.start.click, evaluations.start_actions, actions.inputs, actions.message)
     for section in sections:
-        start, began = section.start, (section.start.click, section.inputs)
-        if isinstance(start, gr.UploadButton):
-            began = start.upload, [start]
-        for (trigger, inputs), action in ((began, section.begin), ((section.cancel.click, []), evaluations.cancel)):
-            done = trigger(_attempt(action), inputs=inputs, outputs=[section.message], **_SHARED)
-            paint_on(done.then, paint)
-
-
-def _self_test(evaluations: Evaluations) -> _Section:
-    with _column("self-test"):
-        _explain(
-            "How well does my library answer?",
-            "Needs nothing from you: a few words of what is said, shown or described in your videos are searched "
-            "for by everything else that is known of them.",
-        )
-        return _section("self-test", evaluations.start_self_test, lambda: gr.Button("Test my library", **_START))
-
-
-def _retrieval(evaluations: Evaluations) -> _Section:
-    with _column("retrieval"):
-        _explain(
-            "My own queries",
-            "A file with queries and the videos that answer them: a CSV table with the columns query, file and, "
-            "if known, start_s and end_s; or the JSON of MSR-VTT, QuerYD and others.",
-        )
-        return _section(
-            "retrieval",
-            evaluations.start_retrieval,
-            lambda: gr.UploadButton("Choose a file of queries", file_types=list(CAPTION_SUFFIXES), **_START),
-        )
-
-
-def _actions(evaluations: Evaluations) -> _Section:
-    with _column("actions"):
-        _explain(
-            "Actions",
-            "Whether pictures alone tell what a video shows: each labelled video is compared with a text about "
-            "every class, and nothing is learned from the labels.",
-        )
-        lists = [("The labels of my videos", "labels"), *((_CLASS_LISTS.get(name, name), name) for name in CLASS_LISTS)]
-        sentences = [(_TEMPLATES.get(name, name), name) for name in sorted(TEMPLATES, key=lambda name: name != "clip")]
-        with gr.Row(elem_classes="ev-choices"):
-            classes = gr.Radio(lists, value="labels", label="Classes to tell apart")
-            templates = gr.Radio(sentences, value="clip", label="How a class is put into words")
-            pooling = gr.Radio(_POOLINGS, value="mean", label="From frames to a video")
-        tau = gr.Slider(
-            0.01,
-            1.0,
-            value=TAU,
-            step=0.01,
-            visible=False,
-            label="How sharply fitting frames are preferred (τ)",
-            info="The smaller, the more the best frames count.",
-        )
-        pooling.change(lambda name: gr.update(visible=name == "query"), inputs=[pooling], outputs=[tau], **_QUIET)
-        return _section(
-            "actions",
-            evaluations.start_actions,
-            lambda: gr.Button("Compare pictures with texts", **_START),
-            [classes, templates, pooling, tau],
-        )
-
-
-def _column(kind: EvaluationKind) -> gr.Column:
-    return gr.Column(elem_id=f"evaluate-{kind}", elem_classes="ev-section")
-
-
-def _explain(title: str, text: str) -> None:
-    gr.HTML(f"<h2>{title}</h2><p>{text}</p>", apply_default_css=False, elem_classes="ev-intro")
+        attempt_on(section.cancel.click, evaluations.cancel, [], section.message)
 
 
 def _section(
-    kind: EvaluationKind,
-    begin: Callable[..., None],
-    make_start: Callable[[], gr.Button | gr.UploadButton],
-    inputs: list[Any] | None = None,
+    kind: EvaluationKind, make_start: Callable[[], Any], make_inputs: Callable[[], list[Any]] = list
 ) -> _Section:
-    """Lay out the buttons, and below them a message, the progress bar and the report."""
-    with gr.Row(elem_classes="ev-buttons"):
-        start = make_start()
-        cancel = gr.Button("Cancel", visible=False, min_width=110, scale=0)
-    message, job, report = (gr.HTML(apply_default_css=False, elem_classes="ev-part") for _ in range(3))
-    return _Section(kind, begin, inputs or [], start, cancel, message, job, report)
+    """Lay out an introduction, inputs and buttons, and below them a message, the progress bar and the report."""
+    with gr.Column(elem_id=f"evaluate-{kind}", elem_classes="ev-section"):
+        introduction = rendered("ui.web", "evaluate_introduction.html.j2", {"kind": kind})
+        gr.HTML(introduction, apply_default_css=False, elem_classes="ev-intro")
+        inputs = make_inputs()
+        with gr.Row(elem_classes="ev-buttons"):
+            start = make_start()
+            cancel = gr.Button("Cancel", visible=False, min_width=110, scale=0)
+        message, job, report = (gr.HTML(apply_default_css=False, elem_classes="ev-part") for _ in range(3))
+    return _Section(kind, inputs, start, cancel, message, job, report)
 
 
-def _attempt(action: Callable[..., None]) -> Callable[..., str]:
-    """Do the action; return its error as a message, or an empty one."""
+def _action_inputs() -> list[Any]:
+    """The inputs of ``Evaluations.start_actions``, in its order."""
+    with gr.Row(elem_classes="ev-choices"):
+        classes = gr.Radio(_CLASS_LISTS, value="labels", label="Classes to tell apart")
+        templates = gr.Radio(_TEMPLATES, value="clip", label="How a class is put into words")
+        pooling = gr.Radio(_POOLINGS, value="mean", label="From frames to a video")
+    tau = gr.Slider(
+        0.01,
+        1.0,
+        value=TAU,
+        step=0.01,
+        visible=False,
+        label="How sharply fitting frames are preferred (τ)",
+        info="The smaller, the more the best frames count.",
+    )
+    pooling.change(lambda name: gr.update(visible=name == "query"), inputs=[pooling], outputs=[tau], **_QUIET)
+    return [classes, templates, pooling, tau]
 
-    def attempt(*inputs: Any) -> str:
-        try:
-            action(*inputs)
-        except SceneseekError as error:
-            return render_message(error)
-        return ""
 
-    return attempt
+def render_progress(progress: EvaluationProgress, *, is_waiting: bool = False) -> str:
+    """The progress bar of a running evaluation, or how the last one ended; empty if there was none.
+
+    ``is_waiting`` says whether an evaluation of another kind is running, which has to end first.
+    """
+    facts = {"job": progress, "is_waiting": is_waiting}
+    return printable(rendered("ui.web", "evaluate_job.html.j2", facts), instead="�").strip()
+
+
+def render_finished(finished: FinishedEvaluation | None, kind: EvaluationKind, number: int) -> str:
+    """The report of an evaluation; its ``number`` in the links to its files keeps browsers from showing older ones."""
+    return finished.render(lambda name: f"/evaluation/{kind}/{name}?n={number}") if finished else ""
 
 
 def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Updates:
-    """What has changed in one section since this browser last showed it."""
+    """What has changed in the parts of one section since this browser last showed them."""
     running, progress = evaluations.running, evaluations.progress(kind)
     finished, number = progress.result, progress.number
     is_waiting = running is not None and running != kind
-    bar = progress if progress.is_active else (progress.number, progress.state, is_waiting)
+    bar = progress if progress.is_active else (number, progress.state, is_waiting)
     buttons = [cancel_button(progress), gr.update(interactive=running is None)]
     return [
         *fresh.of(f"{kind} bar", bar, lambda: [render_progress(progress, is_waiting=is_waiting)], 1),
         *fresh.of(f"{kind} buttons", (progress.state, running is not None), lambda: buttons, 2),
-        *fresh.of(
-            f"{kind} report", finished and number, lambda: [render_finished(finished, number) if finished else ""], 1
-        ),
+        *fresh.of(f"{kind} report", finished and number, lambda: [render_finished(finished, kind, number)], 1),
     ]

@@ -49,5 +49,6 @@ CAPTIONS = Modality(
         help='Captions of keyframes: "blip:NAME", "blip:/folder", or "off".',
     ),
     version="1",
+    heading="Caption",
     cost="a sentence about each picture. Decodes the pictures once more; slow without a GPU",
 )

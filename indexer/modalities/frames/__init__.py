@@ -20,4 +20,4 @@ class FrameExtractor(Extractor):
         return [self.records.of_keyframe(keyframe, vector) for keyframe, vector in zip(keyframes, vectors, strict=True)]
 
 
-FRAMES = Modality("frames", "frames", "pictures", "keyframes", FrameExtractor, role=FRAMES_ROLE)
+FRAMES = Modality("frames", "frames", "pictures", "keyframes", FrameExtractor, role=FRAMES_ROLE, heading="Picture")

@@ -50,5 +50,6 @@ OCR = Modality(
         help='On-screen text: "rapidocr:embedded", or "off".',
     ),
     version="2",
+    heading="Text on screen",
     cost="text that is shown. 9 to 12 s for a minute of video",
 )

@@ -39,5 +39,6 @@ SOUNDS = Modality(
         help='Sounds: "yamnet:/path/yamnet.tflite", "clap:NAME", "clap:/folder", or "off".',
     ),
     version="1",
+    heading="Sound",
     cost="what is heard. 0.4 to 2 s for a minute of video; needs a sound model, named in the settings",
 )

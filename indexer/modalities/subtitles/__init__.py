@@ -27,4 +27,4 @@ class DescriptionExtractor(Extractor):
 
 
 SUBTITLE = Modality("subtitle", "text", "subtitles", "texts", SubtitleExtractor)
-DESCRIPTION = Modality("description", "text", "descriptions", "texts", DescriptionExtractor)
+DESCRIPTION = Modality("description", "text", "descriptions", "texts", DescriptionExtractor, heading="Description")

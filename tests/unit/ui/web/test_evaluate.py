@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from fastapi.testclient import TestClient
 
 from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
+from search.evaluate.action_report import render_actions
 from search.evaluate.actions import ActionOptions, evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import RelevantSpan, SkippedRow
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.search_report import metric_meaning
+from search.evaluate.search_report import metric_meaning, render_retrieval, render_self_test
 from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.self_test_searches import SELF_TEST_METRICS
@@ -24,9 +26,10 @@ from search.evaluate.significance import Interval
 from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
 from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
+from ui.services.job_runner import in_thread
 from ui.services.library import Library
 from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_view import render_finished, render_progress
+from ui.web.evaluate_tab import render_finished, render_progress
 
 EVIL = "<img src=x onerror=alert(1)>"
 PATIENCE_S = 30.0
@@ -99,7 +102,12 @@ def self_test_report(queries: int) -> SelfTestReport:
 
 def finished_retrieval(folder: Path, source: str) -> str:
     report = retrieval_report(folder)
-    return render_finished(FinishedEvaluation(report, report.files, source), 3)
+    finished = FinishedEvaluation(report.files, partial(render_retrieval, report, source))
+    return render_finished(finished, "retrieval", 3)
+
+
+def finished_self_test(report: SelfTestReport) -> str:
+    return render_finished(FinishedEvaluation(report.files, partial(render_self_test, report)), "self-test", 1)
 
 
 def test_every_metric_is_explained_in_a_line() -> None:
@@ -149,10 +157,11 @@ def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
     put(store, video("w", label="diving"), shots("w", ["img"]))
     put(store, video("x"), shots("x", ["diving"]))
     evaluation = evaluate_actions(store, BagOfWords(), ActionOptions())
-    files = tuple(Path(name) for name in ("results.html", "similarity_distribution.png", "classes.csv"))
-    page = Elements(render_finished(FinishedEvaluation(evaluation, files), 7))
+    files = ("results.html", "similarity_distribution.png", "classes.csv")
+    finished = FinishedEvaluation(tuple(map(Path, files)), partial(render_actions, evaluation, files))
+    page = Elements(render_finished(finished, "actions", 7))
     assert [picture["src"] for picture in page.named("img")] == ["/evaluation/actions/similarity_distribution.png?n=7"]
-    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{file}?n=7" for file in files]
+    assert [link["href"] for link in page.named("a")] == [f"/evaluation/actions/{name}?n=7" for name in files]
     assert EVIL in page.text
     assert "Not evaluated: 1 video without a label" in page.text
     assert len(page.named("table")) == len(("figures", "classes"))
@@ -160,7 +169,7 @@ def test_the_report_of_actions_escapes_labels_and_links_to_its_files() -> None:
 
 def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> None:
     report = self_test_report(15)
-    page = Elements(render_finished(FinishedEvaluation(report), 1))
+    page = Elements(finished_self_test(report))
     assert report.expectation in page.text
     assert page.text.index(report.expectation) < page.text.index("hit@1")
     assert "15 queries from 1 of 20 videos" in page.text
@@ -170,7 +179,7 @@ def test_a_self_test_begins_with_what_to_expect_and_warns_of_few_queries() -> No
 
 
 def test_each_table_of_a_self_test_has_its_own_chance_and_one_of_few_queries_no_intervals() -> None:
-    everything, speech, written = render_finished(FinishedEvaluation(self_test_report(15)), 1).split("</table>")[:3]
+    everything, speech, written = finished_self_test(self_test_report(15)).split("</table>")[:3]
     for table, chance in ((everything, "0.100"), (speech, "0.200"), (written, "0.300")):
         assert table.count(chance) == len(SELF_TEST_METRICS)
     assert "0.250 – 0.750" in everything
@@ -278,6 +287,20 @@ def test_no_file_of_the_server_can_be_named_as_classes_or_sentences(evaluations:
     assert evaluations.running is None
 
 
+def test_without_its_packages_no_evaluation_starts_and_each_says_what_to_install(tmp_path: Path) -> None:
+    library = Library(Context.load(None, tmp_path / "index"))
+    evaluations = Evaluations(library, find={"matplotlib": "found", "sklearn": "found"}.get)
+    for start in (
+        evaluations.start_self_test,
+        lambda: evaluations.start_retrieval(None),
+        lambda: evaluations.start_actions("labels", "clip", "mean", 0.1),
+    ):
+        with pytest.raises(UsageError, match=r"needs scipy, .*pip install 'sceneseek\[evaluate\]'"):
+            start()
+        assert evaluations.running is None
+    library.close()
+
+
 def test_nothing_starts_once_the_page_is_closed(evaluations: Evaluations) -> None:
     evaluations.close()
     with pytest.raises(UsageError, match="closed"):
@@ -318,3 +341,29 @@ def test_no_file_is_given_out_that_no_evaluation_has_written(
     app = FastAPI()
     app.include_router(evaluation_router(evaluations))
     assert TestClient(app).get(address).status_code == 404
+
+
+def test_files_are_served_as_what_they_are_and_only_reports_and_pictures_in_the_browser(tmp_path: Path) -> None:
+    library = Library(Context.load(None, tmp_path / "index"))
+    evaluations = Evaluations(library)
+    files = tuple(tmp_path / f"a{ending}" for ending in (".html", ".png", ".csv", ".json", ".trec"))
+    for path in files:
+        path.write_text("text", encoding="utf-8")
+    evaluations.start_job(
+        EvaluationProgress(kind="actions"), in_thread(lambda _report: FinishedEvaluation(files, lambda _link: ""))
+    )
+    evaluations.wait(PATIENCE_S)
+    app = FastAPI()
+    app.include_router(evaluation_router(evaluations))
+    client = TestClient(app)
+    headers = {path.name: client.get(f"/evaluation/actions/{path.name}").headers for path in files}
+    assert {name: each["content-type"] for name, each in headers.items()} == {
+        "a.html": "text/html; charset=utf-8",
+        "a.png": "image/png",
+        "a.csv": "text/csv; charset=utf-8",
+        "a.json": "application/json",
+        "a.trec": "text/plain; charset=utf-8",
+    }
+    is_shown = {name: each["content-disposition"].startswith("inline") for name, each in headers.items()}
+    assert is_shown == {"a.html": True, "a.png": True, "a.csv": False, "a.json": False, "a.trec": False}
+    library.close()

@@ -1,17 +1,30 @@
-"""Zero-shot evaluation of an index, as the command line and the page both run it."""
+"""What the command line and the page share to evaluate an index."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import IndexDamagedError
+from indexer.core.errors import IndexDamagedError, UsageError
 
 if TYPE_CHECKING:
     from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.progress import ReportProgress
     from ui.services.context import Context
+
+
+def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
+    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for those that are not.
+
+    Raises:
+        UsageError: one is missing.
+    """
+    for package in ("matplotlib", "scipy", "sklearn"):
+        if find(package) is None:
+            raise UsageError(f"Evaluating needs {package}, which is not installed: pip install 'sceneseek[evaluate]'.")
 
 
 def measure_actions(
