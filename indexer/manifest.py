@@ -53,7 +53,7 @@ class RoleChanges:
 
 
 def settled(store: VectorStore, loaded: LoadedSettings, changes: RoleChanges) -> tuple[Manifest, Models, str]:
-    """The manifest and models of a run, and for a new index in a sentence why these.
+    """The manifest and models of a run and, for a new index, the reason for this choice.
 
     Raises:
         ConfigError, IndexIncompatibleError, WeightsMissingError: as for ``new_manifest`` and ``changed_manifest``.
@@ -88,7 +88,7 @@ def listens_always(manifest: Manifest, loaded: LoadedSettings) -> bool:
 def new_manifest(
     settings: ModelSettings, sampling: Sampling, changes: RoleChanges = RoleChanges()
 ) -> tuple[Manifest, Models, str]:
-    """The manifest of an index about to be made, its models, and in a sentence why these.
+    """The manifest of an index about to be made, its models, and, for people, the reason for this choice.
 
     Raises:
         ConfigError: the settings name no model.
@@ -103,7 +103,7 @@ def new_manifest(
 
 
 def changed_manifest(manifest: Manifest, settings: ModelSettings, changes: RoleChanges) -> tuple[Manifest, Models]:
-    """The manifest with roles taken in or out, and the models; those that stay are shown to be the same as before.
+    """The manifest with roles taken in or out, and the models; those that stay are checked against their fingerprints.
 
     Raises:
         ConfigError: the settings name no model.
@@ -121,7 +121,7 @@ def changed_manifest(manifest: Manifest, settings: ModelSettings, changes: RoleC
 
 
 def models_of(manifest: Manifest, *, device: str = "auto", roles: Collection[RoleName] | None = None) -> Models:
-    """The models an index was made with. Those of pictures and texts are shown to be the same.
+    """The models an index was made with. Those of pictures and texts are checked against their fingerprints.
 
     Args:
         manifest: The index's.
@@ -159,7 +159,7 @@ def choices_of(manifest: Manifest) -> dict[RoleName, ModelChoice]:
 
 
 def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges = RoleChanges()) -> None:
-    """Check that what was asked for is what the index is made with; ``auto`` and nothing ask for nothing.
+    """Check that what was asked for is what the index is made with; ``auto`` and an empty setting match any index.
 
     Raises:
         IndexIncompatibleError: it is not.
@@ -178,7 +178,7 @@ def found_index(manifest: Manifest, asked: ModelSettings, changes: RoleChanges =
 
 
 def set_aside(manifest: Manifest, asked: ModelSettings) -> tuple[str, ...]:
-    """What the settings name a model for and the index does without, each in a sentence with what to do."""
+    """One sentence for each model that the settings name but the index lacks, with how to add it."""
     return tuple(
         f"models.{role} is set, and this index does without {role}. To take it in: sceneseek index --add {role}"
         for role in optional_roles()
@@ -214,7 +214,7 @@ def _chosen(
 def _additions(
     changes: RoleChanges, settings: ModelSettings, known: Mapping[RoleName, ModelChoice]
 ) -> dict[RoleName, ModelChoice]:
-    """What is to fill the added roles: what the settings say, else what is known, else the role's default."""
+    """The model for each added role: from the settings, else the index or its profile, else the default."""
     roles = optional_roles()
 
     def choice(name: RoleName) -> ModelChoice:

@@ -12,9 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TypeAlias
 
-from indexer.core.prefetch import Prefetch
+from indexer.core.prefetch import Prefetch, prefetch
 from indexer.core.types import ModalityName, Video
 from indexer.corpus.find import content_id
 from indexer.models.base import Models
@@ -101,6 +102,7 @@ class VideoMap:
         self._indexed: set[str] = set()
         self._ahead: _Reading | None = None
         self._open: list[Prefetch[Piece]] = []
+        self._closed = Event()
 
     def results(self) -> Iterator[Result]:
         """For each job the events of ``index_video``, or ``SameContent`` alone. One that fails stops no other.
@@ -110,36 +112,41 @@ class VideoMap:
         """
         self._indexer.before_encoding()
         try:
-            for job in self._jobs:
-                yield from self._results_of(job)
+            with closing(prefetch(map(_identify, self._jobs), 1)) as identified:
+                for job, content in identified:
+                    if self._closed.is_set():
+                        return
+                    yield from self._results_of(job, content)
             yield from self._encode_ahead()
         finally:
             self.close()
 
-    def _results_of(self, job: Job) -> Iterator[Result]:
+    def _results_of(self, job: Job, content: str | OSError) -> Iterator[Result]:
         """What the video ahead gives, while this one begins to be decoded."""
-        try:
-            video_id = job.known.video.id if job.known else content_id(job.found.path)
-        except OSError as error:
-            yield Result(job, _path_id(job.found.path), Failed(f"cannot be read: {error.strerror or error}"))
+        if isinstance(content, OSError):
+            yield Result(job, _path_id(job.found.path), Failed(f"cannot be read: {content.strerror or content}"))
             return
+        video_id = content
         # Whether the video ahead succeeds decides about its copy.
         if self._ahead is not None and self._ahead.video_id == video_id:
             yield from self._encode_ahead()
         following = self._start(job, video_id)
         yield from self._encode_ahead()
         self._ahead = following
-        if following is None:
+        if following is None and not self._closed.is_set():
             yield Result(job, video_id, SameContent())
 
     def close(self) -> None:
         """Stop decoding; may be called from any thread."""
+        self._closed.set()
+        for pieces in tuple(self._open):
+            pieces.stop()
         for pieces in tuple(self._open):
             pieces.close()
 
     def _start(self, job: Job, video_id: str) -> _Reading | None:
         """Begin to decode a video; None if the index holds all that is wanted of it."""
-        if video_id in self._indexed:
+        if video_id in self._indexed or self._closed.is_set():
             return None
         known = self._known.get(video_id)
         known = known if known is not None and known.state == "committed" else None
@@ -173,6 +180,14 @@ class VideoMap:
                     self._indexed.add(reading.video_id)
                 yield Result(reading.job, reading.video_id, event)
         self._open.remove(reading.pieces)
+
+
+def _identify(job: Job) -> tuple[Job, str | OSError]:
+    """The id of a file's content, which reads the whole file; or why it cannot be read."""
+    try:
+        return job, job.known.video.id if job.known else content_id(job.found.path)
+    except OSError as error:
+        return job, error
 
 
 def unopened_video(job: Job, video_id: str) -> Video:

@@ -12,7 +12,7 @@ from indexer.core.types import ModalityName
 from indexer.corpus.find import Corpus, Found
 from indexer.corpus.labels import Annotation, Labels
 from indexer.modalities.base import Modality
-from indexer.modalities.registry import modalities, modality
+from indexer.modalities.registry import modalities, modality, modality_names
 from indexer.models.base import Models
 from indexer.shots.sampling import Sampling
 from indexer.store.base import Commit, Location
@@ -99,12 +99,13 @@ def make_plan(
             unchanged[known.video.id] = known
     jobs.sort(key=lambda job: job.known is None or job.known.locations[0].path != job.found.path)
     leftovers = tuple(sorted(key for key, commit in commits.items() if commit.state == "pending"))
-    unwanted = tuple(sorted(key for key, commit in commits.items() if not commit.modalities.keys() <= wanted.keys()))
+    droppable = set(modality_names()) - wanted.keys()
+    unwanted = tuple(sorted(key for key, commit in commits.items() if commit.modalities.keys() & droppable))
     return Plan(tuple(jobs), tuple(unchanged.values()), tuple(failed.values()), leftovers, unwanted)
 
 
 def facts_stamp(found: Found, annotation: Annotation) -> str:
-    """Changes when the files beside the video or its label change; empty without any."""
+    """A digest of the sidecars and the label; it changes when they do."""
     facts = (found.sidecars.stamp, annotation.label, sorted(annotation.facets.items()))
     return hashlib.blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
@@ -151,8 +152,9 @@ def wanted_fingerprints(models: Models, sampling: Sampling) -> dict[ModalityName
     sampled = {"keyframes": _digest(sampling), "text_frames": _digest(sampling.for_text)}
 
     def parts(each: Modality) -> Iterator[str]:
-        if each.space == "text":
-            yield digests["text"]
+        space_role = "sounds" if each.space == "audio" else each.space
+        if each.role is None or each.role.name != space_role:
+            yield digests[space_role]
         if each.role is not None:
             yield digests[each.role.name]
         yield each.version

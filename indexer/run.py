@@ -28,7 +28,7 @@ from indexer.manifest import (
     settled,
 )
 from indexer.map_videos import Indexer, Result, SameContent, VideoMap, unopened_video
-from indexer.modalities.registry import modalities
+from indexer.modalities.registry import modalities, modality_names
 from indexer.models.devices import leave_room_for_decoding
 from indexer.plan import SUBTITLED, Job, Plan, make_plan, swept, wanted_fingerprints, written_modalities
 from indexer.progress import IndexReport, Progress, ProgressReport
@@ -57,7 +57,7 @@ class RunOptions:
 class RunStart:
     """What is known before the first video is opened.
 
-    ``reason`` says why these models, for an index just made; ``notes`` what in the settings has no effect.
+    ``reason`` explains the models chosen for a new index; ``notes`` list settings without effect.
     """
 
     manifest: Manifest
@@ -220,7 +220,7 @@ class _Run:
         for video_id in self._plan.unwanted:
             commit = self._commits.get(video_id)
             if commit is not None:
-                unwanted = commit.modalities.keys() - self._indexer.wanted.keys()
+                unwanted = commit.modalities.keys() & set(modality_names()) - self._indexer.wanted.keys()
                 facts = _facts_without(commit.video, _facts_of(unwanted))
                 video = replace(commit.video, descriptors={**commit.told, **facts})
                 self._committer.drop(video_id, unwanted, video)
@@ -313,7 +313,7 @@ class _Run:
         self.report.media_s += video.duration_s if self._writing.passes else 0.0
 
     def _relocate(self, job: Job, video_id: str) -> None:
-        """The content is known: note where it lies now. The file it was known from may be gone."""
+        """Record where known content lies now; its earlier file may be gone."""
         commit = self._commits[video_id]
         place = _location(job.found)
         others = _elsewhere(commit.locations, place)
@@ -327,7 +327,7 @@ class _Run:
     def _fail(self, job: Job, video_id: str, reason: str) -> None:
         """Keep the failure, so that it is known and not tried each time.
 
-        A video that was whole before keeps what did not have to be made anew; the next run tries the rest again.
+        A video that was complete keeps the modalities that were not being rewritten; the next run retries the others.
         """
         self.report.failed.append((job.found.path, reason))
         before = self._commits.get(video_id)
@@ -379,7 +379,7 @@ def _new_commit(video: Video, found: Found, state: CommitState, before: Commit |
 
 
 def _found_wanting(video: Video, modalities: Mapping[ModalityName, ModalityState]) -> tuple[str, ...]:
-    """What to say of a video of which the index holds nothing, neither from this run nor from one before."""
+    """The warning for a video of which the index holds no records."""
     if video.has_picture or any(state.count for state in modalities.values()):
         return ()
     return ("It has no picture, and nothing is said or written in it: only its facts are known.",)
@@ -397,7 +397,7 @@ def _described(video: Video, told: Mapping[str, Facet], before: Commit | None, m
 def _still_found(before: Commit, made: Collection[ModalityName]) -> dict[str, Facet]:
     found = before.video.descriptors
     told = [name for name, fact in before.told.items() if found.get(name) == fact]
-    return _facts_without(before.video, _facts_of(made) or told)
+    return _facts_without(before.video, (*_facts_of(made), *told))
 
 
 def _facts_without(video: Video, names: Collection[str]) -> dict[str, Facet]:
@@ -405,7 +405,7 @@ def _facts_without(video: Video, names: Collection[str]) -> dict[str, Facet]:
 
 
 def _spoken_for(fresh: Commit, before: Commit) -> Commit:
-    """The fresh commit with what the first location's texts have said, and with that location first if it is there."""
+    """The new commit with the first location's texts and label; that location stays first if it still exists."""
     by_path = {place.path: place for place in fresh.locations}
     order = dict.fromkeys(place.path for place in (*before.locations, *fresh.locations) if place.path in by_path)
     told = before.video
@@ -418,7 +418,7 @@ def _location(found: Found) -> Location:
 
 
 def _elsewhere(locations: Sequence[Location], place: Location) -> tuple[Location, ...]:
-    """The other locations, less those whose file has gone; one on a disk that is not there has not gone."""
+    """The other locations whose file exists or whose disk is not mounted."""
     others = (other for other in locations if other.path != place.path)
     return tuple(other for other in others if other.path.exists() or not _folder_of(other).exists())
 

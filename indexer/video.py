@@ -329,7 +329,7 @@ class _Decoder:
             frames: Iterable[Frame] = watch.watch(reader) if watch else reader
             chosen = sampler.keyframes(frames)
             chosen = watch.noting(chosen) if watch else chosen
-            while batch := tuple(islice(chosen, self._settings.batch_size)):
+            while batch := tuple(islice(chosen, self._settings.batch_size if keyframes else 1)):
                 if keyframes:
                     yield batch
                 if watch:
@@ -432,6 +432,9 @@ class _Listening:
             if not self.opened.sound:
                 for _ in self.windows(_CHEAP_RATE):
                     pass
+            if self._meter is not None:
+                lufs = self._meter.lufs
+                self.facts |= describe_sound(loudness_lufs=lufs, spoken_s=None, language="", duration_s=0.0)
         except MediaError as error:
             self.warnings.append(f"{UNHEARD}: {error.message}")
 
@@ -449,8 +452,6 @@ class _Listening:
             share = heard / sample_rate / self.duration_s if self.duration_s else 1.0
             self.report(self._passed(min(1.0, share)))
         self._passes += 1
-        if meter is not None:
-            self.facts |= describe_sound(loudness_lufs=meter.lufs, spoken_s=None, language="", duration_s=0.0)
 
     def _passed(self, share: float) -> float:
         return self.opened.sees + self._passes + share

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from indexer.core.errors import SceneseekError
@@ -12,7 +12,10 @@ from search.query.query import Query
 
 __all__ = ["Hit", "Moment", "Query", "Ranking", "SceneseekError", "SearchEngine", "__version__", "open"]
 
-__version__ = version("sceneseek")
+try:
+    __version__ = version("sceneseek")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0"
 
 
 def open(  # noqa: A001 - as in gzip.open

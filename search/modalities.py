@@ -69,4 +69,6 @@ def how_to_add(name: ModalityName) -> str:
         return f"Add it: sceneseek index --add {name}."
     if declared.needs == "texts":
         return f"Put {declared.plain_name} beside the videos and run 'sceneseek index' again."
-    return "Index videos that have a picture: sceneseek index FOLDER."
+    if name == "frames":
+        return "Index videos that have a picture: sceneseek index FOLDER."
+    return "Run 'sceneseek index' again."

@@ -51,9 +51,13 @@ class Prefetch(Generic[T]):
                 raise piece.error
         raise StopIteration
 
+    def stop(self) -> None:
+        """Tell the thread to stop, without waiting for it."""
+        self._stopped.set()
+
     def close(self) -> None:
         """Stop the thread and wait for its end, at most ten seconds."""
-        self._stopped.set()
+        self.stop()
         if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._thread.join(_MAX_JOIN_S)
 

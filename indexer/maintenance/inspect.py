@@ -98,6 +98,10 @@ def _commit_problems(
         if any(counted[commit.video.id, modality] for modality in modality_names()):
             yield Problem(f"{path} failed, and has records all the same.", f"Run 'sceneseek remove {commit.video.id}'.")
         return
+    for modality in modality_names():
+        if modality not in commit.modalities and (count := counted[commit.video.id, modality]):
+            what = f"{path}: {count} {modality} records belong to no commit."
+            yield Problem(what, f"Run 'sceneseek index' again, after 'sceneseek remove {commit.video.id}' if need be.")
     for modality, state in commit.modalities.items():
         present = counted[commit.video.id, modality]
         if present != state.count:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.config import CorpusSettings, IndexSettings, LoadedSettings, ModelSettings, ShotSettings
-from indexer.modalities.registry import all_roles, modality, space_of
+from indexer.modalities.registry import all_roles, modalities, space_of
 from indexer.models.profiles import OFF
 from indexer.progress import IndexReport, ProgressReport
 from indexer.run import run_indexing
@@ -59,7 +59,8 @@ def copy_without_keyframes(source: VectorStore, target: VectorStore) -> None:
 
 
 def _copy_video(source: VectorStore, committer: Committer, commit: Commit) -> None:
-    kept = {name: state for name, state in commit.modalities.items() if modality(name).needs != "keyframes"}
+    copied = {each.name for each in modalities() if each.needs != "keyframes"}
+    kept = {name: state for name, state in commit.modalities.items() if name in copied}
     writer = committer.begin(replace(commit, state="pending", modalities={}), kept)
     for space in sorted({space_of(name) for name in kept}):
         records = source.records(space, video_id=commit.video.id, vectors=True)
@@ -90,7 +91,7 @@ def _settings(loaded: LoadedSettings, manifest: Manifest, place: Path, profile: 
 
 
 def _models(settings: ModelSettings, manifest: Manifest, profile: str) -> ModelSettings:
-    """With the profile of the index, its very models; with another one, that profile's for pictures and texts."""
+    """For the index's own profile its very models; for another one, that profile's picture and text models."""
     if profile != manifest.profile:
         specs = {role: spec for role, spec in settings.specs.items() if role not in ("frames", "text")}
     else:

@@ -41,7 +41,7 @@ class Modality:
             index. Empty for what every index has.
         replaced_by_subtitles: Whether it is left out for videos with subtitles, unless ``speech.always`` is set.
         facts: The video's facts that only this modality finds out.
-        heading: What one piece of it is called, such as "Picture"; the plain name if that does.
+        heading: What one piece of it is called, such as "Picture"; empty if the plain name will do.
         cost: What adding it takes, in plain words.
     """
 

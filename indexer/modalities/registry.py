@@ -27,7 +27,7 @@ _modalities: list[Modality] = [FRAMES, SUBTITLE, SPEECH, OCR, DESCRIPTION, CAPTI
 
 
 def modalities() -> tuple[Modality, ...]:
-    """Every modality, in the order in which people are told of them."""
+    """Every modality, in the order of display."""
     return tuple(_modalities)
 
 
@@ -62,7 +62,7 @@ def optional_roles() -> dict[str, Role]:
 
 @contextmanager
 def registered(*added: Modality) -> Iterator[None]:
-    """Know more modalities within the block."""
+    """Know more modalities within the block, in this process only. Records of unknown modalities are left alone."""
     _modalities.extend(added)
     try:
         yield

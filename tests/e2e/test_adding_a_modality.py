@@ -88,9 +88,11 @@ def test_the_page_offers_it(folder: Path, brightness: None) -> None:
     assert ["Brightness", "brightness"] in [list(choice) for choice in chips["props"]["choices"]]
 
 
-def test_an_index_with_an_unknown_modality_is_searched_without_it_and_loses_it_at_the_next_run(folder: Path) -> None:
+def test_an_index_with_an_unknown_modality_is_searched_without_it_and_keeps_it(folder: Path) -> None:
     found = json.loads(run_here(["search", "a walk at night", "--json", "--min-confidence", "0"], folder).stdout)
     assert {hit["modality"] for moment in found["moments"] for hit in moment["hits"]} <= {"frames", "description"}
     assert "brightness" not in json.loads(run_here(["status", "--json"], folder).stdout)["records"]
     assert run_here(["verify"], folder).returncode == 0
-    assert "Dropped: brightness of 1 video" in run_here(["index"], folder).stdout
+    assert "1 unchanged" in run_here(["index"], folder).stdout
+    with registered(BRIGHTNESS):
+        assert json.loads(run_here(["status", "--json"], folder).stdout)["records"]["brightness"] == 2
