@@ -14,6 +14,7 @@ from PIL import Image
 # As the command does, before PyTorch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+_PILLOW_OPEN = Image.open
 E2E = Path(__file__).parent / "e2e"
 
 
@@ -30,11 +31,9 @@ Begun: TypeAlias = Mapping[str, "Future[Any]"]
 
 
 @pytest.fixture(autouse=True)
-def _pillow_stays_as_it_is() -> Iterator[None]:
+def _pillow_stays_as_it_is() -> None:
     """ultralytics, with which some tests compare, replaces Pillow's ``open`` when it is imported."""
-    original = Image.open
-    yield
-    Image.open = original
+    Image.open = _PILLOW_OPEN
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -132,7 +132,7 @@ def test_a_page_is_written_with_pictures_inline(run: Run, demo: Demo, tmp_path: 
         (["search", "--image", "none.jpg"], "none.jpg"),
         (["search", "--like", "x"], "VIDEO@SECONDS"),
         (["remove", "nothing-of-that-name"], "nothing-of-that-name"),
-        (["export", "frames"], "videos or moments"),
+        (["export", "frames"], "'videos', 'moments'"),
     ],
 )
 def test_a_wrong_request_says_what_to_do(run: Run, demo: Demo, arguments: list[str], message: str) -> None:
