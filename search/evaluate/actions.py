@@ -23,10 +23,17 @@ from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
 from search.evaluate.action_figures import CosineTable, Figures, best_class, figures_of, mean_ranks
-from search.evaluate.class_vectors import encode_classes
 from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels, read_classes, read_templates
+from search.evaluate.prompts import (
+    TEMPLATES,
+    ClassNames,
+    Templates,
+    classes_of_labels,
+    encode_classes,
+    read_classes,
+    read_templates,
+)
 
 _right = attrgetter("right")
 

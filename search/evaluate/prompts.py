@@ -1,17 +1,26 @@
-"""What a class is called in a text: readable names, and the templates they are put into."""
+"""The texts about a class: readable names, the templates they are put into, and the vectors of these sentences."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from indexer.core.errors import MediaError, UsageError
 from indexer.core.text import squeezed
+from indexer.core.types import Embedding
 from indexer.corpus.sidecars import read_text
+from indexer.models.base import Fingerprint, FrameEncoder
+from indexer.models.long_texts import normalised
+from indexer.models.vector_cache import cached_documents
+from search.evaluate.progress import ReportProgress
 
 _SLOT = "{}"
+_SENTENCES_AT_ONCE = 256
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBERED = re.compile(r"\d+[\s,;]+(?=\S)")
 
@@ -21,18 +30,11 @@ class Templates:
     """Sentences about a class, at least one, each with ``{}`` once for its name.
 
     ``name`` is one of ``TEMPLATES`` or their file; ``broken`` are the lines of that file that are no template, and why.
-
-    Raises:
-        ValueError: there is no pattern, or one does not hold ``{}`` once.
     """
 
     name: str
     patterns: tuple[str, ...]
     broken: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.patterns or any(pattern.count(_SLOT) != 1 for pattern in self.patterns):
-            raise ValueError("there must be a template, and every template needs {} once")
 
     def prompts(self, class_name: str) -> tuple[str, ...]:
         """The sentences about one class."""
@@ -118,6 +120,45 @@ def classes_of_labels(labels: Iterable[str]) -> ClassNames:
     """
     named = sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label))
     return _class_names("labels", "among the labels of the indexed videos", named)
+
+
+def encode_classes(
+    encoder: FrameEncoder,
+    classes: ClassNames,
+    templates: Templates,
+    *,
+    cache: Path | None = None,
+    report_progress: ReportProgress | None = None,
+) -> Embedding:
+    """``(classes, dim)`` float32, L2-normalised: the mean of the vectors of each class's sentences, normalised again.
+
+    Batches that are in the folder ``cache`` are not encoded again; ``report_progress`` is called after every batch.
+    """
+    ensemble, names = _PromptEnsemble(encoder, templates), classes.names
+    step = max(1, _SENTENCES_AT_ONCE // len(templates.patterns))
+    batches = []
+    for start in range(0, len(names), step):
+        batches.append(cached_documents(names[start : start + step], ensemble, cache))
+        if report_progress is not None:
+            report_progress("class texts", min(start + step, len(names)), len(names))
+    return np.concatenate(batches)
+
+
+@dataclass(frozen=True, slots=True)
+class _PromptEnsemble:
+    """Encodes names of classes through templates, which are part of its fingerprint."""
+
+    encoder: FrameEncoder
+    templates: Templates
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        own = self.encoder.fingerprint
+        return replace(own, preprocessing=json.dumps([own.preprocessing, *self.templates.patterns]))
+
+    def encode_documents(self, texts: Sequence[str]) -> Embedding:
+        vectors = self.encoder.encode_texts([prompt for name in texts for prompt in self.templates.prompts(name)])
+        return normalised(vectors.reshape(len(texts), len(self.templates.patterns), -1).mean(axis=1))
 
 
 def _class_names(source: str, place: str, names: Iterable[str], broken: tuple[str, ...] = ()) -> ClassNames:

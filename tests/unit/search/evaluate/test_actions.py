@@ -22,8 +22,7 @@ from search.evaluate.action_figures import (
     overlap,
 )
 from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
-from search.evaluate.class_vectors import encode_classes
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates
+from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, encode_classes
 from tests.unit.search.library import BagOfWords, bag_of_words, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "bench press", "fencing"))

@@ -10,10 +10,9 @@ import pytest
 from indexer.core.errors import UsageError
 from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
-from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import check_setups, compared
 from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup
-from search.evaluate.prompts import ClassNames, read_templates
+from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from search.evaluate.setups import OF_ACTIONS, Setup, parse_setups
 from tests.unit.search.library import BagOfWords, put, shots, video
 
