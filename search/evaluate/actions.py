@@ -22,8 +22,18 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from search.evaluate.action_figures import CosineTable, Figures, best_class, figures_of, mean_ranks
-from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
+from search.evaluate.action_figures import (
+    TAU,
+    CosineTable,
+    Figures,
+    Pooling,
+    best_class,
+    check_pooling,
+    cosines_of,
+    figures_of,
+    mean_ranks,
+    pooled,
+)
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import (
     TEMPLATES,

@@ -17,12 +17,11 @@ from indexer.core.errors import UsageError
 from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Video
 from indexer.store.base import VectorStore
-from search.evaluate.action_figures import mean_ranks
+from search.evaluate.action_figures import check_pooling, mean_ranks, pooled
 from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
 from search.evaluate.compare import ComparisonTable, check_setups, compared, prepare_index, write_table
 from search.evaluate.files import write_csv
 from search.evaluate.metrics import QueryValues
-from search.evaluate.pooling import check_pooling, pooled
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from search.evaluate.qrels import SkippedRow

@@ -26,7 +26,7 @@ from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
 from search.engine import SearchEngine
-from search.evaluate.pooling import POOLINGS, TAU, check_pooling
+from search.evaluate.action_figures import POOLINGS, TAU, check_pooling
 from search.modalities import modality_named
 
 OF_SEARCHES = ("only", "weights")

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from indexer.core.errors import SceneseekError
-from search.evaluate.pooling import TAU
+from search.evaluate.action_figures import TAU
 from search.html import printable, rendered
 from ui.services.evaluation_jobs import (
     CAPTION_SUFFIXES,
