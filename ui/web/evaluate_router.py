@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
 from search.evaluate.report import STYLESHEET
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 
 _SHOWN = (".html", ".png")
 _HEADERS = {

@@ -15,7 +15,7 @@ import gradio as gr
 from indexer.core.errors import SceneseekError
 from search.evaluate.action_figures import TAU
 from search.html import printable, rendered
-from ui.services.evaluation_jobs import (
+from ui.services.evaluation import (
     CAPTION_SUFFIXES,
     EvaluationKind,
     EvaluationProgress,
