@@ -1,7 +1,4 @@
-"""The report of an action evaluation: a page to read, tables and JSON for other programs, and two plots.
-
-The page holds its pictures, fetches nothing and runs no script, so it can be read offline.
-"""
+"""The report of an action evaluation: a page to read offline, tables and JSON for other programs, and two plots."""
 
 from __future__ import annotations
 
@@ -33,9 +30,7 @@ FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 MOST_CLASSES_DRAWN = 60  # The names of more could not be read.
 
 _GREEN, _RED, _INK = "#1a7f37", "#cf222e", "#24292f"
-_LONGEST_NAME = 32
 _TALLEST = 0.85
-_MOST_NUMBERED = 30
 _TOP = 5  # nearest classes that are listed for each video
 _MOST_CARDS = 1000  # A page with more pictures would be slow to open; results.csv has every video.
 _MOST_NAMED = 20
@@ -43,10 +38,7 @@ _VIDEO_COLUMNS = (
     *("path", "start_s", "end_s", "label", "best", "right", "rank", "right_cosine", "frames"),
     *(f"{part}_{place}" for place in range(1, _TOP + 1) for part in ("class", "cosine")),
 )
-_CLASS_COLUMNS = (
-    *("class", "videos", "p_at_1", "hit_at_3", "mean_rank", "right_cosine"),
-    *("most_often_taken_for", "times"),
-)
+_CLASS_COLUMNS = ["class", "videos", "p_at_1", "hit_at_3", "mean_rank", "right_cosine", "most_often_taken_for", "times"]
 _FIGURES = (
     ("P@1", "p_at_1", "right class first, alone"),
     ("hit@3", "hit_at_3", "right class among the first three"),
@@ -74,8 +66,7 @@ def write_action_report(
 ) -> tuple[Path, ...]:
     """Write the page, tables, JSON and plots to a folder, each whole or not at all; returns them, the page first.
 
-    The plot of an earlier run is deleted if there are now too many classes for one. ``thumbnails`` finds the picture
-    at a time of a video; without it, the page has no pictures of videos.
+    ``thumbnails`` finds the picture at a time of a video; without it, the page has no pictures of videos.
 
     Raises:
         UsageError: a file cannot be written there.
@@ -90,7 +81,7 @@ def write_action_report(
         write_bytes_whole(folder / "similarity_distribution.png", distribution),
     ]
     if confusion is None:
-        (folder / "confusion.png").unlink(missing_ok=True)
+        (folder / "confusion.png").unlink(missing_ok=True)  # of an earlier run with fewer classes
     else:
         written.append(write_bytes_whole(folder / "confusion.png", confusion))
     return tuple(written)
@@ -153,22 +144,22 @@ def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
         ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
         ("broken line", "", evaluation.broken_lines),
     )
-    lines = []
-    for what, why, names in groups:
-        more = [f"... and {len(names) - _MOST_NAMED} more, all in results.json"] if len(names) > _MOST_NAMED else []
-        if names:
-            lines.append((counted(len(names), what) + why, [*names[:_MOST_NAMED], *more]))
-    return lines
+    return [(counted(len(names), what) + why, _first_of(names)) for what, why, names in groups if names]
+
+
+def _first_of(names: Sequence[str]) -> list[str]:
+    more = len(names) - _MOST_NAMED
+    return [*names[:_MOST_NAMED], *([f"... and {more} more, all in results.json"] if more > 0 else [])]
 
 
 def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
     """The whole evaluation as JSON values; cosines in [-1, 1], times in seconds."""
-    options, left_out = evaluation.options, evaluation.left_out
+    options, left_out, classes = evaluation.options, evaluation.left_out, evaluation.classes
     return {
         "index": dict(evaluation.about),
         "options": {
             "templates": {"name": options.templates.name, "patterns": options.templates.patterns},
-            "classes": {"source": evaluation.classes.source, "names": evaluation.classes.names},
+            "classes": {"source": classes.source, "names": classes.names},
             "pooling": options.pooling,
             "tau": options.tau if options.pooling == "query" else None,
             "bootstrap": {"draws": RESAMPLES, "seed": 0},
@@ -182,12 +173,11 @@ def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
             "without_frames": [str(video.path) for video in left_out.without_frames],
             "broken_lines": evaluation.broken_lines,
         },
-        "videos": [_video_as_json(each, evaluation.classes.names) for each in evaluation.videos],
+        "videos": [_video_as_json(each, classes.names) for each in evaluation.videos],
     }
 
 
 def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
-    """What both forms of the report show."""
     first, near = (sum(each.rank <= place for each in evaluation.videos) for place in (1, 3))
     count = counted(len(evaluation.videos), "video")
     return {
@@ -200,9 +190,8 @@ def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
 
 
 def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail | None) -> dict[str, Any]:
-    """What the page shows of a video; its own class follows with its rank if it is not among the nearest."""
     scores = [(names[place], cosine, place == each.right, "") for place, cosine in each.top(_TOP)]
-    if not any(is_right for _, _, is_right, _ in scores):
+    if not any(is_right for _, _, is_right, _ in scores):  # It is not among the nearest.
         scores.append((names[each.right], float(each.pooled[each.right]), True, f"rank {each.rank:g}"))
     minutes, second = divmod(math.floor(each.time_s), 60)
     picture = jpeg_at(thumbnails(each.video.id, each.time_s)) if thumbnails else None
@@ -263,8 +252,7 @@ def _class_rows(evaluation: ActionEvaluation) -> Iterator[Sequence[object]]:
 
 
 def _confusion_table(evaluation: ActionEvaluation) -> tuple[Sequence[str], list[Sequence[object]]]:
-    """A row for each class that has videos, a column for each class that occurs, and the counts."""
-    rows, columns = occurring_classes(evaluation)
+    rows, columns = _occurring_classes(evaluation)
     names = evaluation.classes.names
     heading = ["label \\ nearest text", *(names[column] for column in columns)]
     return heading, [[names[row], *evaluation.confusion[row, columns].tolist()] for row in rows]
@@ -277,7 +265,7 @@ def distribution_picture(evaluation: ActionEvaluation) -> bytes:
     panels = [(title, evaluation.of_videos, evaluation.by_video)]
     if has_more_frames:
         panels.append(("single frames", evaluation.of_frames, evaluation.by_frame))
-    figure = _figure(8, 1.0 + 3.1 * len(panels))
+    figure = _empty_plot(8, 1.0 + 3.1 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (title, table, figures) in zip(axes, panels, strict=True):
         heading = f"{title}: overlap {figures.overlap:.2f}, AUC {figures.auc:.3f}"
@@ -289,23 +277,21 @@ def distribution_picture(evaluation: ActionEvaluation) -> bytes:
 
 def confusion_picture(evaluation: ActionEvaluation) -> bytes | None:
     """The confusion matrix; colours are shares of each row. None if more than 60 classes occur."""
-    rows, columns = occurring_classes(evaluation)
+    rows, columns = _occurring_classes(evaluation)
     if len(columns) > MOST_CLASSES_DRAWN:
         return None
     counts = evaluation.confusion[np.ix_(rows, columns)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(3.6 + 0.24 * len(columns), 2.4 + 0.24 * len(rows))
+    figure = _empty_plot(3.6 + 0.24 * len(columns), 2.4 + 0.24 * len(rows))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [
-        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in evaluation.classes.names
-    ]
+    names = [name if len(name) <= 32 else f"{name[:31]}…" for name in evaluation.classes.names]
     # A class may be called "$5 bill", which is no formula.
     axes.set_xticks(range(len(columns)), [names[place] for place in columns], rotation=90, fontsize=8, parse_math=False)
     axes.set_yticks(range(len(rows)), [names[place] for place in rows], fontsize=8, parse_math=False)
     axes.set_xlabel("nearest text", fontsize=9)
     axes.set_ylabel("label; colours: share of its videos", fontsize=9)
-    if len(columns) <= _MOST_NUMBERED:
+    if len(columns) <= 30:  # Numbers in more columns would touch.
         for (row, column), count in np.ndenumerate(counts):
             ink = "white" if shares[row, column] > 0.5 else _INK
             axes.text(column, row, f"{count or ''}", ha="center", va="center", fontsize=8, color=ink)
@@ -313,7 +299,7 @@ def confusion_picture(evaluation: ActionEvaluation) -> bytes | None:
     return _png(figure)
 
 
-def occurring_classes(evaluation: ActionEvaluation) -> tuple[list[int], list[int]]:
+def _occurring_classes(evaluation: ActionEvaluation) -> tuple[list[int], list[int]]:
     """The places of the classes that have videos; and of those that have videos or were taken for another."""
     counts = evaluation.confusion
     rows = np.flatnonzero(counts.sum(axis=1))
@@ -334,7 +320,7 @@ def _draw_distribution(axes: Axes, right: Numbers, wrong: Numbers) -> None:
     axes.legend(frameon=False, loc="upper right", fontsize=9, ncols=2)
 
 
-def _figure(width: float, height: float) -> Figure:
+def _empty_plot(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")

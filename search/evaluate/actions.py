@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -52,8 +52,8 @@ _right = attrgetter("right")
 class ClassifiedVideo:
     """A video and its cosines with the text of every class: ``(n, c)`` of frames, and pooled ``(c,)``.
 
-    ``right`` is the place of its own class, and ``rank`` its rank from 1, ties at their mean. ``best`` is the place of
-    the class whose text is nearest; at ``time_s`` is the frame nearest to it.
+    ``right`` is the place of its own class, of rank ``rank`` from 1, ties at their mean; ``best`` is the place of the
+    class whose text is nearest; at ``time_s`` is the frame nearest to it.
     """
 
     video: Video
@@ -81,9 +81,9 @@ class ClassifiedVideo:
 class LeftOut:
     """The videos that were not evaluated: without a label, with one that is no class, without a frame."""
 
-    unlabelled: tuple[Video, ...] = ()
-    of_no_class: tuple[Video, ...] = ()
-    without_frames: tuple[Video, ...] = ()
+    unlabelled: tuple[Video, ...]
+    of_no_class: tuple[Video, ...]
+    without_frames: tuple[Video, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ class ActionEvaluation:
     options: ActionOptions
     classes: ClassNames
     videos: tuple[ClassifiedVideo, ...]
-    left_out: LeftOut = field(default_factory=LeftOut)
-    about: Mapping[str, str] = field(default_factory=dict)
+    left_out: LeftOut
+    about: Mapping[str, str]
 
     @cached_property
     def of_videos(self) -> CosineTable:

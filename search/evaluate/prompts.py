@@ -174,7 +174,6 @@ def _class_names(source: str, place: str, names: Iterable[str], broken: tuple[st
 
 
 def _lines(path: Path, hint: str) -> dict[int, str]:
-    """The lines of a file that are not blank or comments, by their numbers from 1."""
     if not path.is_file():
         raise UsageError(f"There is no file {path}.", hint=hint)
     try:
@@ -186,7 +185,6 @@ def _lines(path: Path, hint: str) -> dict[int, str]:
 
 
 def _usable(source: str, lines: Mapping[int, str], fault: Callable[[str], str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without a fault; and for each other line its place and its fault."""
     broken = tuple(f"{source}, line {number}: {fault(text)}" for number, text in lines.items() if fault(text))
     return [text for text in lines.values() if not fault(text)], broken
 

@@ -20,7 +20,6 @@ FileLink: TypeAlias = Callable[[str], str]
 """Gives the address of a written file by its name."""
 
 STYLESHEET = Path(__file__).with_name("templates") / "report.css"
-"""The styles of a report; a page that embeds one defines its colours."""
 
 _MOST_ROWS = 50
 _MAIN_METRICS = ("hit@1", "hit@5", "hit@10", "MRR", "MdR", "R@1 IoU=0.5", "R@5 IoU=0.5", "R@10 IoU=0.5")
@@ -41,23 +40,23 @@ def counted(count: int, one: str) -> str:
 
 def render_report(template: str, facts: Mapping[str, Any], files: Iterable[str] = (), link: FileLink = str) -> str:
     """Render a template of this package with ``facts`` and a list of ``files``."""
+    shared = {"counted": counted, "meaning": metric_meaning, "rank_metrics": RANK_METRICS, "few_queries": FEW_QUERIES}
     listed = [(name, link(name)) for name in files]
-    return printable(rendered("search.evaluate", template, {"counted": counted, "files": listed, **facts}), instead="�")
+    return printable(rendered("search.evaluate", template, {**shared, "files": listed, **facts}), instead="�")
 
 
 def render_self_test(report: SelfTestReport, link: FileLink) -> str:
     """What a library can expect of the search, and the figures behind it."""
     everything, *by_source = report.rows
-    facts = {**_shared(), "report": report, "plain_name": plain_name, "few_videos": FEW_VIDEOS}
-    rows = {"everything": everything, "by_source": by_source}
-    return render_report("self_test.html.j2", {**facts, **rows}, (file.name for file in report.files), link)
+    facts = {"report": report, "everything": everything, "by_source": by_source}
+    facts |= {"plain_name": plain_name, "few_videos": FEW_VIDEOS}
+    return render_report("self_test.html.j2", facts, (file.name for file in report.files), link)
 
 
 def render_retrieval(report: RetrievalReport, source: str, link: FileLink) -> str:
     """How well the queries of a file, whose name is ``source``, find their videos and moments."""
     main = [metric for name in _MAIN_METRICS for metric in report.metrics if metric.name == name]
     facts = {
-        **_shared(),
         "report": report,
         "source": source,
         "tables": _by_level(main),
@@ -84,13 +83,7 @@ def metric_meaning(name: str, of: str = "video") -> str:
     }.get(kind, "")
 
 
-def _shared() -> dict[str, Any]:
-    """What ``metric_table`` of the templates needs."""
-    return {"meaning": metric_meaning, "rank_metrics": RANK_METRICS, "few_queries": FEW_QUERIES}
-
-
 def _by_level(metrics: Sequence[MetricValue]) -> dict[str, list[MetricValue]]:
-    """Those of videos, and those of moments; levels without any are left out."""
     levels = {
         "video": [metric for metric in metrics if "IoU" not in metric.name],
         "moment": [metric for metric in metrics if "IoU" in metric.name],

@@ -36,7 +36,7 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 
 
 def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
-    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for those that are not.
+    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for a missing one.
 
     Raises:
         UsageError: one is missing.
@@ -101,8 +101,7 @@ class EvaluationProgress(JobStatus):
 class Evaluations(JobRunner[EvaluationProgress]):
     """Starts, watches and stops evaluations of a library, which others can search meanwhile.
 
-    Any thread may call any method. Files go to ``evaluation/KIND`` in the folder of the library. ``find`` finds an
-    installed package, for ``check_installed``.
+    Files go to ``evaluation/KIND`` in the folder of the library. ``find`` is for ``check_installed``.
     """
 
     def __init__(self, library: Library, find: Callable[[str], object | None] = find_spec) -> None:
@@ -153,8 +152,8 @@ class Evaluations(JobRunner[EvaluationProgress]):
     def start_actions(self, classes: str, templates: str, pooling: str, tau: float) -> None:
         """Start to compare the pictures of labelled videos with texts about classes.
 
-        ``classes`` is ``labels`` or a list of classes that comes with the program, as do the ``templates``; ``tau`` is
-        for the pooling ``query``.
+        ``classes`` is ``labels`` or a name of ``CLASS_LISTS``, ``templates`` one of ``TEMPLATES``: files are refused,
+        since a visitor must not read files of the server. ``tau`` is for the pooling ``query``.
 
         Raises:
             UsageError: there is no such list, sentence or pooling.
@@ -176,7 +175,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
 
     def file(self, kind: str, name: str) -> Path | None:
         """A file of a finished evaluation by the exact name that it was written under; None for any other name."""
-        finished = next((self.progress(known).result for known in _SPANS if known == kind), None)
+        finished = self.status_of(kind, EvaluationProgress()).result
         return next((file for file in finished.files if file.name == name), None) if finished else None
 
     def _start(self, kind: EvaluationKind, what: str, run: Callable[[ReportProgress], FinishedEvaluation]) -> None:
@@ -193,14 +192,6 @@ def _read_captions(given: Path | str | None) -> Queries:
     if not given:
         raise QueryError("No file is chosen.", hint="Choose a CSV or JSON file of queries and their videos.")
     path = Path(given)
-    _check_captions(path)
-    try:
-        return replace(read_queries(path), source=path.name)
-    except QueryError as error:
-        raise QueryError(error.message.replace(str(path), path.name), hint=error.hint) from error
-
-
-def _check_captions(path: Path) -> None:
     if path.suffix.lower() not in CAPTION_SUFFIXES:
         raise QueryError(f"{path.name} is no file of captions.", hint=f"Choose one of {', '.join(CAPTION_SUFFIXES)}.")
     try:
@@ -212,10 +203,13 @@ def _check_captions(path: Path) -> None:
             f"{path.name} has {size / 1e6:.0f} MB, and {LARGEST_CAPTIONS / 1e6:.0f} MB are the most this page takes.",
             hint="Use 'sceneseek evaluate retrieval' in a terminal for larger ones.",
         )
+    try:
+        return replace(read_queries(path), source=path.name)
+    except QueryError as error:
+        raise QueryError(error.message.replace(str(path), path.name), hint=error.hint) from error
 
 
 def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
-    """The options of these names; files are refused, since a visitor must not read files of the server."""
     from search.evaluate.actions import action_options
     from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
 
