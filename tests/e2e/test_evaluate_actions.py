@@ -7,8 +7,10 @@ import json
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from indexer.core.errors import IndexMissingError, UsageError
@@ -79,21 +81,28 @@ def test_real_photographs_are_recognised_and_reported(
     assert not list(out.glob("*.tmp"))
 
 
-def test_a_second_run_encodes_no_text_again(
-    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_second_run_takes_the_vectors_of_texts_that_the_first_one_kept(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
-    before = json.loads(capsys.readouterr().out)
+    def run(pooling: str = "mean") -> dict[str, Any]:
+        evaluate_actions(Context.load(None, index), action_options(pooling=pooling), tmp_path, as_json=True)
+        return json.loads(capsys.readouterr().out)
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("encoded again")
+    def best_of(content: dict[str, Any]) -> list[str]:
+        return [each["best"] for each in content["videos"]]
 
-    monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
-    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
-    again = json.loads(capsys.readouterr().out)
-    assert again == before
-    evaluate_actions(Context.load(None, index), action_options(pooling="query"), tmp_path, as_json=True)
-    assert json.loads(capsys.readouterr().out)["options"]["pooling"] == "query"
+    before = run()
+    assert run() == before
+    [kept] = (tmp_path / "class-texts").iterdir()
+    np.save(kept, np.load(kept)[::-1])
+    names = before["options"]["classes"]["names"]
+    other_name = dict(zip(names, reversed(names), strict=True))
+    expected = [other_name[name] for name in best_of(before)]
+    assert expected != best_of(before)
+    assert best_of(run()) == expected
+    by_query = run("query")
+    assert by_query["options"]["pooling"] == "query"
+    assert best_of(by_query) == expected
 
 
 def test_own_classes_and_templates_and_their_broken_lines(
