@@ -22,28 +22,9 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from search.evaluate.action_figures import (
-    TAU,
-    CosineTable,
-    Figures,
-    Pooling,
-    best_class,
-    check_pooling,
-    cosines_of,
-    figures_of,
-    mean_ranks,
-    pooled,
-)
+from search.evaluate.action_figures import CosineTable, Figures, best_class, cosines_of, figures_of, mean_ranks, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import (
-    TEMPLATES,
-    ClassNames,
-    Templates,
-    classes_of_labels,
-    encode_classes,
-    read_classes,
-    read_templates,
-)
+from search.evaluate.prompts import ActionOptions, ClassNames, classes_of_labels, encode_classes
 
 _right = attrgetter("right")
 
@@ -87,28 +68,6 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionOptions:
-    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
-
-    templates: Templates = TEMPLATES["plain"]
-    classes: ClassNames | None = None
-    pooling: Pooling = "mean"
-    tau: float = TAU
-
-
-def action_options(
-    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
-) -> ActionOptions:
-    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
-
-    Raises:
-        UsageError: a file, a template or the pooling is wrong.
-    """
-    known = read_classes(classes) if classes else None
-    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
-
-
-@dataclass(frozen=True, slots=True)
 class ClassFigures:
     """The figures of one class's videos, and the wrong class they were most often taken for, if any."""
 
@@ -126,7 +85,8 @@ class ClassFigures:
 class ActionEvaluation:
     """The labelled ``videos`` of an index by path, at least one, and how well their classes are told apart.
 
-    ``about`` holds names and values of facts about the index, such as its model.
+    ``about`` holds names and values of facts about the index, such as its model. ``by_video`` has the figures of whole
+    videos, frames pooled; ``by_frame`` those of single frames.
     """
 
     options: ActionOptions
@@ -137,25 +97,21 @@ class ActionEvaluation:
 
     @cached_property
     def of_videos(self) -> CosineTable:
-        """The cosines of whole videos, frames pooled."""
         right = np.array([each.right for each in self.videos], dtype=np.int64)
         return CosineTable(np.stack([each.pooled for each in self.videos]), right, np.arange(len(right)))
 
     @property
     def of_frames(self) -> CosineTable:
-        """The cosines of single frames, those of all videos one after the other."""
         counts = [len(each.frames) for each in self.videos]
         frames = np.concatenate([each.frames for each in self.videos])
         return CosineTable(frames, self.of_videos.right.repeat(counts), self.of_videos.videos.repeat(counts))
 
     @cached_property
     def by_video(self) -> Figures:
-        """The figures of whole videos."""
         return figures_of(*self.of_videos)
 
     @cached_property
     def by_frame(self) -> Figures:
-        """The figures of single frames."""
         return figures_of(*self.of_frames)
 
     @cached_property
@@ -180,7 +136,7 @@ class ActionEvaluation:
 def evaluate_actions(
     store: VectorStore,
     encoder: FrameEncoder,
-    options: ActionOptions = ActionOptions(),
+    options: ActionOptions,
     *,
     about: Mapping[str, str] | None = None,
     cache: Path | None = None,

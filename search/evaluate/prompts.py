@@ -1,4 +1,4 @@
-"""The texts about a class: readable names, the templates they are put into, and the vectors of these sentences."""
+"""The options of an action evaluation: names of classes, sentences about them with their vectors, and the pooling."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from indexer.corpus.sidecars import read_text
 from indexer.models.base import Fingerprint, FrameEncoder
 from indexer.models.long_texts import normalised
 from indexer.models.vector_cache import cached_documents
+from search.evaluate.action_figures import TAU, Pooling, check_pooling
 from search.evaluate.progress import ReportProgress
 
 _SLOT = "{}"
@@ -74,6 +75,16 @@ _CLASSES = Path(__file__).with_name("classes")
 CLASS_LISTS: Mapping[str, Path] = {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
 
 
+@dataclass(frozen=True, slots=True)
+class ActionOptions:
+    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
+
+    templates: Templates = TEMPLATES["plain"]
+    classes: ClassNames | None = None
+    pooling: Pooling = "mean"
+    tau: float = TAU
+
+
 def readable(name: str) -> str:
     """A class's name in plain words: ``ApplyEyeMakeup`` and ``apply_eye_makeup`` become ``apply eye makeup``."""
     return " ".join(_WORD_STARTS.sub(" ", name).replace("_", " ").split()).lower()
@@ -110,6 +121,18 @@ def read_classes(source: str) -> ClassNames:
         lines = {number: _NUMBERED.sub("", text, count=1) for number, text in lines.items()}
     usable, broken = _usable(source, lines, lambda text: "" if squeezed(text) else "no letter or digit in it")
     return _class_names(source, f"in {source}", usable, broken)
+
+
+def action_options(
+    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
+) -> ActionOptions:
+    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
+
+    Raises:
+        UsageError: a file, a template or the pooling is wrong.
+    """
+    known = read_classes(classes) if classes else None
+    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
 
 
 def classes_of_labels(labels: Iterable[str]) -> ClassNames:

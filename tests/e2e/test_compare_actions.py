@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import UsageError
-from search.evaluate.actions import action_options
+from search.evaluate.prompts import action_options
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
 from ui.cli.evaluate import compare

@@ -15,7 +15,7 @@ import pytest
 
 from indexer.core.errors import IndexMissingError, UsageError
 from indexer.media.deliver.write import ClipOptions, write_clip
-from search.evaluate.actions import action_options
+from search.evaluate.prompts import action_options
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
 from ui.cli.evaluate_actions import evaluate_actions

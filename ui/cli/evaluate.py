@@ -76,7 +76,7 @@ def actions_command(
     quiet: Quiet = False,
 ) -> int:
     """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
-    from search.evaluate.actions import action_options
+    from search.evaluate.prompts import action_options
     from ui.cli.evaluate_actions import evaluate_actions
 
     options = action_options(classes, templates, pooling, tau)

@@ -9,9 +9,8 @@ from ui.cli.console import answer_console, plain, print_json, side_console, work
 from ui.services.evaluation import measure_actions
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from search.evaluate.actions import ActionEvaluation, ActionOptions
+    from search.evaluate.actions import ActionEvaluation
+    from search.evaluate.prompts import ActionOptions
     from ui.services.context import Context
 
 SOME_SKIPPED = 3
@@ -28,7 +27,7 @@ def evaluate_actions(
     if as_json:
         print_json({**evaluation_as_json(evaluation), "files": [str(path) for path in files]})
     else:
-        _print_figures(answer_console(), evaluation)
+        _print_figures(evaluation)
         for heading, names in left_out_lines(evaluation):
             lines = [f"[yellow]Not evaluated:[/] {heading}:", *(f"  {plain(name)}" for name in names)]
             side_console().print("\n".join(lines), soft_wrap=True)
@@ -36,7 +35,7 @@ def evaluate_actions(
     return SOME_SKIPPED if evaluation.broken_lines else 0
 
 
-def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:
+def _print_figures(evaluation: ActionEvaluation) -> None:
     from rich.table import Table
 
     from search.evaluate.action_report import figure_rows
@@ -49,5 +48,5 @@ def _print_figures(console: Console, evaluation: ActionEvaluation) -> None:
     for row in figure_rows(evaluation):
         estimates = (f"{text} ({interval})" if interval else text for text, interval in (row.by_video, row.by_frame))
         table.add_row(row.name, *estimates, row.chance)
-    console.print(table)
-    console.print(f"[dim]{len(evaluation.classes.names)} classes; in brackets, 95% intervals.[/]")
+    answer_console().print(table)
+    answer_console().print(f"[dim]{len(evaluation.classes.names)} classes; in brackets, 95% intervals.[/]")

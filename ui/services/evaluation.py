@@ -16,8 +16,9 @@ from ui.services.job_status import JobStatus
 from ui.services.library import Library
 
 if TYPE_CHECKING:
-    from search.evaluate.actions import ActionEvaluation, ActionOptions
+    from search.evaluate.actions import ActionEvaluation
     from search.evaluate.progress import ReportProgress
+    from search.evaluate.prompts import ActionOptions
     from search.evaluate.qrels import Queries
     from search.evaluate.report import FileLink
     from ui.services.context import Context
@@ -129,11 +130,9 @@ class Evaluations(JobRunner[EvaluationProgress]):
         self._start("self-test", "Testing the search with texts of this library", run)
 
     def start_retrieval(self, captions: Path | str | None) -> None:
-        """Start to search for the queries of a file whose answers are known; the file is read before this returns.
+        """Start to search for the queries of a file whose answers are known. Raises as ``check_free`` does.
 
-        Raises:
-            QueryError: there is no file, it is too large, or it has no row that can be used.
-            SceneseekError: as ``check_free`` raises it.
+        The file is read before this returns; a QueryError says why it cannot be used.
         """
         from search.evaluate.report import render_retrieval
         from search.evaluate.retrieval import evaluate_retrieval
@@ -153,11 +152,8 @@ class Evaluations(JobRunner[EvaluationProgress]):
         """Start to compare the pictures of labelled videos with texts about classes.
 
         ``classes`` is ``labels`` or a name of ``CLASS_LISTS``, ``templates`` one of ``TEMPLATES``: files are refused,
-        since a visitor must not read files of the server. ``tau`` is for the pooling ``query``.
-
-        Raises:
-            UsageError: there is no such list, sentence or pooling.
-            SceneseekError: as ``check_free`` raises it.
+        since a visitor must not read files of the server. ``tau`` is for the pooling ``query``. A UsageError says what
+        there is not; raises also as ``check_free`` does.
         """
         options = _action_options(classes, templates, pooling, tau)
 
@@ -210,8 +206,7 @@ def _read_captions(given: Path | str | None) -> Queries:
 
 
 def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
-    from search.evaluate.actions import action_options
-    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
+    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES, action_options
 
     if classes != "labels" and classes not in CLASS_LISTS:
         raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")

@@ -27,8 +27,8 @@ from search.evaluate.action_report import (
     render_action_page,
     write_action_report,
 )
-from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
-from search.evaluate.prompts import TEMPLATES, ClassNames
+from search.evaluate.actions import ActionEvaluation, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 ABOUT = {"picture model": "bag of words", "keyframes": "shots"}
