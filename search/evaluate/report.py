@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.self_test import SelfTestReport
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SelfTestReport
 from search.html import printable, rendered
 from search.modalities import plain_name
 

@@ -9,9 +9,8 @@ from rich.table import Table
 
 from indexer.core.errors import UsageError
 from search.evaluate.compare_actions import ACTION_METRICS
-from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
-from search.evaluate.self_test_searches import SELF_TEST_METRICS
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS
 from search.modalities import plain_name
 from ui.cli.console import plain
 
@@ -196,5 +195,5 @@ def _print_cautions(console: Console, report: SelfTestReport) -> None:
     few = [plain_name(row.sources[0]) for row in report.rows if row.queries < FEW_QUERIES]
     if few:
         console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {', '.join(few)}.")
-    for one in report.left_out:
-        console.print(f"[yellow]Not tested:[/] {plain_name(one.source)}, since {one.reason}.")
+    for source, reason in report.left_out.items():
+        console.print(f"[yellow]Not tested:[/] {plain_name(source)}, since {reason}.")
