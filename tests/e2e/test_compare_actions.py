@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from indexer.core.errors import UsageError
-from search.evaluate.prompts import action_options
 from tests.clips import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, clip
 from tests.e2e.conftest import OFFLINE, Run, run_here
-from ui.cli.evaluate import compare
-from ui.cli.evaluate_actions import evaluate_actions
-from ui.services.context import Context
+from ui.cli.evaluate import compare, evaluate_actions
 
 WITHOUT = [flag for role in ("speech", "ocr", "sounds", "objects", "captions") for flag in ("--without", role)]
 AXES = ("keyframes=shots,middle", "pooling=mean,max")
@@ -87,8 +84,8 @@ def test_a_row_says_what_evaluating_actions_says(
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == ["pooling=mean", "pooling=query tau=0.05"]
     for row, pooling in zip(rows, ("mean", "query"), strict=True):
-        options = action_options(pooling=pooling, tau=0.05)
-        assert evaluate_actions(Context.load(None, folder / "db"), options, tmp_path / "measured", as_json=True) == 0
+        out = tmp_path / "measured"
+        assert evaluate_actions(folder / "db", out, pooling=pooling, tau=0.05, as_json=True) == 0
         by_video = json.loads(capsys.readouterr().out)["by_video"]
         found = {metric["name"]: metric["value"] for metric in row["metrics"]}
         assert (found["P@1"], found["hit@3"]) == (by_video["p_at_1"]["value"], by_video["hit_at_3"]["value"])

@@ -15,11 +15,9 @@ import pytest
 
 from indexer.core.errors import IndexMissingError, UsageError
 from indexer.media.deliver.write import ClipOptions, write_clip
-from search.evaluate.prompts import action_options
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
-from ui.cli.evaluate_actions import evaluate_actions
-from ui.services.context import Context
+from ui.cli.evaluate import evaluate_actions
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
 SHOWN = {
@@ -63,7 +61,7 @@ def test_real_photographs_are_recognised_and_reported(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert evaluate_actions(Context.load(None, index), action_options(), out) == 0
+    assert evaluate_actions(index, out) == 0
     printed = capsys.readouterr()
     assert "hit@3" in printed.out
     assert str(out / "results.html") in printed.out.replace("\n", "")
@@ -85,7 +83,7 @@ def test_a_second_run_takes_the_vectors_of_texts_that_the_first_one_kept(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(pooling: str = "mean") -> dict[str, Any]:
-        evaluate_actions(Context.load(None, index), action_options(pooling=pooling), tmp_path, as_json=True)
+        assert evaluate_actions(index, tmp_path, pooling=pooling, as_json=True) == 0
         return json.loads(capsys.readouterr().out)
 
     def best_of(content: dict[str, Any]) -> list[str]:
@@ -111,8 +109,7 @@ def test_own_classes_and_templates_and_their_broken_lines(
     classes, templates = tmp_path / "classes.txt", tmp_path / "templates.txt"
     classes.write_text("tiger\nelectric locomotive\nsubmarine\n", encoding="utf-8")
     templates.write_text("{}\nwithout a place\n", encoding="utf-8")
-    options = action_options(str(classes), str(templates))
-    assert evaluate_actions(Context.load(None, index), options, tmp_path / "out", as_json=True) == 3
+    assert evaluate_actions(index, tmp_path / "out", str(classes), str(templates), as_json=True) == 3
     content = json.loads(capsys.readouterr().out)
     assert {each["label"] for each in content["videos"]} == {"tiger", "electric locomotive"}
     assert content["left_out"]["broken_lines"] == [f"{templates}, line 2: no {{}} for the class"]
@@ -120,9 +117,8 @@ def test_own_classes_and_templates_and_their_broken_lines(
 
 
 def test_a_wrong_request_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    context = Context.load(None, tmp_path / "no-index")
     with pytest.raises(UsageError, match="no pooling"):
-        action_options(pooling="median")
+        evaluate_actions(tmp_path / "no-index", tmp_path / "out", pooling="median")
     with pytest.raises(IndexMissingError):
-        evaluate_actions(context, action_options(), tmp_path / "out")
+        evaluate_actions(tmp_path / "no-index", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from indexer.core.errors import UsageError
-from ui.cli.console import answer_console, plain, print_json, work_bar
+from ui.cli.console import answer_console, plain, print_json, side_console, work_bar
 from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
-from ui.services.evaluation import check_installed
+from ui.services.evaluation import check_installed, measure_actions
 
 SOME_SKIPPED = 3
 _COMPARE = "--compare"
@@ -60,7 +60,7 @@ Compared = Annotated[
 
 
 @evaluate_app.command("actions")
-def actions_command(
+def evaluate_actions(
     index: Index = None,
     out: Out = Path("evaluation/actions"),
     classes: Classes = "",
@@ -73,12 +73,20 @@ def actions_command(
     quiet: Quiet = False,
 ) -> int:
     """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
+    from search.evaluate.action_report import evaluation_as_json
     from search.evaluate.prompts import action_options
-    from ui.cli.evaluate_actions import evaluate_actions
+    from ui.cli.evaluate_tables import print_actions
 
     options = action_options(classes, templates, pooling, tau)
     context = Context.load(config, index, {"models.device": device})
-    return evaluate_actions(context, options, out, as_json=as_json, quiet=quiet)
+    with work_bar(silent=quiet) as progress:
+        evaluation, files = measure_actions(context, options, out, progress)
+    if as_json:
+        print_json({**evaluation_as_json(evaluation), "files": [str(path) for path in files]})
+    else:
+        print_actions(answer_console(), side_console(), evaluation)
+        answer_console().print(f"Every video with its picture: [bold]{plain(files[0])}[/]", soft_wrap=True)
+    return SOME_SKIPPED if evaluation.broken_lines else 0
 
 
 @evaluate_app.command("retrieval")

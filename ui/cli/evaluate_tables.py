@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from indexer.core.errors import UsageError
+from search.evaluate.action_report import figure_rows, left_out_lines
 from search.evaluate.compare_actions import ACTION_METRICS
 from search.evaluate.metrics import RANK_METRICS
+from search.evaluate.report import counted
 from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS
 from search.modalities import plain_name
 from ui.cli.console import plain
@@ -17,6 +19,7 @@ from ui.cli.console import plain
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from search.evaluate.actions import ActionEvaluation
     from search.evaluate.compare import ComparedRow, ComparisonTable
     from search.evaluate.qrels import SkippedRow
     from search.evaluate.retrieval import MetricValue, RetrievalReport
@@ -39,6 +42,20 @@ def chosen_metrics(asked: Sequence[str] | None, known: Sequence[str]) -> list[st
             raise UsageError(f"'{name}' was not measured.", hint=f"There are: {', '.join(known)}.")
     usual = known if set(known) <= set(ACTION_METRICS) else [name for name in _USUAL_METRICS if name in known]
     return [by_name[name.casefold()] for name in asked or usual]
+
+
+def print_actions(console: Console, left_out: Console, evaluation: ActionEvaluation) -> None:
+    """Every figure by video, by frame and by chance; and to the second console, what was left out."""
+    videos, frames = counted(evaluation.by_video.count, "video"), counted(evaluation.by_frame.count, "frame")
+    table = _table("", videos, frames, "By chance")
+    for row in figure_rows(evaluation):
+        estimates = (f"{text} ({interval})" if interval else text for text, interval in (row.by_video, row.by_frame))
+        table.add_row(row.name, *estimates, row.chance)
+    console.print(table)
+    console.print(f"[dim]{len(evaluation.classes.names)} classes; in brackets, 95% intervals.[/]")
+    for heading, names in left_out_lines(evaluation):
+        lines = [f"[yellow]Not evaluated:[/] {heading}:", *(f"  {plain(name)}" for name in names)]
+        left_out.print("\n".join(lines), soft_wrap=True)
 
 
 def print_retrieval(console: Console, report: RetrievalReport) -> None:
