@@ -67,9 +67,6 @@ def write_action_report(
     """Write the page, tables, JSON and plots to a folder, each whole or not at all; returns them, the page first.
 
     ``thumbnails`` finds the picture at a time of a video; without it, the page has no pictures of videos.
-
-    Raises:
-        UsageError: a file cannot be written there.
     """
     distribution, confusion = distribution_picture(evaluation), confusion_picture(evaluation)
     written = [

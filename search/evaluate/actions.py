@@ -1,7 +1,7 @@
 """Zero-shot evaluation of actions: how well the picture vectors of an index tell which class each video shows.
 
-This is the protocol of CLIP on Kinetics (Radford et al., 2021): the cosine of every frame with a text about each
-class, frames pooled into one cosine per video and class, classes ranked. Only the class texts are encoded.
+CLIP's protocol on Kinetics (Radford et al., 2021): the cosine of every frame with a text about each class, frames
+pooled into one cosine per video and class, classes ranked. Only the class texts are encoded.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class ClassFigures:
     hit_at_3: float
     mean_rank: float
     right_cosine: float
-    taken_for: str = ""
-    taken_for_count: int = 0
+    taken_for: str
+    taken_for_count: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +154,7 @@ def evaluate_actions(
 ) -> ActionEvaluation:
     """Evaluate the labelled videos of an index with its picture model. Memory grows with frames times classes.
 
-    Vectors of class texts are kept in the folder ``cache``, so that a stopped run resumes. ``report_progress`` is
-    called after every batch of class texts and after every video. ``about`` goes to the report.
+    Vectors of class texts are kept in the folder ``cache``, for the next run; ``about`` goes to the report.
 
     Raises:
         UsageError: no video has a label, none of the labels is a class, or there are fewer than two classes.

@@ -108,12 +108,9 @@ def read_templates(source: str) -> Templates:
 
 
 def read_classes(source: str) -> ClassNames:
-    """The class list of this name, or that of a file, one per line; blank lines and ``#`` lines are ignored.
+    """The class list of this name, or that of a file, one per line; a UsageError if it has fewer than two.
 
-    Numbers are removed from a file whose every line begins with one, as in UCF101's ``classInd.txt``.
-
-    Raises:
-        UsageError: the file cannot be read, or names fewer than two classes.
+    Blank lines and ``#`` lines are ignored, and numbers that begin every line, as in UCF101's ``classInd.txt``.
     """
     path = CLASS_LISTS.get(source, Path(source))
     lines = _lines(path, f"Use {', '.join(CLASS_LISTS)}, or a file with a class on a line.")
@@ -126,21 +123,16 @@ def read_classes(source: str) -> ClassNames:
 def action_options(
     classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
 ) -> ActionOptions:
-    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
+    """The options of these names; a UsageError if one is wrong. Classes and templates may be files.
 
-    Raises:
-        UsageError: a file, a template or the pooling is wrong.
+    No classes stand for the labels of the index.
     """
     known = read_classes(classes) if classes else None
     return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
 
 
 def classes_of_labels(labels: Iterable[str]) -> ClassNames:
-    """The classes that labels name, in alphabetical order; empty labels name none.
-
-    Raises:
-        UsageError: they name fewer than two.
-    """
+    """The classes that labels name, in alphabetical order; a UsageError if there are fewer than two."""
     named = sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label))
     return _class_names("labels", "among the labels of the indexed videos", named)
 

@@ -64,9 +64,8 @@ def measure_actions(
     with closing(context.open_store()) as store:
         manifest = store.read_manifest()
         if manifest is None:
-            raise IndexDamagedError(
-                "The index does not say which models it was made with.", hint="Delete its folder and index again."
-            )
+            problem = "The index does not say which models it was made with."
+            raise IndexDamagedError(problem, hint="Delete its folder and index again.")
         about = {
             "index": str(context.index_folder),
             "picture model": manifest.models["frames"][0],
@@ -120,11 +119,11 @@ class Evaluations(JobRunner[EvaluationProgress]):
         from search.evaluate.report import render_self_test
         from search.evaluate.self_test import run_self_test
 
-        def run(report: ReportProgress) -> FinishedEvaluation:
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
             context, engine = self._library.context, self._library.engine()
             options = context.run_options(_DEPTH)
             with closing(context.open_store()) as store:
-                found = run_self_test(engine, store, out=self._folder("self-test"), options=options, progress=report)
+                found = run_self_test(engine, store, out=out, options=options, progress=report)
             return FinishedEvaluation(found.files, partial(render_self_test, found))
 
         self._start("self-test", "Testing the search with texts of this library", run)
@@ -140,10 +139,9 @@ class Evaluations(JobRunner[EvaluationProgress]):
         self.check_free()
         queries = _read_captions(captions)
 
-        def run(report: ReportProgress) -> FinishedEvaluation:
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
             options = self._library.context.run_options(_DEPTH)
-            folder = self._folder("retrieval")
-            found = evaluate_retrieval(self._library.engine(), queries, out=folder, options=options, progress=report)
+            found = evaluate_retrieval(self._library.engine(), queries, out=out, options=options, progress=report)
             return FinishedEvaluation(found.files, partial(render_retrieval, found, queries.source))
 
         self._start("retrieval", f"Searching for the queries of {queries.source}", run)
@@ -157,10 +155,10 @@ class Evaluations(JobRunner[EvaluationProgress]):
         """
         options = _action_options(classes, templates, pooling, tau)
 
-        def run(report: ReportProgress) -> FinishedEvaluation:
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
             from search.evaluate.action_report import render_actions
 
-            found, files = measure_actions(self._library.context, options, self._folder("actions"), report)
+            found, files = measure_actions(self._library.context, options, out, report)
             return FinishedEvaluation(files, partial(render_actions, found, [file.name for file in files]))
 
         self._start("actions", "Comparing pictures with texts about actions", run)
@@ -174,11 +172,9 @@ class Evaluations(JobRunner[EvaluationProgress]):
         finished = self.status_of(kind, EvaluationProgress()).result
         return next((file for file in finished.files if file.name == name), None) if finished else None
 
-    def _start(self, kind: EvaluationKind, what: str, run: Callable[[ReportProgress], FinishedEvaluation]) -> None:
-        self.start_job(EvaluationProgress(what=what, kind=kind), in_thread(run))
-
-    def _folder(self, kind: EvaluationKind) -> Path:
-        return self._library.folder / "evaluation" / kind
+    def _start(self, kind: EvaluationKind, what: str, run: Callable[[Path, ReportProgress], object]) -> None:
+        folder = self._library.folder / "evaluation" / kind
+        self.start_job(EvaluationProgress(what=what, kind=kind), in_thread(partial(run, folder)))
 
 
 def _read_captions(given: Path | str | None) -> Queries:
