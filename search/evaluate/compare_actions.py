@@ -56,7 +56,9 @@ def compare_actions(
         SceneseekError: as indexing and reading raise it.
     """
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
-    templates = {name: read_templates(name) for name in dict.fromkeys(_templates(setup) for setup in setups)}
+    templates = {
+        name: read_templates(name) for name in dict.fromkeys(setup.value("templates", "clip") for setup in setups)
+    }
     with closing(variants.open_store(Setup())) as store:
         labelled = labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
     failed: list[SkippedRow] = []
@@ -79,7 +81,11 @@ def compare_actions(
     lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
     broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
     table = ComparisonTable(rows, len(shared), broken, tuple(_left_out(labelled, shared)), tuple(failed))
-    return write_table(out, table, [_write_videos(out, labelled, ranks)])
+    videos = (
+        (video.path.as_posix(), video.label, *(of_video.get(video.id, "") for of_video in ranks.values()))
+        for video in labelled.videos
+    )
+    return write_table(out, table, [write_csv(out / "videos.csv", ("path", "label", *ranks), videos)])
 
 
 def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
@@ -113,8 +119,8 @@ def ranks_by_setup(
         if frames := read_frames(store, video):
             vectors = np.stack([frame.vector for frame in frames])
             for setup in setups:
-                pooling = check_pooling(setup.value("pooling") or "mean", setup.tau)
-                cosines = pooled(vectors, texts[_templates(setup)], pooling, setup.tau)
+                pooling = check_pooling(setup.value("pooling", "mean"), setup.tau)
+                cosines = pooled(vectors, texts[setup.value("templates", "clip")], pooling, setup.tau)
                 ranks[setup.name][video.id] = float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
         if progress is not None:
             progress("videos", done, len(labelled.videos))
@@ -130,10 +136,6 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
     }
 
 
-def _templates(setup: Setup) -> str:
-    return setup.value("templates") or "clip"
-
-
 def _uses_tau(setup: Setup) -> bool:
     return setup.value("pooling") == "query"
 
@@ -144,12 +146,3 @@ def _left_out(labelled: LabelledVideos, shared: set[str]) -> Iterator[SkippedRow
             yield SkippedRow(str(video.path), "it has no frames in one of the indexes")
     for video in labelled.left_out.of_no_class:
         yield SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
-
-
-def _write_videos(out: Path, labelled: LabelledVideos, ranks: Mapping[str, Mapping[str, float]]) -> Path:
-    """One row per video: what it is, and the rank of its class in every way; empty where it has no frames."""
-    rows = (
-        (video.path.as_posix(), video.label, *(found.get(video.id, "") for found in ranks.values()))
-        for video in labelled.videos
-    )
-    return write_csv(out / "videos.csv", ("path", "label", *ranks), rows)
