@@ -47,8 +47,8 @@ def render_report(template: str, facts: Mapping[str, Any], files: Iterable[str] 
 def render_self_test(report: SelfTestReport, link: FileLink) -> str:
     """What a library can expect of the search, and the figures behind it."""
     everything, *by_source = report.rows
-    facts = {"report": report, "everything": everything, "by_source": by_source}
-    facts |= {"plain_name": plain_name, "few_videos": FEW_VIDEOS}
+    rows = {"everything": everything, "by_source": by_source}
+    facts = {"report": report, "plain_name": plain_name, "few_videos": FEW_VIDEOS, **rows}
     return render_report("self_test.html.j2", facts, (file.name for file in report.files), link)
 
 
