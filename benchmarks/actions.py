@@ -29,10 +29,9 @@ from indexer.models.base import FrameEncoder
 from indexer.run import RunOptions, run_indexing
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
-from search.evaluate.action_figures import Estimate, Figures
-from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
-from search.evaluate.pooling import POOLINGS
-from search.evaluate.prompts import TEMPLATES, ClassNames, read_classes
+from search.evaluate.action_figures import POOLINGS, Estimate, Figures
+from search.evaluate.actions import ActionEvaluation, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames, read_classes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATE = 12

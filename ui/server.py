@@ -126,7 +126,7 @@ def _page(
     context: Context, guard: Callable[[ASGIApp], ASGIApp], *, is_local: bool
 ) -> Iterator[tuple[ASGIApp, Library]]:
     """The page as a protected web application, and the library it shows; closed at the end."""
-    from ui.services.evaluation_jobs import Evaluations
+    from ui.services.evaluation import Evaluations
     from ui.services.index_jobs import Jobs
     from ui.services.library import Library
     from ui.web.app import build_app

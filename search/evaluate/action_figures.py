@@ -1,21 +1,25 @@
-"""Figures of a zero-shot classification, each with its 95% interval: ranks, cosines, AUC and overlap."""
+"""Figures of a zero-shot classification: pooled cosines of videos with classes, their ranks, AUC and overlap."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.core.errors import UsageError
 from indexer.core.types import Embedding
+from indexer.models.long_texts import normalised
 from search.evaluate.significance import bootstrap_intervals
 
 Numbers: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.int64]
+Pooling: TypeAlias = Literal["mean", "max", "query"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+TAU = 0.1  # the temperature of query scoring that Bain et al. found best
 
 _TIE = 1e-6  # Cosines that differ by no more tie: single precision cannot tell them apart.
-_FEWEST_BINS, _MOST_BINS = 6, 60
 
 
 class CosineTable(NamedTuple):
@@ -54,6 +58,47 @@ class Figures:
     overlap: float
 
 
+def check_pooling(name: str, tau: float = TAU) -> Pooling:
+    """The pooling of this name.
+
+    Raises:
+        UsageError: there is none, or ``tau`` is not above 0.
+    """
+    if not 0 < tau < float("inf"):
+        raise UsageError(f"tau is {tau}.", hint="Use a number above 0; 0.1 is usual.")
+    for pooling in POOLINGS:
+        if pooling == name:
+            return pooling
+    raise UsageError(f"There is no pooling '{name}'.", hint=f"There are: {', '.join(POOLINGS)}.")
+
+
+def cosines_of(frames: Embedding, texts: Embedding) -> Embedding:
+    """``(n, c)``: every frame's cosine with every text, both L2-normalised."""
+    return _in_range(frames @ texts.T)
+
+
+def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = TAU) -> Embedding:
+    """``(c,)``: the cosine of a whole video, which has at least one frame, with each text.
+
+    ``frames`` are ``(n, dim)`` and ``texts`` ``(c, dim)``, L2-normalised. The pooling ``mean`` takes the frames' mean,
+    normalised again; ``max`` the frame nearest to the text; ``query`` the frames' mean weighted for each text by the
+    softmax of their cosines over ``tau``, normalised again (Bain et al., 2022, "A CLIP-Hitchhiker's Guide to Long Video
+    Retrieval"). With a ``tau`` near 0 only the nearest frame counts; far above 1 all count alike.
+    """
+    if pooling == "max":
+        return _in_range((frames @ texts.T).max(axis=0))
+    if pooling == "mean":
+        return _in_range(texts @ normalised(frames.mean(axis=0, keepdims=True))[0])
+    from scipy.special import softmax
+
+    weights = softmax((texts @ frames.T).astype(np.float64) / tau, axis=1)
+    return _in_range(np.einsum("cd,cd->c", normalised((weights @ frames).astype(np.float32)), texts))
+
+
+def _in_range(cosines: Embedding) -> Embedding:
+    return np.asarray(np.clip(cosines, -1, 1), dtype=np.float32)
+
+
 def figures_of(cosines: Embedding, right: Places, videos: Places) -> Figures:
     """All figures of a ``CosineTable`` with at least one row and two classes."""
     ranks = mean_ranks(cosines, right)
@@ -86,8 +131,7 @@ def mean_ranks(cosines: Embedding, right: Places) -> Numbers:
     """``(n,)``: the rank of each row's right class, from 1; classes that tie share the mean of their ranks."""
     ahead = cosines - np.take_along_axis(cosines, right[:, np.newaxis], axis=1)
     ties = (np.abs(ahead) <= _TIE).sum(axis=1)
-    ranks: Numbers = (ahead > _TIE).sum(axis=1) + (ties + 1) / 2
-    return ranks
+    return np.asarray((ahead > _TIE).sum(axis=1) + (ties + 1) / 2, dtype=np.float64)
 
 
 def best_class(cosines: Embedding, right: int) -> int:
@@ -113,9 +157,8 @@ def area_under_curve(right: Numbers, wrong: Numbers) -> float:
 
 def histogram_edges(right: Numbers, wrong: Numbers) -> Numbers:
     """Common bins: the square root of the smaller group's size, between 6 and 60."""
-    bins = int(np.clip(round(min(len(right), len(wrong)) ** 0.5), _FEWEST_BINS, _MOST_BINS))
-    edges: Numbers = np.histogram_bin_edges(np.concatenate([right, wrong]), bins=bins)
-    return edges
+    bins = int(np.clip(round(min(len(right), len(wrong)) ** 0.5), 6, 60))
+    return np.histogram_bin_edges(np.concatenate([right, wrong]), bins=bins)
 
 
 def overlap(right: Numbers, wrong: Numbers) -> float:

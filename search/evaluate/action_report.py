@@ -1,28 +1,36 @@
-"""The report of an action evaluation: a page to read, tables and JSON for other programs, and two plots.
-
-The page holds its pictures, fetches nothing and runs no script, so it can be read offline.
-"""
+"""The report of an action evaluation: a page to read offline, tables and JSON for other programs, and two plots."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from indexer.core.types import Video
-from search.evaluate.action_figures import Estimate, Figures
-from search.evaluate.action_pictures import confusion_picture, distribution_picture, occurring_classes
+from search.evaluate.action_figures import Estimate, Figures, Numbers, histogram_edges, right_and_wrong
 from search.evaluate.actions import ActionEvaluation, ClassifiedVideo
 from search.evaluate.files import write_bytes_whole, write_csv, write_json, write_whole
 from search.evaluate.report import FileLink, counted, render_report
 from search.evaluate.significance import RESAMPLES
 from search.html import data_address, jpeg_at
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 
+MOST_CLASSES_DRAWN = 60  # The names of more could not be read.
+
+_GREEN, _RED, _INK = "#1a7f37", "#cf222e", "#24292f"
+_TALLEST = 0.85
 _TOP = 5  # nearest classes that are listed for each video
 _MOST_CARDS = 1000  # A page with more pictures would be slow to open; results.csv has every video.
 _MOST_NAMED = 20
@@ -30,10 +38,7 @@ _VIDEO_COLUMNS = (
     *("path", "start_s", "end_s", "label", "best", "right", "rank", "right_cosine", "frames"),
     *(f"{part}_{place}" for place in range(1, _TOP + 1) for part in ("class", "cosine")),
 )
-_CLASS_COLUMNS = (
-    *("class", "videos", "p_at_1", "hit_at_3", "mean_rank", "right_cosine"),
-    *("most_often_taken_for", "times"),
-)
+_CLASS_COLUMNS = ["class", "videos", "p_at_1", "hit_at_3", "mean_rank", "right_cosine", "most_often_taken_for", "times"]
 _FIGURES = (
     ("P@1", "p_at_1", "right class first, alone"),
     ("hit@3", "hit_at_3", "right class among the first three"),
@@ -61,11 +66,7 @@ def write_action_report(
 ) -> tuple[Path, ...]:
     """Write the page, tables, JSON and plots to a folder, each whole or not at all; returns them, the page first.
 
-    The plot of an earlier run is deleted if there are now too many classes for one. ``thumbnails`` finds the picture
-    at a time of a video; without it, the page has no pictures of videos.
-
-    Raises:
-        UsageError: a file cannot be written there.
+    ``thumbnails`` finds the picture at a time of a video; without it, the page has no pictures of videos.
     """
     distribution, confusion = distribution_picture(evaluation), confusion_picture(evaluation)
     written = [
@@ -77,7 +78,7 @@ def write_action_report(
         write_bytes_whole(folder / "similarity_distribution.png", distribution),
     ]
     if confusion is None:
-        (folder / "confusion.png").unlink(missing_ok=True)
+        (folder / "confusion.png").unlink(missing_ok=True)  # of an earlier run with fewer classes
     else:
         written.append(write_bytes_whole(folder / "confusion.png", confusion))
     return tuple(written)
@@ -140,22 +141,22 @@ def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
         ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
         ("broken line", "", evaluation.broken_lines),
     )
-    lines = []
-    for what, why, names in groups:
-        more = [f"... and {len(names) - _MOST_NAMED} more, all in results.json"] if len(names) > _MOST_NAMED else []
-        if names:
-            lines.append((counted(len(names), what) + why, [*names[:_MOST_NAMED], *more]))
-    return lines
+    return [(counted(len(names), what) + why, _first_of(names)) for what, why, names in groups if names]
+
+
+def _first_of(names: Sequence[str]) -> list[str]:
+    more = len(names) - _MOST_NAMED
+    return [*names[:_MOST_NAMED], *([f"... and {more} more, all in results.json"] if more > 0 else [])]
 
 
 def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
     """The whole evaluation as JSON values; cosines in [-1, 1], times in seconds."""
-    options, left_out = evaluation.options, evaluation.left_out
+    options, left_out, classes = evaluation.options, evaluation.left_out, evaluation.classes
     return {
         "index": dict(evaluation.about),
         "options": {
             "templates": {"name": options.templates.name, "patterns": options.templates.patterns},
-            "classes": {"source": evaluation.classes.source, "names": evaluation.classes.names},
+            "classes": {"source": classes.source, "names": classes.names},
             "pooling": options.pooling,
             "tau": options.tau if options.pooling == "query" else None,
             "bootstrap": {"draws": RESAMPLES, "seed": 0},
@@ -169,12 +170,11 @@ def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
             "without_frames": [str(video.path) for video in left_out.without_frames],
             "broken_lines": evaluation.broken_lines,
         },
-        "videos": [_video_as_json(each, evaluation.classes.names) for each in evaluation.videos],
+        "videos": [_video_as_json(each, classes.names) for each in evaluation.videos],
     }
 
 
 def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
-    """What both forms of the report show."""
     first, near = (sum(each.rank <= place for each in evaluation.videos) for place in (1, 3))
     count = counted(len(evaluation.videos), "video")
     return {
@@ -187,9 +187,8 @@ def _facts(evaluation: ActionEvaluation) -> dict[str, Any]:
 
 
 def _card(each: ClassifiedVideo, names: Sequence[str], thumbnails: FindThumbnail | None) -> dict[str, Any]:
-    """What the page shows of a video; its own class follows with its rank if it is not among the nearest."""
     scores = [(names[place], cosine, place == each.right, "") for place, cosine in each.top(_TOP)]
-    if not any(is_right for _, _, is_right, _ in scores):
+    if not any(is_right for _, _, is_right, _ in scores):  # It is not among the nearest.
         scores.append((names[each.right], float(each.pooled[each.right]), True, f"rank {each.rank:g}"))
     minutes, second = divmod(math.floor(each.time_s), 60)
     picture = jpeg_at(thumbnails(each.video.id, each.time_s)) if thumbnails else None
@@ -250,8 +249,84 @@ def _class_rows(evaluation: ActionEvaluation) -> Iterator[Sequence[object]]:
 
 
 def _confusion_table(evaluation: ActionEvaluation) -> tuple[Sequence[str], list[Sequence[object]]]:
-    """A row for each class that has videos, a column for each class that occurs, and the counts."""
-    rows, columns = occurring_classes(evaluation)
+    rows, columns = _occurring_classes(evaluation)
     names = evaluation.classes.names
     heading = ["label \\ nearest text", *(names[column] for column in columns)]
     return heading, [[names[row], *evaluation.confusion[row, columns].tolist()] for row in rows]
+
+
+def distribution_picture(evaluation: ActionEvaluation) -> bytes:
+    """Histograms of right and wrong cosines: of videos, and below of frames unless each video has one frame."""
+    has_more_frames = evaluation.by_frame.count > evaluation.by_video.count
+    title = f"videos (pooling: {evaluation.options.pooling})" if has_more_frames else "videos, one frame each"
+    panels = [(title, evaluation.of_videos, evaluation.by_video)]
+    if has_more_frames:
+        panels.append(("single frames", evaluation.of_frames, evaluation.by_frame))
+    figure = _empty_plot(8, 1.0 + 3.1 * len(panels))
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (title, table, figures) in zip(axes, panels, strict=True):
+        heading = f"{title}: overlap {figures.overlap:.2f}, AUC {figures.auc:.3f}"
+        panel.set_title(heading, loc="left", fontsize=11, fontweight="bold", color=_INK)
+        _draw_distribution(panel, *right_and_wrong(table.cosines, table.right))
+    axes[-1].set_xlabel("cosine of picture and class text")
+    return _png(figure)
+
+
+def confusion_picture(evaluation: ActionEvaluation) -> bytes | None:
+    """The confusion matrix; colours are shares of each row. None if more than 60 classes occur."""
+    rows, columns = _occurring_classes(evaluation)
+    if len(columns) > MOST_CLASSES_DRAWN:
+        return None
+    counts = evaluation.confusion[np.ix_(rows, columns)]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = _empty_plot(3.6 + 0.24 * len(columns), 2.4 + 0.24 * len(rows))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [name if len(name) <= 32 else f"{name[:31]}…" for name in evaluation.classes.names]
+    # A class may be called "$5 bill", which is no formula.
+    axes.set_xticks(range(len(columns)), [names[place] for place in columns], rotation=90, fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(rows)), [names[place] for place in rows], fontsize=8, parse_math=False)
+    axes.set_xlabel("nearest text", fontsize=9)
+    axes.set_ylabel("label; colours: share of its videos", fontsize=9)
+    if len(columns) <= 30:  # Numbers in more columns would touch.
+        for (row, column), count in np.ndenumerate(counts):
+            ink = "white" if shares[row, column] > 0.5 else _INK
+            axes.text(column, row, f"{count or ''}", ha="center", va="center", fontsize=8, color=ink)
+    figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.5, 1]).ax.tick_params(labelsize=8)
+    return _png(figure)
+
+
+def _occurring_classes(evaluation: ActionEvaluation) -> tuple[list[int], list[int]]:
+    """The places of the classes that have videos; and of those that have videos or were taken for another."""
+    counts = evaluation.confusion
+    rows = np.flatnonzero(counts.sum(axis=1))
+    return rows.tolist(), np.union1d(rows, np.flatnonzero(counts.sum(axis=0))).tolist()
+
+
+def _draw_distribution(axes: Axes, right: Numbers, wrong: Numbers) -> None:
+    edges = list(histogram_edges(right, wrong))
+    for values, colour, name in ((right, _GREEN, "right"), (wrong, _RED, "wrong")):
+        label = f"{name} class: {len(values):,} pairs, mean {round(values.mean(), 3) + 0.0:.3f}"
+        axes.hist(values, bins=edges, density=True, color=colour, alpha=0.45, label=label)
+        axes.hist(values, bins=edges, density=True, color=colour, histtype="step", linewidth=1.2)
+        axes.axvline(float(values.mean()), ymax=_TALLEST, color=colour, linestyle="--", linewidth=1.4)
+    axes.set_ylabel("density")
+    axes.margins(x=0.02)
+    axes.set_ylim(top=axes.get_ylim()[1] / _TALLEST)  # room for the legend
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper right", fontsize=9, ncols=2)
+
+
+def _empty_plot(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
+
+
+def _png(figure: Figure) -> bytes:
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes; the tables beside the picture have the names.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()

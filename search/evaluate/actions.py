@@ -1,14 +1,14 @@
 """Zero-shot evaluation of actions: how well the picture vectors of an index tell which class each video shows.
 
-This is the protocol of CLIP on Kinetics (Radford et al., 2021): the cosine of every frame with a text about each
-class, frames pooled into one cosine per video and class, classes ranked. Only the class texts are encoded.
+CLIP's protocol on Kinetics (Radford et al., 2021): the cosine of every frame with a text about each class, frames
+pooled into one cosine per video and class, classes ranked. Only the class texts are encoded.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -22,11 +22,9 @@ from indexer.core.text import squeezed
 from indexer.core.types import Embedding, Record, Video
 from indexer.models.base import FrameEncoder
 from indexer.store.base import Commit, VectorStore
-from search.evaluate.action_figures import CosineTable, Figures, best_class, figures_of, mean_ranks
-from search.evaluate.class_vectors import encode_classes
-from search.evaluate.pooling import TAU, Pooling, check_pooling, cosines_of, pooled
+from search.evaluate.action_figures import CosineTable, Figures, best_class, cosines_of, figures_of, mean_ranks, pooled
 from search.evaluate.progress import ReportProgress
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, classes_of_labels, read_classes, read_templates
+from search.evaluate.prompts import ActionOptions, ClassNames, classes_of_labels, encode_classes
 
 _right = attrgetter("right")
 
@@ -35,8 +33,8 @@ _right = attrgetter("right")
 class ClassifiedVideo:
     """A video and its cosines with the text of every class: ``(n, c)`` of frames, and pooled ``(c,)``.
 
-    ``right`` is the place of its own class, and ``rank`` its rank from 1, ties at their mean. ``best`` is the place of
-    the class whose text is nearest; at ``time_s`` is the frame nearest to it.
+    ``right`` is the place of its own class, of rank ``rank`` from 1, ties at their mean; ``best`` is the place of the
+    class whose text is nearest; at ``time_s`` is the frame nearest to it.
     """
 
     video: Video
@@ -64,31 +62,19 @@ class ClassifiedVideo:
 class LeftOut:
     """The videos that were not evaluated: without a label, with one that is no class, without a frame."""
 
-    unlabelled: tuple[Video, ...] = ()
-    of_no_class: tuple[Video, ...] = ()
-    without_frames: tuple[Video, ...] = ()
+    unlabelled: tuple[Video, ...]
+    of_no_class: tuple[Video, ...]
+    without_frames: tuple[Video, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ActionOptions:
-    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
+class LabelledVideos:
+    """The videos of an index to be evaluated, by path, at least one; ``right`` has the place of each one's class."""
 
-    templates: Templates = TEMPLATES["plain"]
-    classes: ClassNames | None = None
-    pooling: Pooling = "mean"
-    tau: float = TAU
-
-
-def action_options(
-    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
-) -> ActionOptions:
-    """The options of these names. Classes and templates may be files; no classes stand for the labels of the index.
-
-    Raises:
-        UsageError: a file, a template or the pooling is wrong.
-    """
-    known = read_classes(classes) if classes else None
-    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
+    classes: ClassNames
+    videos: tuple[Video, ...]
+    right: tuple[int, ...]
+    left_out: LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,44 +87,41 @@ class ClassFigures:
     hit_at_3: float
     mean_rank: float
     right_cosine: float
-    taken_for: str = ""
-    taken_for_count: int = 0
+    taken_for: str
+    taken_for_count: int
 
 
 @dataclass(frozen=True, eq=False)
 class ActionEvaluation:
     """The labelled ``videos`` of an index by path, at least one, and how well their classes are told apart.
 
-    ``about`` holds names and values of facts about the index, such as its model.
+    ``about`` holds names and values of facts about the index, such as its model. ``by_video`` has the figures of whole
+    videos, frames pooled; ``by_frame`` those of single frames.
     """
 
     options: ActionOptions
     classes: ClassNames
     videos: tuple[ClassifiedVideo, ...]
-    left_out: LeftOut = field(default_factory=LeftOut)
-    about: Mapping[str, str] = field(default_factory=dict)
+    left_out: LeftOut
+    about: Mapping[str, str]
 
     @cached_property
     def of_videos(self) -> CosineTable:
-        """The cosines of whole videos, frames pooled."""
         right = np.array([each.right for each in self.videos], dtype=np.int64)
         return CosineTable(np.stack([each.pooled for each in self.videos]), right, np.arange(len(right)))
 
     @property
     def of_frames(self) -> CosineTable:
-        """The cosines of single frames, those of all videos one after the other."""
         counts = [len(each.frames) for each in self.videos]
         frames = np.concatenate([each.frames for each in self.videos])
         return CosineTable(frames, self.of_videos.right.repeat(counts), self.of_videos.videos.repeat(counts))
 
     @cached_property
     def by_video(self) -> Figures:
-        """The figures of whole videos."""
         return figures_of(*self.of_videos)
 
     @cached_property
     def by_frame(self) -> Figures:
-        """The figures of single frames."""
         return figures_of(*self.of_frames)
 
     @cached_property
@@ -163,7 +146,7 @@ class ActionEvaluation:
 def evaluate_actions(
     store: VectorStore,
     encoder: FrameEncoder,
-    options: ActionOptions = ActionOptions(),
+    options: ActionOptions,
     *,
     about: Mapping[str, str] | None = None,
     cache: Path | None = None,
@@ -171,29 +154,49 @@ def evaluate_actions(
 ) -> ActionEvaluation:
     """Evaluate the labelled videos of an index with its picture model. Memory grows with frames times classes.
 
-    Vectors of class texts are kept in the folder ``cache``, so that a stopped run resumes. ``report_progress`` is
-    called after every batch of class texts and after every video. ``about`` goes to the report.
+    Vectors of class texts are kept in the folder ``cache``, for the next run; ``about`` goes to the report.
 
     Raises:
         UsageError: no video has a label, none of the labels is a class, or there are fewer than two classes.
         ModelError: the model cannot encode the texts.
         StoreError: the index cannot be read.
     """
-    commits = [commit for commit in store.commits().values() if commit.is_searchable]
-    pictured = pictured_videos(commits)
-    classes = options.classes or classes_of(pictured)
-    places = classes.places()
-    labelled = [video for video in pictured if squeezed(video.label) in places]
-    texts = encode_classes(encoder, classes, options.templates, cache=cache, report_progress=report_progress)
+    found = labelled_videos(store, options.classes)
+    texts = encode_classes(encoder, found.classes, options.templates, cache=cache, report_progress=report_progress)
     videos = []
-    for done, video in enumerate(labelled, start=1):
-        if frames := read_frames(store, video):
-            videos.append(_classified(video, places[squeezed(video.label)], frames, texts, options))
+    for done, (video, right) in enumerate(zip(found.videos, found.right, strict=True), start=1):
+        if frames := read_frames(store, video):  # none if it was removed meanwhile
+            videos.append(_classified(video, right, frames, texts, options))
         if report_progress is not None:
-            report_progress("videos", done, len(labelled))
+            report_progress("videos", done, len(found.videos))
     if not videos:
-        raise nothing_to_compare(pictured, classes)
-    return ActionEvaluation(options, classes, tuple(videos), _left_out(commits, videos), about or {})
+        raise UsageError("The labelled videos were removed from the index.", hint="Index them again.")
+    return ActionEvaluation(options, found.classes, tuple(videos), found.left_out, about or {})
+
+
+def labelled_videos(store: VectorStore, classes: ClassNames | None = None, *, otherwise: str = "") -> LabelledVideos:
+    """The videos with frames and a label of these classes, by default of those that the labels name.
+
+    ``otherwise`` ends the hint of the error.
+
+    Raises:
+        UsageError: no video has such a label, or the labels name fewer than two classes.
+        StoreError: the index cannot be read.
+    """
+    commits = [commit for commit in store.commits().values() if commit.is_searchable]
+    commits.sort(key=lambda commit: (commit.video.path.as_posix(), commit.video.id))
+    pictured = [commit.video for commit in commits if _has_frames(commit)]
+    known = classes or _classes_of(pictured, otherwise)
+    places = known.places()
+    videos = tuple(video for video in pictured if squeezed(video.label) in places)
+    if not videos:
+        raise _of_no_class(pictured, known)
+    left_out = LeftOut(
+        unlabelled=tuple(video for video in pictured if not video.label),
+        of_no_class=tuple(video for video in pictured if video.label and squeezed(video.label) not in places),
+        without_frames=tuple(commit.video for commit in commits if not _has_frames(commit)),
+    )
+    return LabelledVideos(known, videos, tuple(places[squeezed(video.label)] for video in videos), left_out)
 
 
 def read_frames(store: VectorStore, video: Video) -> list[Record]:
@@ -221,25 +224,11 @@ def _classified(
     )
 
 
-def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
-    """The videos with frames in the index, by path."""
-    return _by_path(commit for commit in commits if _has_frames(commit))
-
-
-def _by_path(commits: Iterable[Commit]) -> list[Video]:
-    return sorted((commit.video for commit in commits), key=lambda video: (video.path.as_posix(), video.id))
-
-
 def _has_frames(commit: Commit) -> bool:
     return "frames" in commit.modalities and commit.modalities["frames"].count > 0
 
 
-def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
-    """The classes that the labels of videos name; ``otherwise`` ends the hint of the error.
-
-    Raises:
-        UsageError: no video has a label, or the labels name fewer than two classes.
-    """
+def _classes_of(videos: Sequence[Video], otherwise: str) -> ClassNames:
     if not any(video.label for video in videos):
         raise UsageError(
             "No video with a picture in this index has a label.",
@@ -248,25 +237,13 @@ def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
     return classes_of_labels(video.label for video in videos)
 
 
-def nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageError:
-    """The error that no video is of one of the classes; it names some of the labels."""
+def _of_no_class(videos: Sequence[Video], classes: ClassNames) -> UsageError:
     labels = sorted({video.label for video in videos if video.label})
     named = ", ".join(labels[:3]) + (" ..." if len(labels) > 3 else "")
     known = f"the labels are {named}" if labels else "none has a label"
     return UsageError(
         f"No video in this index is of one of the {len(classes.names)} classes in {classes.source}; {known}.",
         hint="Index with --labels, or name other classes with --classes.",
-    )
-
-
-def _left_out(commits: Sequence[Commit], videos: Sequence[ClassifiedVideo]) -> LeftOut:
-    evaluated = {each.video.id for each in videos}
-    others = [commit for commit in commits if commit.video.id not in evaluated]
-    pictured = pictured_videos(others)
-    return LeftOut(
-        unlabelled=tuple(video for video in pictured if not video.label),
-        of_no_class=tuple(video for video in pictured if video.label),
-        without_frames=tuple(_by_path(commit for commit in others if not _has_frames(commit))),
     )
 
 

@@ -1,37 +1,222 @@
 """Which of several ways to search is better, and how sure that is: one table of metrics and differences.
 
-Differences are to the first row, over the same queries, with a 95% interval and the p-value of a paired test (see
-``search.evaluate.significance``). The p-values are those of single tests: of twenty rows without any difference, one
-will have p < 0.05.
+The ways are every combination of the values given for some axes; those that need another index have one beside the
+results. Differences are to the first row, over the same queries. The p-values are those of single paired tests: of
+twenty rows without any difference, one will have p < 0.05.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from indexer.core.errors import UsageError
+from indexer.config import LoadedSettings
+from indexer.core.errors import IndexDamagedError, UsageError
+from indexer.core.types import ModalityName
+from indexer.maintenance.variants import index_variant
+from indexer.manifest import models_of
+from indexer.modalities.registry import modality_names
+from indexer.models.base import FrameEncoder
+from indexer.models.profiles import choose_profile
+from indexer.progress import IndexReport, ProgressReport
+from indexer.shots.sampling import STRATEGIES
+from indexer.store import open_store
+from indexer.store.base import Manifest, VectorStore
+from search.engine import SearchEngine
+from search.evaluate.action_figures import POOLINGS, TAU, check_pooling
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.matching import match_queries
 from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
-from search.evaluate.qrels import Queries, SkippedRow
+from search.evaluate.qrels import Queries, SkippedRow, match_queries
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
-from search.evaluate.setups import OF_ACTIONS, IndexVariants, Setup
 from search.evaluate.significance import Difference, paired_differences
+from search.modalities import modality_named
 
+OF_SEARCHES = ("only", "weights")
+"""Axes that make a difference to searches alone."""
+OF_ACTIONS = ("pooling", "templates", "tau")
+"""Axes that make a difference to evaluations of actions alone."""
+AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 _HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedRow:
-    """One way to search: its metrics, by metric the difference to the first row, and how many videos its index holds.
+class Setup:
+    """One way to search; ``chosen`` has one value for each axis."""
 
-    The first row has no differences; ``videos`` is 0 where it is unknown.
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As it is shown: ``profile=embedded keyframes=middle``."""
+        return " ".join(f"{axis}={value}" for axis, value in self.chosen.items()) or "as it is"
+
+    @property
+    def slug(self) -> str:
+        """The name for a file."""
+        return re.sub(r"[^\w.+-]+", "-", self.name).strip("-")
+
+    def value(self, axis: str, default: str = "") -> str:
+        """The value chosen for an axis, or the default if it is not varied."""
+        return self.chosen.get(axis, default)
+
+    @property
+    def tau(self) -> float:
+        """The temperature of the pooling ``query``: the one chosen, or the usual one.
+
+        Raises:
+            UsageError: it is not a number above 0.
+        """
+        text = self.value("tau", str(TAU))
+        try:
+            tau = float(text)
+        except ValueError as error:
+            raise UsageError(f"'{text}' is not a number for tau.", hint="Write it as tau=0.05,0.1.") from error
+        check_pooling("query", tau)
+        return tau
+
+    def weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
+        """How much each modality counts: as usual, except for what ``weights`` and ``only`` say.
+
+        Raises:
+            UsageError: a weight cannot be read.
+            QueryError: there is no such modality.
+        """
+        weights = {name: usual.get(name, 1.0) for name in modality_names()}
+        weights.update(_weights(self.value("weights")))
+        only = {modality_named(name) for name in _parts(self.value("only"), "all")}
+        return {name: (weight or 1.0) if name in only else 0.0 for name, weight in weights.items()} if only else weights
+
+
+def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
+    """Every combination of the values of some axes, the first values of all first.
+
+    Axes are typed as ``keyframes=shots,middle``; parts of one value are joined by ``+``, as in
+    ``weights=default,subtitle:2+ocr:0.5``.
+
+    Raises:
+        UsageError: an axis is unknown, named twice, has no values or an unknown one.
+        QueryError: there is no such modality.
+    """
+    axes: dict[str, Sequence[str]] = {}
+    for text in texts:
+        typed, _, listed = text.partition("=")
+        name = typed.strip().casefold()
+        if name not in AXES:
+            raise UsageError(f"'{text}' cannot be compared.", hint=f"Write NAME=A,B with {', '.join(AXES)}.")
+        if name in axes:
+            raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
+        axes[name] = list(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
+        if not axes[name]:
+            raise UsageError(f"'{text}' names no values to compare.", hint=f"Write {name}=A,B.")
+    for value in axes.get("keyframes", ()):
+        if value not in STRATEGIES:
+            hint = f"There are: {', '.join(STRATEGIES)}."
+            raise UsageError(f"There is no way to choose keyframes called '{value}'.", hint=hint)
+    setups = tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
+    for setup in setups:
+        setup.weights({})
+        check_pooling(setup.value("pooling", POOLINGS[0]), setup.tau)
+    return setups
+
+
+@dataclass(frozen=True, slots=True)
+class IndexVariants:
+    """Finds or makes the index for each setup: the existing one of ``loaded``, or another in ``folder``.
+
+    Methods raise a StoreError if an index is not there or unreadable.
+    """
+
+    loaded: LoadedSettings
+    folder: Path
+
+    def grouped(self, setups: Sequence[Setup]) -> list[list[Setup]]:
+        """The setups in groups of the same index; a ConfigError if there is no such profile."""
+        groups: dict[Path | None, list[Setup]] = {}
+        for setup in setups:
+            groups.setdefault(self._place(setup), []).append(setup)
+        return list(groups.values())
+
+    def prepare(self, setup: Setup, progress: ProgressReport | None = None) -> IndexReport | None:
+        """Make the index for a setup, or bring it up to date, as indexing does; leaves the existing index as it is."""
+        place = self._place(setup)
+        if place is None:
+            return None
+        manifest = self._manifest()
+        profile, strategy = _profile(setup, manifest), setup.value("keyframes")
+        return index_variant(self.loaded, manifest, place, profile=profile, strategy=strategy, on_progress=progress)
+
+    def open(self, setup: Setup) -> SearchEngine:
+        """Search the index for a setup."""
+        index, place = self.loaded.settings.index, self._place(setup)
+        device = self.loaded.settings.models.device
+        return SearchEngine.open(place or index.path, name=index.name, url="" if place else index.url, device=device)
+
+    def open_store(self, setup: Setup) -> VectorStore:
+        """Read the index for a setup; the caller closes it."""
+        return self._store(self._place(setup))
+
+    def frame_encoder(self, store: VectorStore) -> FrameEncoder:
+        """The picture model that an index was made with; a ModelError if it is not here or has changed since."""
+        return models_of(_manifest_of(store), device=self.loaded.settings.models.device, roles=()).frames
+
+    def _place(self, setup: Setup) -> Path | None:
+        """The folder of the index for a setup, made or not; None for the existing index."""
+        manifest = self._manifest()
+        before = (manifest.profile, str(manifest.sampling.get("strategy", "")))
+        wanted = (_profile(setup, manifest), setup.value("keyframes") or before[1])
+        return None if wanted == before else self.folder / "-".join(wanted)
+
+    def _store(self, place: Path | None) -> VectorStore:
+        index = self.loaded.settings.index
+        return open_store(place or Path(index.path), name=index.name, url="" if place else index.url)
+
+    def _manifest(self) -> Manifest:
+        with closing(self._store(None)) as store:
+            return _manifest_of(store)
+
+
+def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
+    for part in _parts(text, "default"):
+        name, _, number = part.partition(":")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not (math.isfinite(weight) and weight >= 0):
+            raise UsageError(f"'{part}' is not a weight.", hint="Write it as weights=default,subtitle:2+ocr:0.5.")
+        yield modality_named(name.strip()), weight
+
+
+def _parts(text: str, none: str) -> list[str]:
+    return [part.strip() for part in text.split("+") if part.strip() not in ("", none)]
+
+
+def _profile(setup: Setup, manifest: Manifest) -> str:
+    asked = setup.value("profile")
+    return choose_profile(asked).profile.name if asked else manifest.profile
+
+
+def _manifest_of(store: VectorStore) -> Manifest:
+    manifest = store.read_manifest()
+    if manifest is None:
+        raise IndexDamagedError("The index does not say how it was made.", hint="Index into a new folder.")
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """One way to search: its metrics, and by metric the difference to the first row, which has none.
+
+    ``videos`` counts those in its index; 0 if unknown.
     """
 
     name: str
@@ -40,20 +225,15 @@ class ComparedRow:
     videos: int = 0
 
     def metric(self, name: str) -> MetricValue:
-        """The metric of that name.
-
-        Raises:
-            KeyError: it was not measured.
-        """
+        """The metric of that name; a KeyError if it was not measured."""
         return {metric.name: metric for metric in self.metrics}[name]
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """What was compared.
+    """What was compared: ``queries`` of them, or where actions are compared, videos that are in every row.
 
-    ``queries`` counts the queries, or where actions are compared, the videos in every row. ``failed`` are the videos
-    that could not be indexed in some way, with the reasons.
+    ``failed`` are the videos that could not be indexed in some way.
     """
 
     rows: tuple[ComparedRow, ...]
@@ -63,21 +243,15 @@ class ComparisonTable:
     failed: tuple[SkippedRow, ...] = ()
     files: tuple[Path, ...] = ()
 
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The metrics of every row."""
-        return tuple(metric.name for metric in self.rows[0].metrics)
-
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
 def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """The rows of a table from the name and the values of each way; the first is what others are compared with.
+    """The rows of a table, from each way's name and values and the number of ``videos`` in its index.
 
-    Only metrics that all have are compared, and of them only the queries that all have. ``videos`` has the number of
-    videos in each way's index.
+    Only metrics that all have are compared, over the queries that all have.
 
     Raises:
         ValueError: no metric has a query that all ways have.
@@ -104,12 +278,9 @@ def compare_setups(
 ) -> ComparisonTable:
     """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.
 
-    Every way is measured by the same judgements, those of the existing index; a video that another index lacks counts
-    as not found there. Stopped and started again, it continues where it was.
-
-    Raises:
-        UsageError: a setup makes no difference to searches, or the folder cannot be written.
-        SceneseekError: as indexing and searching raise it.
+    All are measured by the judgements of the existing index; a video that another index lacks counts as not found
+    there. A stopped comparison continues where it was. Raises a UsageError if a setup makes no difference to searches
+    or the folder cannot be written, and what indexing and searching raise.
     """
     check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
@@ -152,7 +323,7 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
 
 
 def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
-    """Make the index for a setup or bring it up to date; returns the videos that could not be indexed."""
+    """Prepare the index for a setup; returns the videos that could not be indexed."""
     report = _naming(setup, progress)
     show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
     made = variants.prepare(setup, show)
@@ -161,7 +332,7 @@ def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgres
 
 
 def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
-    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``."""
+    """Write ``comparison.csv`` and ``.json``; returns the table with these files after the ``others``."""
     rows: list[tuple[object, ...]] = []
     for row in table.rows:
         for metric in row.metrics:

@@ -1,17 +1,27 @@
-"""What a class is called in a text: readable names, and the templates they are put into."""
+"""The options of an action evaluation: names of classes, sentences about them with their vectors, and the pooling."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from indexer.core.errors import MediaError, UsageError
 from indexer.core.text import squeezed
+from indexer.core.types import Embedding
 from indexer.corpus.sidecars import read_text
+from indexer.models.base import Fingerprint, FrameEncoder
+from indexer.models.long_texts import normalised
+from indexer.models.vector_cache import cached_documents
+from search.evaluate.action_figures import TAU, Pooling, check_pooling
+from search.evaluate.progress import ReportProgress
 
 _SLOT = "{}"
+_SENTENCES_AT_ONCE = 256
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBERED = re.compile(r"\d+[\s,;]+(?=\S)")
 
@@ -21,18 +31,11 @@ class Templates:
     """Sentences about a class, at least one, each with ``{}`` once for its name.
 
     ``name`` is one of ``TEMPLATES`` or their file; ``broken`` are the lines of that file that are no template, and why.
-
-    Raises:
-        ValueError: there is no pattern, or one does not hold ``{}`` once.
     """
 
     name: str
     patterns: tuple[str, ...]
     broken: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.patterns or any(pattern.count(_SLOT) != 1 for pattern in self.patterns):
-            raise ValueError("there must be a template, and every template needs {} once")
 
     def prompts(self, class_name: str) -> tuple[str, ...]:
         """The sentences about one class."""
@@ -72,6 +75,16 @@ _CLASSES = Path(__file__).with_name("classes")
 CLASS_LISTS: Mapping[str, Path] = {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
 
 
+@dataclass(frozen=True, slots=True)
+class ActionOptions:
+    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
+
+    templates: Templates = TEMPLATES["plain"]
+    classes: ClassNames | None = None
+    pooling: Pooling = "mean"
+    tau: float = TAU
+
+
 def readable(name: str) -> str:
     """A class's name in plain words: ``ApplyEyeMakeup`` and ``apply_eye_makeup`` become ``apply eye makeup``."""
     return " ".join(_WORD_STARTS.sub(" ", name).replace("_", " ").split()).lower()
@@ -95,12 +108,9 @@ def read_templates(source: str) -> Templates:
 
 
 def read_classes(source: str) -> ClassNames:
-    """The class list of this name, or that of a file, one per line; blank lines and ``#`` lines are ignored.
+    """The class list of this name, or that of a file, one per line; a UsageError if it has fewer than two.
 
-    Numbers are removed from a file whose every line begins with one, as in UCF101's ``classInd.txt``.
-
-    Raises:
-        UsageError: the file cannot be read, or names fewer than two classes.
+    Blank lines and ``#`` lines are ignored, and numbers that begin every line, as in UCF101's ``classInd.txt``.
     """
     path = CLASS_LISTS.get(source, Path(source))
     lines = _lines(path, f"Use {', '.join(CLASS_LISTS)}, or a file with a class on a line.")
@@ -110,14 +120,60 @@ def read_classes(source: str) -> ClassNames:
     return _class_names(source, f"in {source}", usable, broken)
 
 
-def classes_of_labels(labels: Iterable[str]) -> ClassNames:
-    """The classes that labels name, in alphabetical order; empty labels name none.
+def action_options(
+    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
+) -> ActionOptions:
+    """The options of these names; a UsageError if one is wrong. Classes and templates may be files.
 
-    Raises:
-        UsageError: they name fewer than two.
+    No classes stand for the labels of the index.
     """
+    known = read_classes(classes) if classes else None
+    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
+
+
+def classes_of_labels(labels: Iterable[str]) -> ClassNames:
+    """The classes that labels name, in alphabetical order; a UsageError if there are fewer than two."""
     named = sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label))
     return _class_names("labels", "among the labels of the indexed videos", named)
+
+
+def encode_classes(
+    encoder: FrameEncoder,
+    classes: ClassNames,
+    templates: Templates,
+    *,
+    cache: Path | None = None,
+    report_progress: ReportProgress | None = None,
+) -> Embedding:
+    """``(classes, dim)`` float32, L2-normalised: the mean of the vectors of each class's sentences, normalised again.
+
+    Batches that are in the folder ``cache`` are not encoded again; ``report_progress`` is called after every batch.
+    """
+    ensemble, names = _PromptEnsemble(encoder, templates), classes.names
+    step = max(1, _SENTENCES_AT_ONCE // len(templates.patterns))
+    batches = []
+    for start in range(0, len(names), step):
+        batches.append(cached_documents(names[start : start + step], ensemble, cache))
+        if report_progress is not None:
+            report_progress("class texts", min(start + step, len(names)), len(names))
+    return np.concatenate(batches)
+
+
+@dataclass(frozen=True, slots=True)
+class _PromptEnsemble:
+    """Encodes names of classes through templates, which are part of its fingerprint."""
+
+    encoder: FrameEncoder
+    templates: Templates
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        own = self.encoder.fingerprint
+        return replace(own, preprocessing=json.dumps([own.preprocessing, *self.templates.patterns]))
+
+    def encode_documents(self, texts: Sequence[str]) -> Embedding:
+        vectors = self.encoder.encode_texts([prompt for name in texts for prompt in self.templates.prompts(name)])
+        return normalised(vectors.reshape(len(texts), len(self.templates.patterns), -1).mean(axis=1))
 
 
 def _class_names(source: str, place: str, names: Iterable[str], broken: tuple[str, ...] = ()) -> ClassNames:
@@ -133,7 +189,6 @@ def _class_names(source: str, place: str, names: Iterable[str], broken: tuple[st
 
 
 def _lines(path: Path, hint: str) -> dict[int, str]:
-    """The lines of a file that are not blank or comments, by their numbers from 1."""
     if not path.is_file():
         raise UsageError(f"There is no file {path}.", hint=hint)
     try:
@@ -145,7 +200,6 @@ def _lines(path: Path, hint: str) -> dict[int, str]:
 
 
 def _usable(source: str, lines: Mapping[int, str], fault: Callable[[str], str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without a fault; and for each other line its place and its fault."""
     broken = tuple(f"{source}, line {number}: {fault(text)}" for number, text in lines.items() if fault(text))
     return [text for text in lines.values() if not fault(text)], broken
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 from indexer.core.errors import QueryError
+from indexer.core.types import Video
+from search.catalogue import Catalogue, expanded
 from search.evaluate.files import write_whole
 
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
@@ -29,11 +32,10 @@ _MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})",
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One row of a file of queries: this video, or this span of it, answers this query.
+    """One row of a file of queries: this video, or this span of it, answers this query; not at a relevance of 0.
 
-    The video is named by a path, the end of one, an id, or a file name without its ending. Without times, all of it is
-    the answer. A relevance of 0 says that it does not answer. Where the video is a clip of a ``film`` that may be
-    indexed instead, the times are those of the film, and the clip as a whole is the answer.
+    Where the video is a clip of a ``film`` that may be indexed instead, the times are those of the film, and the clip
+    as a whole is the answer.
 
     Raises:
         ValueError: the query or the video is not named, or the times are not a span.
@@ -125,7 +127,7 @@ def unescape_id(text: str) -> str:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read judgements in TREC's form: query, an unused column, document, relevance. Raises as ``read_trec`` does."""
+    """Read judgements in TREC's form; raises as ``read_trec`` does."""
     judged: dict[str, dict[str, int]] = {}
     rows = read_trec(
         path, lambda query, _, document, relevance: (query, document, int(relevance)), "QUERY 0 DOCUMENT RELEVANCE"
@@ -136,7 +138,7 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> Path:
-    """Write judgements in TREC's form; a UsageError if the file cannot be written."""
+    """Write judgements in TREC's form."""
     rows = ((query, document, gain) for query, judged in qrels.items() for document, gain in judged.items())
     return write_whole(path, "".join(f"{escape_id(query)} 0 {escape_id(name)} {gain}\n" for query, name, gain in rows))
 
@@ -167,3 +169,89 @@ def text_lines(path: Path) -> list[str]:
         return path.read_text("utf-8-sig", "surrogateescape").split("\n")
     except OSError as error:
         raise QueryError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file's name.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Queries whose answers are in the index; ``unmatched`` are the names of videos that mean none here, or several."""
+
+    texts: Mapping[str, str]
+    videos: Qrels
+    moments: Qrels
+    unmatched: tuple[SkippedRow, ...] = ()
+
+
+def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
+    """A function that finds a video by id, path, or the end of a path, with the file's ending or without.
+
+    Raises:
+        LookupError: by the function, where there is no such video, or several.
+    """
+    by_tail: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    by_stem: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for video_id, video in catalogue.videos.items():
+        for path in {video.path, *(place.path for place in catalogue.commits[video_id].locations)}:
+            for start in range(len(path.parts)):
+                by_tail[path.parts[start:]].add(video_id)
+                by_stem[path.with_suffix("").parts[start:]].add(video_id)
+
+    def find(named: str) -> Video:
+        if named in catalogue.videos:
+            return catalogue.videos[named]
+        parts = PurePath(named).parts
+        found = by_tail.get(expanded(named).parts) or by_tail.get(parts) or by_stem.get(parts, set())
+        if not found:
+            raise LookupError("there is no such video in the index")
+        if len(found) > 1:
+            places = sorted(str(catalogue.videos[key].path) for key in found)
+            raise LookupError(f"it could be {' or '.join(places[:2])}")
+        return catalogue.videos[next(iter(found))]
+
+    return find
+
+
+def match_queries(queries: Queries, catalogue: Catalogue) -> Topics:
+    """The queries with an answer in the index; of several rows of one video and query, the highest relevance counts.
+
+    Raises:
+        QueryError: no query has an answer in the index.
+    """
+    videos: dict[str, dict[str, int]] = defaultdict(dict)
+    moments: dict[str, dict[str, int]] = defaultdict(dict)
+    unmatched: Counter[tuple[str, str]] = Counter()
+    find = video_finder(catalogue)
+    for row in queries.judgements:
+        try:
+            span = _span(row, find)
+        except LookupError as error:
+            unmatched[row.video, str(error)] += 1
+            continue
+        judged = videos[row.query_id]
+        judged[span.video_id] = max(row.relevance, judged.get(span.video_id, 0))
+        if span.end_s:
+            moments[row.query_id][moment_id(span)] = row.relevance
+    found = answerable(videos)
+    rows = tuple(
+        SkippedRow(name, f"{reason} ({count} row{'' if count == 1 else 's'})")
+        for (name, reason), count in unmatched.items()
+    )
+    if not found:
+        raise QueryError(
+            f"None of the videos named in {queries.source or 'the queries'} answers a query in this index."
+            f"{f' {rows[0]}.' if rows else ''}",
+            hint="'sceneseek list' shows what is indexed; a video may be named by its path, its file name or its id.",
+        )
+    texts = {query: text for query, text in queries.texts.items() if query in found}
+    return Topics(texts, found, answerable(moments), rows)
+
+
+def _span(row: Judgement, find: Callable[[str], Video]) -> RelevantSpan:
+    """The span that a row means, empty for a whole video; of the film where the clip is not indexed."""
+    try:
+        video, is_whole = find(row.video), bool(row.film)
+    except LookupError as unknown:
+        try:
+            video, is_whole = find(row.film), False
+        except LookupError:
+            raise unknown from None
+    return RelevantSpan(video.id, 0, 0) if is_whole else RelevantSpan(video.id, row.start_s or 0, row.end_s or 0)

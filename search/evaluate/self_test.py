@@ -1,21 +1,22 @@
 """How well the search finds what is in one's own library, measured without any labels.
 
-Queries with one known answer are drawn from the texts of the index. Each is searched for twice. Without its source,
-the kind of text it was drawn from is left out of the search, which measures whether pictures, sounds and the other
-texts find the place. With everything, as a person searches who types the very words, it gives the upper line.
+Queries with one known answer are drawn from the texts of the index. Each is searched for twice: without the kind of
+text it was drawn from, which measures whether pictures, sounds and the other texts find the place, and with
+everything, which gives the upper line. Where a film has subtitles and speech, each finds the other.
 
-A video is right if the text is of it; ``search.evaluate.self_test_searches`` says which moments are. Descriptions are
-of whole videos and have no moment. Where subtitles and speech of a film are both in the index, each finds the other.
+A moment is right if it shares half of the shorter of itself and the text, and begins at most ten seconds before the
+text does: otherwise a whole film would always be right. Descriptions are of whole videos and have no moment.
 
-In a small library many searches are right by accident. So each figure stands beside what searches for something in
-other videos would give if they were judged by the same answer, unless all queries are of one video. Queries of one
-video are alike, so the intervals draw whole videos; where these are few, the truth may lie further out.
+In a small library many searches are right by accident, and a video with many texts is found more often whatever is
+searched for. So each figure stands beside what the answers to queries of other videos are worth, judged by the same
+answer. Queries of one video are alike, so the intervals draw whole videos.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,23 +26,43 @@ from indexer.core.types import ModalityName
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
-from search.evaluate.expectation import expectation_of
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.progress import ReportProgress
+from search.evaluate.qrels import Qrels, RelevantSpan, moment_id, span_of
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, write_runs
+from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, run_queries, write_runs
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
-from search.evaluate.self_test_searches import chance_values, right_answers, search_both_ways, self_test_values
 from search.modalities import in_words
+from search.moments import overlap_s
 
 _FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
+FEW_QUERIES = 10
+"""Fewer say too little for an interval."""
+
+FEW_VIDEOS = 10
+"""Queries from fewer are so alike that intervals may miss the truth."""
+
+_REMEMBERED: Mapping[ModalityName, str] = {
+    "speech": "said",
+    "subtitle": "said",
+    "ocr": "written in the picture",
+    "description": "described",
+    "captions": "described",
+}
+_SMALLEST_OF_TEN = 0.05
+_HARDLY = 0.005
+SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
+_SHARED = 0.5
+_NEAR_S = 10.0
+_INSTANT_S = 0.001
+_MOST_OTHERS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTestFigures:
-    """The metrics of some queries in one way of searching; none of moments where no query has one."""
+    """The metrics of some queries in one way of searching."""
 
     by_video: tuple[MetricValue, ...]
     by_moment: tuple[MetricValue, ...] = ()
@@ -49,10 +70,7 @@ class SelfTestFigures:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """What the searches without the source would give if they were for something else, by metric.
-
-    Empty where all queries are of one video; of moments also where no query has one.
-    """
+    """What searches for something else would give, by metric; empty where all queries are of one video."""
 
     by_video: Mapping[str, float] = field(default_factory=dict)
     by_moment: Mapping[str, float] = field(default_factory=dict)
@@ -60,7 +78,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class SelfTestRow:
-    """Queries of some sources: how well they find their place without their source, with everything, and by chance."""
+    """How well the queries of some sources find their place."""
 
     sources: tuple[ModalityName, ...]
     queries: int
@@ -70,21 +88,16 @@ class SelfTestRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UntestedSource:
-    """A kind of text that the index holds and no query was drawn from, and why."""
-
-    source: ModalityName
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class SelfTestReport:
-    """The results: a row of all queries, then one of each source if there are several; ``videos`` are all to find."""
+    """A row of all queries, then one of each source if there are several; ``videos`` are all to find.
+
+    ``left_out`` has the kinds of text that no query was drawn from, with the reasons.
+    """
 
     rows: tuple[SelfTestRow, ...]
     drawn: tuple[KnownItem, ...]
     videos: int
-    left_out: tuple[UntestedSource, ...] = ()
+    left_out: Mapping[ModalityName, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property
@@ -94,7 +107,7 @@ class SelfTestReport:
 
     @property
     def expectation(self) -> str:
-        """In a sentence or two, what a person can expect of a search in this library."""
+        """What a person can expect of a search in this library."""
         row, alone = self.rows[0], self.videos < 2
         found, upper = (each.by_moment if alone else each.by_video for each in (row.without_source, row.with_source))
         return expectation_of(
@@ -113,7 +126,7 @@ class SelfTestReport:
             "videos_asked": self.videos_asked,
             "expectation": self.expectation,
             "rows": [asdict(row) for row in self.rows],
-            "left_out": [asdict(one) for one in self.left_out],
+            "left_out": [{"source": source, "reason": reason} for source, reason in self.left_out.items()],
             "files": [str(path) for path in self.files],
         }
 
@@ -128,17 +141,14 @@ def run_self_test(
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> SelfTestReport:
-    """Draw at most ``queries`` queries from the texts in the store, search for them, measure, and write to ``out``.
+    """Draw at most ``queries`` queries, search for them, measure, and write to ``out``.
 
     The files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
-    moments, and ``run-with-source.trec``. Another ``seed`` draws other queries. A stopped test continues where it was
-    when it is started again with the same index and options.
+    moments, and ``run-with-source.trec``. A stopped test continues where it was with the same index and options.
 
     Raises:
         QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
-        UsageError: the folder cannot be written.
-        StoreError: the index cannot be read.
-        ModelError: a model cannot encode a query.
+        SceneseekError: as searching and writing raise it.
     """
     if queries < _FEWEST_QUERIES:
         raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more.")
@@ -153,7 +163,7 @@ def run_self_test(
         rows=tuple(_rows(drawn, without, everything)),
         drawn=drawn,
         videos=len(catalogue.videos),
-        left_out=tuple(_left_out(catalogue, sources, {known.source for known in drawn})),
+        left_out=dict(_left_out(catalogue, sources, {known.source for known in drawn})),
         files=(
             out / "self-test.json",
             _write_queries(out / "queries.csv", drawn, without, everything, catalogue),
@@ -214,23 +224,22 @@ def _absent(catalogue: Catalogue, *roles: ModalityName) -> str:
 
 def _left_out(
     catalogue: Catalogue, usable: Collection[ModalityName], drawn: Collection[ModalityName]
-) -> Iterator[UntestedSource]:
+) -> Iterator[tuple[ModalityName, str]]:
     for name in SOURCES:
         count = catalogue.counts.get(name)
         if count and name not in usable:
-            yield UntestedSource(name, "there is nothing else to search in")
+            yield name, "there is nothing else to search in"
         elif count and name not in drawn:
-            yield UntestedSource(name, f"none of its {count} texts has some words that stand nowhere else")
+            yield name, f"none of its {count} texts has some words that stand nowhere else"
 
 
 def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterator[SelfTestRow]:
-    """Of all queries, and of each source if there are several."""
     sources = tuple(dict.fromkeys(known.source for known in drawn))
-    alone, upper, chance = (
-        self_test_values(drawn, without),
-        self_test_values(drawn, everything),
-        chance_values(drawn, without),
+    alone, upper = (
+        {level: _values(runs[level], right_answers(drawn, level, runs[level])) for level in LEVELS}
+        for runs in (without, everything)
     )
+    chance = chance_values(drawn, without)
     for names in [sources] if len(sources) == 1 else [sources, *((name,) for name in sources)]:
         videos = {known.id: known.span.video_id for known in drawn if known.source in names}
         by_chance = (
@@ -240,12 +249,10 @@ def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterat
 
 
 def _figures(values: Mapping[Level, QueryValues], videos: Mapping[str, str]) -> SelfTestFigures:
-    """The metrics of the queries in ``videos``, which names the video of each."""
     return SelfTestFigures(*(summarise(_only(values[level], videos), groups=videos) for level in LEVELS))
 
 
 def _only(values: QueryValues, queries: Collection[str]) -> QueryValues:
-    """The values of some queries, without metrics that none of them has."""
     kept = {name: {key: one for key, one in of_query.items() if key in queries} for name, of_query in values.items()}
     return {name: of_query for name, of_query in kept.items() if of_query}
 
@@ -253,7 +260,6 @@ def _only(values: QueryValues, queries: Collection[str]) -> QueryValues:
 def _write_queries(
     path: Path, drawn: Sequence[KnownItem], without: Runs, everything: Runs, catalogue: Catalogue
 ) -> Path:
-    """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
     right, size = right_answers(drawn, "videos", Run()), len(catalogue.videos)
     rank, rank_with_source = (
         per_query(runs["videos"], right, ["MnR"], corpus_size=size)["MnR"] for runs in (without, everything)
@@ -266,3 +272,139 @@ def _write_queries(
         ranks = (rank[known.id], rank_with_source[known.id])
         rows.append((known.id, known.query, known.source, *where, *ranks, first))
     return write_csv(path, _HEADING, rows)
+
+
+def search_both_ways(
+    engine: SearchEngine,
+    drawn: Sequence[KnownItem],
+    out: Path,
+    options: RetrievalOptions,
+    progress: ReportProgress | None,
+) -> tuple[Runs, Runs]:
+    """What is found for each query without its source, and with everything; the caller deletes the checkpoints."""
+
+    def search(name: str, asked: Sequence[KnownItem], weights: Mapping[ModalityName, float], before: int) -> Runs:
+        chosen = replace(options, weights={**options.weights, **weights}, name=name)
+        checkpoint, texts = out / f"searched-{name}.json", {known.id: known.query for known in asked}
+        report = None if progress is None else lambda what, done, _: progress(what, before + done, 2 * len(drawn))
+        return run_queries(engine, texts, options=chosen, checkpoint=checkpoint, progress=report)
+
+    by_source: dict[ModalityName, list[KnownItem]] = {}
+    for known in drawn:
+        by_source.setdefault(known.source, []).append(known)
+    found: dict[Level, dict[str, Sequence[tuple[str, float]]]] = {level: {} for level in LEVELS}
+    for source, asked in by_source.items():
+        runs = search(f"without-{source}", asked, {source: 0.0}, len(found["videos"]))
+        for level in LEVELS:
+            found[level].update(runs[level].by_query)
+    without = {level: Run(found[level], "without-source") for level in LEVELS}
+    return without, search("with-source", drawn, {}, len(drawn))
+
+
+def right_answers(drawn: Sequence[KnownItem], level: Level, run: Run) -> Qrels:
+    """The video of each query; or the known moment, and those of a run that lead to it."""
+    spans = _spans(run)
+    asked = [known for known in drawn if level == "videos" or known.has_moment]
+    return {known.id: _right(known, level, run[known.id], spans) for known in asked}
+
+
+def is_right_moment(found: RelevantSpan, known: RelevantSpan) -> bool:
+    """Whether playing what was found leads to what is known to be there."""
+    shorter = min(found.end_s - found.start_s, known.end_s - known.start_s)
+    if found.video_id != known.video_id or known.start_s > found.start_s + _NEAR_S:
+        return False
+    return overlap_s(found, known) >= max(_SHARED * shorter, _INSTANT_S)
+
+
+def chance_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, QueryValues]:
+    """For each query, what the answers to at most 50 queries of other videos are worth as answers to it, on average."""
+    values: dict[Level, dict[str, dict[str, float]]] = {level: defaultdict(dict) for level in LEVELS}
+    for level in LEVELS:
+        run, spans = runs[level], _spans(runs[level])
+        for known in drawn:
+            others = _spread([each.id for each in drawn if each.span.video_id != known.span.video_id])
+            if others and (level == "videos" or known.has_moment):
+                right = {other: _right(known, level, run[other], spans) for other in others}
+                for name, value in _mean_values(run, right).items():
+                    values[level][name][known.id] = value
+    return values
+
+
+def _spans(run: Run) -> Mapping[str, RelevantSpan]:
+    return {document: span for document in run.documents if (span := span_of(document))}
+
+
+def _right(
+    known: KnownItem, level: Level, answers: Sequence[tuple[str, float]], spans: Mapping[str, RelevantSpan]
+) -> dict[str, int]:
+    """Which of the answers to some query would be right for this one, besides the known one."""
+    if level == "videos":
+        return {known.span.video_id: 1}
+    found = [document for document, _ in answers if document in spans and is_right_moment(spans[document], known.span)]
+    return dict.fromkeys([moment_id(known.span), *found], 1)
+
+
+def _spread(others: Sequence[str]) -> Sequence[str]:
+    """All, or as many as are enough, evenly among them."""
+    step = max(1.0, len(others) / _MOST_OTHERS)
+    return [others[int(place * step)] for place in range(min(len(others), _MOST_OTHERS))]
+
+
+def _mean_values(run: Run, right: Qrels) -> dict[str, float]:
+    # Where nothing right was found, every metric is 0.
+    found = {query: judged for query, judged in right.items() if any(answer in judged for answer, _ in run[query])}
+    return {name: sum(of_query.values()) / len(right) for name, of_query in _values(run, found).items()}
+
+
+def _values(run: Run, right: Qrels) -> QueryValues:
+    return per_query(run, right, SELF_TEST_METRICS, corpus_size=0)
+
+
+def expectation_of(
+    sources: Sequence[ModalityName],
+    found: Mapping[str, MetricValue],
+    upper: Mapping[str, float],
+    chance: Mapping[str, float],
+    *,
+    of_moments: bool = False,
+) -> str:
+    """What a search can be expected to find, in plain words: so many of ten.
+
+    It speaks of the first 5 where chance finds the right video among them in at most half of the searches, and of the
+    first one elsewhere. ``upper`` is of searches with the ``sources`` of the queries.
+    """
+    if not found:
+        return "There is only one video, so that nothing can be said of finding it."
+    metric = "hit@5" if chance.get("hit@5", 0.0) <= 0.5 else "hit@1"
+    value, likely = found[metric], chance.get(metric)
+    of = 10 if _in_tenths(value.value) and (likely is None or _in_tenths(likely)) else 100
+    low, high = round(of * value.interval.low), round(of * value.interval.high)
+    between = f" (between {low} and {high})" if value.queries >= FEW_QUERIES else ""
+    by_chance = "" if likely is None else f"; by chance it would be {_share(likely, of)}"
+    return (
+        f"Type some of what is {_remembered(sources)}: even without that text, the other evidence puts the right "
+        f"{'moment' if of_moments else 'video'} {'among the first 5' if metric == 'hit@5' else 'first'} in about "
+        f"{round(of * value.value)} of {of} searches{between}{by_chance}.{_caution(value, likely)} "
+        f"With that text: {round(of * upper[metric])} of {of}."
+    )
+
+
+def _caution(value: MetricValue, chance: float | None) -> str:
+    if chance is None:
+        return " These are too few searches to be sure of it." if value.queries < FEW_QUERIES else ""
+    is_sure = value.queries >= FEW_QUERIES and value.interval.low > chance
+    return "" if is_sure else " That is not surely better than chance."
+
+
+def _remembered(sources: Sequence[ModalityName]) -> str:
+    *others, last = dict.fromkeys(_REMEMBERED[name] for name in sources)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _in_tenths(share: float) -> bool:
+    """Whether a share is nothing, everything, or at least one half of a tenth away from both."""
+    return share in (0.0, 1.0) or _SMALLEST_OF_TEN <= share <= 1 - _SMALLEST_OF_TEN
+
+
+def _share(share: float, of: int) -> str:
+    return f"{round(of * share)} of {of}" if share >= _HARDLY else "hardly ever"

@@ -14,7 +14,7 @@ from indexer.modalities.registry import registered
 from tests.clips import BLACK, WHITE, clip
 from tests.e2e.conftest import run_here
 from ui.services.context import Context
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.app import build_blocks

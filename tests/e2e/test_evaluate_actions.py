@@ -7,17 +7,17 @@ import json
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from indexer.core.errors import IndexMissingError, UsageError
 from indexer.media.deliver.write import ClipOptions, write_clip
-from search.evaluate.actions import action_options
 from tests.clips import GREEN, RED, clip
 from tests.e2e.conftest import OFFLINE, run_here
-from ui.cli.evaluate_actions import evaluate_actions
-from ui.services.context import Context
+from ui.cli.evaluate import evaluate_actions
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
 SHOWN = {
@@ -61,7 +61,7 @@ def test_real_photographs_are_recognised_and_reported(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert evaluate_actions(Context.load(None, index), action_options(), out) == 0
+    assert evaluate_actions(index, out) == 0
     printed = capsys.readouterr()
     assert "hit@3" in printed.out
     assert str(out / "results.html") in printed.out.replace("\n", "")
@@ -79,21 +79,28 @@ def test_real_photographs_are_recognised_and_reported(
     assert not list(out.glob("*.tmp"))
 
 
-def test_a_second_run_encodes_no_text_again(
-    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_second_run_takes_the_vectors_of_texts_that_the_first_one_kept(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
-    before = json.loads(capsys.readouterr().out)
+    def run(pooling: str = "mean") -> dict[str, Any]:
+        assert evaluate_actions(index, tmp_path, pooling=pooling, as_json=True) == 0
+        return json.loads(capsys.readouterr().out)
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("encoded again")
+    def best_of(content: dict[str, Any]) -> list[str]:
+        return [each["best"] for each in content["videos"]]
 
-    monkeypatch.setattr("indexer.models.concepts.ConceptsEncoder.encode_texts", refuse)
-    evaluate_actions(Context.load(None, index), action_options(), tmp_path, as_json=True)
-    again = json.loads(capsys.readouterr().out)
-    assert again == before
-    evaluate_actions(Context.load(None, index), action_options(pooling="query"), tmp_path, as_json=True)
-    assert json.loads(capsys.readouterr().out)["options"]["pooling"] == "query"
+    before = run()
+    assert run() == before
+    [kept] = (tmp_path / "class-texts").iterdir()
+    np.save(kept, np.load(kept)[::-1])
+    names = before["options"]["classes"]["names"]
+    other_name = dict(zip(names, reversed(names), strict=True))
+    expected = [other_name[name] for name in best_of(before)]
+    assert expected != best_of(before)
+    assert best_of(run()) == expected
+    by_query = run("query")
+    assert by_query["options"]["pooling"] == "query"
+    assert best_of(by_query) == expected
 
 
 def test_own_classes_and_templates_and_their_broken_lines(
@@ -102,8 +109,7 @@ def test_own_classes_and_templates_and_their_broken_lines(
     classes, templates = tmp_path / "classes.txt", tmp_path / "templates.txt"
     classes.write_text("tiger\nelectric locomotive\nsubmarine\n", encoding="utf-8")
     templates.write_text("{}\nwithout a place\n", encoding="utf-8")
-    options = action_options(str(classes), str(templates))
-    assert evaluate_actions(Context.load(None, index), options, tmp_path / "out", as_json=True) == 3
+    assert evaluate_actions(index, tmp_path / "out", str(classes), str(templates), as_json=True) == 3
     content = json.loads(capsys.readouterr().out)
     assert {each["label"] for each in content["videos"]} == {"tiger", "electric locomotive"}
     assert content["left_out"]["broken_lines"] == [f"{templates}, line 2: no {{}} for the class"]
@@ -111,9 +117,8 @@ def test_own_classes_and_templates_and_their_broken_lines(
 
 
 def test_a_wrong_request_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    context = Context.load(None, tmp_path / "no-index")
     with pytest.raises(UsageError, match="no pooling"):
-        action_options(pooling="median")
+        evaluate_actions(tmp_path / "no-index", tmp_path / "out", pooling="median")
     with pytest.raises(IndexMissingError):
-        evaluate_actions(context, action_options(), tmp_path / "out")
+        evaluate_actions(tmp_path / "no-index", tmp_path / "out")
     assert not (tmp_path / "out").exists()

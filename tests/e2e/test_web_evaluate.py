@@ -18,7 +18,7 @@ from indexer.core.errors import IndexBusyError
 from tests.e2e.axe import faults, needs_axe
 from tests.e2e.conftest import Demo
 from ui.services.context import Context
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.app import build_app

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.clips import BLUE, GREEN, RED, WHITE, YELLOW, clip
 from ui.services.context import Context
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.app import build_app

@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from indexer.core.errors import UsageError
-from ui.cli.console import answer_console, plain, print_json, work_bar
+from ui.cli.console import answer_console, plain, print_json, side_console, work_bar
 from ui.cli.options import App, Config, Device, Group, Index, Json, Quiet, argument, option
 from ui.services.context import Context
-from ui.services.evaluation import check_installed
+from ui.services.evaluation import check_installed, measure_actions
 
 SOME_SKIPPED = 3
 _COMPARE = "--compare"
-_DEPTH = 100
 
 
 class _EvaluateGroup(Group):
     """Takes ``--compare AXIS=A,B...`` for ``compare AXIS=A,B...``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command first. Among leading options ``--compare`` stands for it: no command has such an option."""
+        """Put the command first."""
         place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
         if place is not None and args[0].startswith("-"):
             joined = args[place][len(_COMPARE) + 1 :]
@@ -61,13 +60,11 @@ Compared = Annotated[
 
 
 @evaluate_app.command("actions")
-def actions_command(
+def evaluate_actions(
     index: Index = None,
     out: Out = Path("evaluation/actions"),
     classes: Classes = "",
-    templates: Annotated[
-        str, option("--templates NAME|FILE", "Sentences about a class: clip, plain, french.")
-    ] = "clip",
+    templates: Sentences = "clip",
     pooling: Annotated[str, option("--pooling NAME", "From frames to a video: mean, max or query.")] = "mean",
     tau: Annotated[float, option("--tau T", "How sharply 'query' prefers fitting frames.")] = 0.1,
     device: Device = None,
@@ -76,12 +73,20 @@ def actions_command(
     quiet: Quiet = False,
 ) -> int:
     """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
-    from search.evaluate.actions import action_options
-    from ui.cli.evaluate_actions import evaluate_actions
+    from search.evaluate.action_report import evaluation_as_json
+    from search.evaluate.prompts import action_options
+    from ui.cli.evaluate_tables import print_actions
 
     options = action_options(classes, templates, pooling, tau)
-    context = _context(config, index, device)
-    return evaluate_actions(context, options, out, as_json=as_json, quiet=quiet)
+    context = Context.load(config, index, {"models.device": device})
+    with work_bar(silent=quiet) as progress:
+        evaluation, files = measure_actions(context, options, out, progress)
+    if as_json:
+        print_json({**evaluation_as_json(evaluation), "files": [str(path) for path in files]})
+    else:
+        print_actions(answer_console(), side_console(), evaluation)
+        answer_console().print(f"Every video with its picture: [bold]{plain(files[0])}[/]", soft_wrap=True)
+    return SOME_SKIPPED if evaluation.broken_lines else 0
 
 
 @evaluate_app.command("retrieval")
@@ -100,7 +105,7 @@ def evaluate_retrieval(
     from search.evaluate.captions import read_queries
     from ui.cli.evaluate_tables import print_retrieval
 
-    context = _context(config, index, device)
+    context = Context.load(config, index, {"models.device": device})
     options = context.run_options(depth)
     read = read_queries(queries)
     with context.open_engine() as engine, work_bar(silent=quiet) as progress:
@@ -128,18 +133,17 @@ def compare(
 ) -> int:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
     from search.evaluate.captions import read_queries
-    from search.evaluate.compare import compare_setups
+    from search.evaluate.compare import IndexVariants, compare_setups, parse_setups
     from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
     from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
     from search.evaluate.prompts import read_classes
-    from search.evaluate.setups import IndexVariants, parse_setups
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
-    context = _context(config, index, device)
+    context = Context.load(config, index, {"models.device": device})
     variants = IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
-    if has_captions:
-        _refuse(classes)
+    if has_captions and classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
     chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
     with work_bar(silent=quiet) as progress:
         if has_captions:
@@ -152,7 +156,7 @@ def compare(
     if as_json:
         print_json(table.as_json())
     else:
-        print_comparison(answer_console(), table, chosen_metrics(metric, table.metric_names))
+        print_comparison(answer_console(), table, chosen_metrics(metric, [each.name for each in table.rows[0].metrics]))
         kind = "queries" if has_captions else "labelled videos"
         answer_console().print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
     return SOME_SKIPPED if table.skipped or table.unmatched or table.failed else 0
@@ -173,8 +177,8 @@ def self_test(
     from search.evaluate.self_test import run_self_test
     from ui.cli.evaluate_tables import print_self_test
 
-    context = _context(config, index, device)
-    options = context.run_options(_DEPTH)
+    context = Context.load(config, index, {"models.device": device})
+    options = context.run_options(100)
     with context.open_engine() as engine, closing(context.open_store()) as store, work_bar(silent=quiet) as progress:
         report = run_self_test(engine, store, out=out, queries=queries, seed=seed, options=options, progress=progress)
     if as_json:
@@ -211,14 +215,5 @@ def compare_run_files(
         print_differences(answer_console(), rows, names)
 
 
-def _context(config: Path | None, index: Path | None, device: str | None) -> Context:
-    return Context.load(config, index, {"models.device": device})
-
-
 def _print_files(out: Path) -> None:
     answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
-
-
-def _refuse(classes: str) -> None:
-    if classes:
-        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
 from indexer.core.errors import UsageError
+from search.evaluate.action_report import figure_rows, left_out_lines
+from search.evaluate.actions import ActionEvaluation
+from search.evaluate.compare import ComparedRow, ComparisonTable
 from search.evaluate.compare_actions import ACTION_METRICS
-from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
-from search.evaluate.self_test_searches import SELF_TEST_METRICS
+from search.evaluate.qrels import SkippedRow
+from search.evaluate.report import counted
+from search.evaluate.retrieval import MetricValue, RetrievalReport
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS, SelfTestReport, SelfTestRow
+from search.evaluate.significance import Interval
 from search.modalities import plain_name
 from ui.cli.console import plain
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from search.evaluate.compare import ComparedRow, ComparisonTable
-    from search.evaluate.qrels import SkippedRow
-    from search.evaluate.retrieval import MetricValue, RetrievalReport
-    from search.evaluate.self_test import SelfTestReport, SelfTestRow
-    from search.evaluate.significance import Interval
 
 _MOST_ROWS = 10
 _USUAL_METRICS = ("R@1", "MRR", "R@1 IoU=0.5")
 
 
 def chosen_metrics(asked: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """The metrics to show, as asked for in any case; else the usual ones of searches, or all of actions.
+    """The metrics asked for, in any case; else the usual ones of searches, or all of actions.
 
     Raises:
         UsageError: there is no such metric.
@@ -40,6 +37,20 @@ def chosen_metrics(asked: Sequence[str] | None, known: Sequence[str]) -> list[st
             raise UsageError(f"'{name}' was not measured.", hint=f"There are: {', '.join(known)}.")
     usual = known if set(known) <= set(ACTION_METRICS) else [name for name in _USUAL_METRICS if name in known]
     return [by_name[name.casefold()] for name in asked or usual]
+
+
+def print_actions(console: Console, left_out: Console, evaluation: ActionEvaluation) -> None:
+    """Every figure by video, by frame and by chance; and to the second console, what was left out."""
+    videos, frames = counted(evaluation.by_video.count, "video"), counted(evaluation.by_frame.count, "frame")
+    table = _table("", videos, frames, "By chance")
+    for row in figure_rows(evaluation):
+        estimates = (f"{text} ({interval})" if interval else text for text, interval in (row.by_video, row.by_frame))
+        table.add_row(row.name, *estimates, row.chance)
+    console.print(table)
+    console.print(f"[dim]{len(evaluation.classes.names)} classes; in brackets, 95% intervals.[/]")
+    for heading, names in left_out_lines(evaluation):
+        lines = [f"[yellow]Not evaluated:[/] {heading}:", *(f"  {plain(name)}" for name in names)]
+        left_out.print("\n".join(lines), soft_wrap=True)
 
 
 def print_retrieval(console: Console, report: RetrievalReport) -> None:
@@ -106,7 +117,6 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
 
 
 def _table(first: str, *headings: str, title: str | None = None) -> Table:
-    """A table without lines: names in the first column, figures in the others."""
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
     table.add_column(first, overflow="fold")
     for heading in headings:
@@ -161,7 +171,6 @@ def _add_rows(
     everything: Sequence[MetricValue],
     chance: Mapping[str, float],
 ) -> None:
-    """The figures without the source, with it, and by chance; nothing if there are none of this kind."""
     if not without:
         return
     name = plain_name(row.sources[0]) if len(row.sources) == 1 else "its own kind"
@@ -196,5 +205,5 @@ def _print_cautions(console: Console, report: SelfTestReport) -> None:
     few = [plain_name(row.sources[0]) for row in report.rows if row.queries < FEW_QUERIES]
     if few:
         console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {', '.join(few)}.")
-    for one in report.left_out:
-        console.print(f"[yellow]Not tested:[/] {plain_name(one.source)}, since {one.reason}.")
+    for source, reason in report.left_out.items():
+        console.print(f"[yellow]Not tested:[/] {plain_name(source)}, since {reason}.")

@@ -1,23 +1,43 @@
-"""What the command line and the page share to evaluate an index."""
+"""What the command line and the page share to evaluate an index; and evaluations from the page, one at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from indexer.core.errors import IndexDamagedError, UsageError
+from indexer.core.errors import IndexDamagedError, QueryError, UsageError
+from ui.services.job_runner import JobRunner, in_thread
+from ui.services.job_status import JobStatus
+from ui.services.library import Library
 
 if TYPE_CHECKING:
-    from search.evaluate.actions import ActionEvaluation, ActionOptions
+    from search.evaluate.actions import ActionEvaluation
     from search.evaluate.progress import ReportProgress
+    from search.evaluate.prompts import ActionOptions
+    from search.evaluate.qrels import Queries
+    from search.evaluate.report import FileLink
     from ui.services.context import Context
+
+EvaluationKind: TypeAlias = Literal["self-test", "retrieval", "actions"]
+
+CAPTION_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
+LARGEST_CAPTIONS = 10_000_000  # bytes; the captions of the field's largest test sets are smaller
+_DEPTH = 100
+# The part of the bar that each step takes; a kind without any has one step.
+_SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
+    "self-test": {"choosing queries": (0.0, 0.1), "searching": (0.1, 1.0)},
+    "retrieval": {},
+    "actions": {"class texts": (0.0, 0.5), "videos": (0.5, 1.0)},
+}
 
 
 def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
-    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for those that are not.
+    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for a missing one.
 
     Raises:
         UsageError: one is missing.
@@ -44,9 +64,8 @@ def measure_actions(
     with closing(context.open_store()) as store:
         manifest = store.read_manifest()
         if manifest is None:
-            raise IndexDamagedError(
-                "The index does not say which models it was made with.", hint="Delete its folder and index again."
-            )
+            problem = "The index does not say which models it was made with."
+            raise IndexDamagedError(problem, hint="Delete its folder and index again.")
         about = {
             "index": str(context.index_folder),
             "picture model": manifest.models["frames"][0],
@@ -56,3 +75,137 @@ def measure_actions(
         cache = out / "class-texts"
         evaluation = evaluate_actions(store, frames, options, about=about, cache=cache, report_progress=progress)
     return evaluation, write_action_report(evaluation, out, context.thumbnails().find)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedEvaluation:
+    """The files that an evaluation wrote; ``render`` makes its report, given where the files are served."""
+
+    files: tuple[Path, ...]
+    render: Callable[[FileLink], str]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProgress(JobStatus):
+    """How far an evaluation of one kind is, or how the last one ended."""
+
+    kind: EvaluationKind = "self-test"
+    result: FinishedEvaluation | None = None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The part of the bar that the step takes, in [0, 1]."""
+        return _SPANS[self.kind].get(self.step, (0.0, 1.0))
+
+
+class Evaluations(JobRunner[EvaluationProgress]):
+    """Starts, watches and stops evaluations of a library, which others can search meanwhile.
+
+    Files go to ``evaluation/KIND`` in the folder of the library. ``find`` is for ``check_installed``.
+    """
+
+    def __init__(self, library: Library, find: Callable[[str], object | None] = find_spec) -> None:
+        super().__init__("evaluation")
+        self._library = library
+        self._find = find
+
+    def check_free(self) -> None:
+        """As ``JobRunner.check_free``; also a UsageError if a package is not installed."""
+        check_installed(self._find)
+        super().check_free()
+
+    def start_self_test(self) -> None:
+        """Start to search for texts of the library itself. Raises as ``check_free`` does."""
+        from search.evaluate.report import render_self_test
+        from search.evaluate.self_test import run_self_test
+
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
+            context, engine = self._library.context, self._library.engine()
+            options = context.run_options(_DEPTH)
+            with closing(context.open_store()) as store:
+                found = run_self_test(engine, store, out=out, options=options, progress=report)
+            return FinishedEvaluation(found.files, partial(render_self_test, found))
+
+        self._start("self-test", "Testing the search with texts of this library", run)
+
+    def start_retrieval(self, captions: Path | str | None) -> None:
+        """Start to search for the queries of a file whose answers are known. Raises as ``check_free`` does.
+
+        The file is read before this returns; a QueryError says why it cannot be used.
+        """
+        from search.evaluate.report import render_retrieval
+        from search.evaluate.retrieval import evaluate_retrieval
+
+        self.check_free()
+        queries = _read_captions(captions)
+
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
+            options = self._library.context.run_options(_DEPTH)
+            found = evaluate_retrieval(self._library.engine(), queries, out=out, options=options, progress=report)
+            return FinishedEvaluation(found.files, partial(render_retrieval, found, queries.source))
+
+        self._start("retrieval", f"Searching for the queries of {queries.source}", run)
+
+    def start_actions(self, classes: str, templates: str, pooling: str, tau: float) -> None:
+        """Start to compare the pictures of labelled videos with texts about classes.
+
+        ``classes`` is ``labels`` or a name of ``CLASS_LISTS``, ``templates`` one of ``TEMPLATES``: files are refused,
+        since a visitor must not read files of the server. ``tau`` is for the pooling ``query``. A UsageError says what
+        there is not; raises also as ``check_free`` does.
+        """
+        options = _action_options(classes, templates, pooling, tau)
+
+        def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
+            from search.evaluate.action_report import render_actions
+
+            found, files = measure_actions(self._library.context, options, out, report)
+            return FinishedEvaluation(files, partial(render_actions, found, [file.name for file in files]))
+
+        self._start("actions", "Comparing pictures with texts about actions", run)
+
+    def progress(self, kind: EvaluationKind) -> EvaluationProgress:
+        """How far the evaluation of this kind is, or how the last one ended."""
+        return self.status_of(kind, EvaluationProgress(kind=kind))
+
+    def file(self, kind: str, name: str) -> Path | None:
+        """A file of a finished evaluation by the exact name that it was written under; None for any other name."""
+        finished = self.status_of(kind, EvaluationProgress()).result
+        return next((file for file in finished.files if file.name == name), None) if finished else None
+
+    def _start(self, kind: EvaluationKind, what: str, run: Callable[[Path, ReportProgress], object]) -> None:
+        folder = self._library.folder / "evaluation" / kind
+        self.start_job(EvaluationProgress(what=what, kind=kind), in_thread(partial(run, folder)))
+
+
+def _read_captions(given: Path | str | None) -> Queries:
+    """The queries of an uploaded file; messages have its name without the folder it was uploaded to."""
+    from search.evaluate.captions import read_queries
+
+    if not given:
+        raise QueryError("No file is chosen.", hint="Choose a CSV or JSON file of queries and their videos.")
+    path = Path(given)
+    if path.suffix.lower() not in CAPTION_SUFFIXES:
+        raise QueryError(f"{path.name} is no file of captions.", hint=f"Choose one of {', '.join(CAPTION_SUFFIXES)}.")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise QueryError(f"{path.name} is not there any more.", hint="Choose the file once more.") from error
+    if size > LARGEST_CAPTIONS:
+        raise QueryError(
+            f"{path.name} has {size / 1e6:.0f} MB, and {LARGEST_CAPTIONS / 1e6:.0f} MB are the most this page takes.",
+            hint="Use 'sceneseek evaluate retrieval' in a terminal for larger ones.",
+        )
+    try:
+        return replace(read_queries(path), source=path.name)
+    except QueryError as error:
+        raise QueryError(error.message.replace(str(path), path.name), hint=error.hint) from error
+
+
+def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
+    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES, action_options
+
+    if classes != "labels" and classes not in CLASS_LISTS:
+        raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")
+    if templates not in TEMPLATES:
+        raise UsageError("There are no such sentences.", hint=f"There are: {', '.join(TEMPLATES)}.")
+    return action_options("" if classes == "labels" else classes, templates, pooling, tau)

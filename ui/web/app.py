@@ -8,7 +8,7 @@ import gradio as gr
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.access import SafeHeaders

@@ -1,7 +1,4 @@
-"""The Evaluate tab: how good the search is on one's own videos, with tables, plots and files.
-
-The page is drawn from the evaluations alone, so every browser shows the same, whenever it is opened.
-"""
+"""The Evaluate tab: how good the search is on one's own videos, drawn alike for every browser."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from indexer.core.errors import SceneseekError
-from search.evaluate.pooling import TAU
+from search.evaluate.action_figures import TAU
 from search.html import printable, rendered
-from ui.services.evaluation_jobs import (
+from ui.services.evaluation import (
     CAPTION_SUFFIXES,
     EvaluationKind,
     EvaluationProgress,
@@ -102,7 +99,6 @@ def evaluate_tab(evaluations: Evaluations) -> None:
 def _section(
     kind: EvaluationKind, make_start: Callable[[], Any], make_inputs: Callable[[], list[Any]] = list
 ) -> _Section:
-    """Lay out an introduction, inputs and buttons, and below them a message, the progress bar and the report."""
     with gr.Column(elem_id=f"evaluate-{kind}", elem_classes="ev-section"):
         introduction = rendered("ui.web", "evaluate_introduction.html.j2", {"kind": kind})
         gr.HTML(introduction, apply_default_css=False, elem_classes="ev-intro")
@@ -148,7 +144,6 @@ def render_finished(finished: FinishedEvaluation | None, kind: EvaluationKind, n
 
 
 def _updates(kind: EvaluationKind, evaluations: Evaluations, fresh: Fresh) -> Updates:
-    """What has changed in the parts of one section since this browser last showed them."""
     running, progress = evaluations.running, evaluations.progress(kind)
     finished, number = progress.result, progress.number
     is_waiting = running is not None and running != kind

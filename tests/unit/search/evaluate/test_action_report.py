@@ -19,10 +19,16 @@ from PIL import Image as Pictures
 
 from indexer.core.errors import UsageError
 from indexer.store.memory import MemoryStore
-from search.evaluate.action_pictures import MOST_CLASSES_DRAWN, confusion_picture, distribution_picture
-from search.evaluate.action_report import evaluation_as_json, render_action_page, write_action_report
-from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
-from search.evaluate.prompts import TEMPLATES, ClassNames
+from search.evaluate.action_report import (
+    MOST_CLASSES_DRAWN,
+    confusion_picture,
+    distribution_picture,
+    evaluation_as_json,
+    render_action_page,
+    write_action_report,
+)
+from search.evaluate.actions import ActionEvaluation, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 ABOUT = {"picture model": "bag of words", "keyframes": "shots"}

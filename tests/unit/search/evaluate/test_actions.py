@@ -21,9 +21,8 @@ from search.evaluate.action_figures import (
     mean_ranks,
     overlap,
 )
-from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
-from search.evaluate.class_vectors import encode_classes
-from search.evaluate.prompts import TEMPLATES, ClassNames, Templates
+from search.evaluate.actions import ActionEvaluation, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames, Templates, encode_classes
 from tests.unit.search.library import BagOfWords, bag_of_words, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "bench press", "fencing"))

@@ -10,11 +10,10 @@ import pytest
 from indexer.core.errors import UsageError
 from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
-from search.evaluate.class_vectors import encode_classes
-from search.evaluate.compare import check_setups, compared
-from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup
-from search.evaluate.prompts import ClassNames, read_templates
-from search.evaluate.setups import OF_ACTIONS, Setup, parse_setups
+from search.evaluate.actions import labelled_videos
+from search.evaluate.compare import OF_ACTIONS, Setup, check_setups, compared, parse_setups
+from search.evaluate.compare_actions import action_setups, figures_by_video, ranks_by_setup
+from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "fencing", "knitting", "rowing"))
@@ -139,4 +138,4 @@ def test_an_index_without_labels_says_what_to_do() -> None:
         labelled_videos(store_of({"a": ("chess", ["diving"])}), CLASSES)
     labelled = labelled_videos(store_of({"a": ("Diving", ["x"]), "b": ("chess", ["x"])}), CLASSES)
     assert ([one.id for one in labelled.videos], labelled.right) == (["a"], (0,))
-    assert [one.id for one in labelled.of_no_class] == ["b"]
+    assert [one.id for one in labelled.left_out.of_no_class] == ["b"]

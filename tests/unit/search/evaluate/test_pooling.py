@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Embedding
-from search.evaluate.action_figures import mean_ranks
-from search.evaluate.pooling import POOLINGS, Pooling, check_pooling, cosines_of, pooled
+from search.evaluate.action_figures import POOLINGS, Pooling, check_pooling, cosines_of, mean_ranks, pooled
 
 X, Y = np.eye(2, dtype=np.float32)
 TOLERANCE = 3e-6
@@ -92,12 +91,6 @@ def test_equal_texts_far_apart_in_a_long_list_tie(pooling: Pooling) -> None:
 
 def test_frames_that_cancel_out_are_like_nothing() -> None:
     assert pooled(np.stack([X, -X]), np.stack([X, Y]), "mean").tolist() == [0.0, 0.0]
-
-
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_video_without_frames_is_refused(pooling: Pooling) -> None:
-    with pytest.raises(ValueError, match="without frames"):
-        pooled(np.zeros((0, 2), np.float32), X[None], pooling)
 
 
 def test_only_known_poolings_and_temperatures_above_0_are_accepted() -> None:

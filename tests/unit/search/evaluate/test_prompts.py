@@ -140,10 +140,3 @@ def test_labels_that_mean_one_class_are_one() -> None:
 def test_one_class_alone_cannot_be_told_apart(labels: list[str]) -> None:
     with pytest.raises(UsageError, match="at least two classes"):
         classes_of_labels(labels)
-
-
-def test_templates_need_their_slot() -> None:
-    with pytest.raises(ValueError, match="once"):
-        Templates("own", ("nothing",))
-    with pytest.raises(ValueError, match="once"):
-        Templates("own", ())

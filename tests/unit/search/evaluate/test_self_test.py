@@ -14,13 +14,11 @@ from indexer.core.errors import QueryError, UsageError
 from indexer.core.types import ModalityName
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
-from search.evaluate.expectation import expectation_of
 from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summarise
 from search.evaluate.runs import RetrievalOptions, Run, read_run
-from search.evaluate.self_test import SelfTestReport, run_self_test
+from search.evaluate.self_test import SelfTestReport, chance_values, expectation_of, is_right_moment, run_self_test
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import chance_values, is_right_moment
 from search.evaluate.significance import Interval
 from search.query.query import Query
 from tests.unit.search.library import engine_of, put, record, shots, video
@@ -270,8 +268,8 @@ def test_kinds_without_weight_are_not_searched_in(tmp_path: Path) -> None:
 def test_a_kind_that_nothing_could_be_drawn_from_is_named(tmp_path: Path) -> None:
     store = library()
     put(store, video("w1"), [record("w1", "ocr", 0.0, 4.0, "EXIT")])
-    [left_out] = report_on(store, tmp_path).left_out
-    assert (left_out.source, left_out.reason) == ("ocr", "none of its 1 texts has some words that stand nowhere else")
+    report = report_on(store, tmp_path)
+    assert report.left_out == {"ocr": "none of its 1 texts has some words that stand nowhere else"}
 
 
 def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:

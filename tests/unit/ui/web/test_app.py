@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from indexer.core.errors import QueryError
 from ui.services.context import Context
-from ui.services.evaluation_jobs import Evaluations
+from ui.services.evaluation import Evaluations
 from ui.services.index_jobs import Jobs
 from ui.services.library import Library
 from ui.web.app import build_app, build_blocks

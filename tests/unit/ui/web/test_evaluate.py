@@ -14,18 +14,18 @@ from fastapi.testclient import TestClient
 from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
 from search.evaluate.action_report import render_actions
-from search.evaluate.actions import ActionOptions, evaluate_actions
+from search.evaluate.actions import evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
+from search.evaluate.prompts import ActionOptions
 from search.evaluate.qrels import RelevantSpan, SkippedRow
+from search.evaluate.report import metric_meaning, render_retrieval, render_self_test
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.search_report import metric_meaning, render_retrieval, render_self_test
-from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import SELF_TEST_METRICS, Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
 from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
-from ui.services.evaluation_jobs import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
+from ui.services.evaluation import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.services.job_runner import in_thread
 from ui.services.library import Library
 from ui.web.evaluate_router import evaluation_router
