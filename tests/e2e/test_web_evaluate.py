@@ -139,7 +139,7 @@ def test_own_queries_show_a_table_and_the_line_that_is_broken(served: Served, ta
     upload.set_input_files(captions)
     section.locator(".ev-headline").wait_for()
     assert section.get_by_role("alert").count() == 0
-    assert "line 3: 5 to 2 is no span of time" in section.inner_text()
+    assert "line 3: 5 to 2 is not a span of time" in section.inner_text()
     assert "1 query of queries.csv" in section.inner_text()
     assert section.get_by_role("table", name="Finding the right moment").is_visible()
     with tab.expect_download() as saving:
