@@ -20,14 +20,22 @@ from indexer.store.base import VectorStore
 from search.evaluate.action_figures import mean_ranks
 from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
 from search.evaluate.class_vectors import encode_classes
-from search.evaluate.compare import ComparisonTable, check_setups, compared, prepare_index, write_table
+from search.evaluate.compare import (
+    OF_SEARCHES,
+    ComparisonTable,
+    IndexVariants,
+    Setup,
+    check_setups,
+    compared,
+    prepare_index,
+    write_table,
+)
 from search.evaluate.files import write_csv
 from search.evaluate.metrics import QueryValues
 from search.evaluate.pooling import check_pooling, pooled
 from search.evaluate.progress import ReportProgress
 from search.evaluate.prompts import ClassNames, read_templates
 from search.evaluate.qrels import SkippedRow
-from search.evaluate.setups import OF_SEARCHES, IndexVariants, Setup
 
 ACTION_METRICS = ("P@1", "hit@3", "MRR")
 _NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."

@@ -14,10 +14,9 @@ from indexer.core.errors import QueryError
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
 from search.evaluate.files import write_csv, write_json
-from search.evaluate.matching import Topics, match_queries
 from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, per_query
 from search.evaluate.progress import ReportProgress
-from search.evaluate.qrels import Qrels, Queries, SkippedRow, answerable, span_of, write_qrels
+from search.evaluate.qrels import Qrels, Queries, SkippedRow, Topics, answerable, match_queries, span_of, write_qrels
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Run, Runs, run_queries, write_runs
 from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
 

@@ -14,7 +14,7 @@ import pytest
 from indexer.core.errors import QueryError, UsageError
 from indexer.core.types import Record
 from indexer.store import open_store
-from search.evaluate.setups import IndexVariants, parse_setups
+from search.evaluate.compare import IndexVariants, parse_setups
 from tests.e2e.conftest import Demo
 from ui.cli.evaluate import compare, compare_run_files, evaluate_retrieval
 from ui.demo.clips import DEMO_ANSWERS

@@ -128,11 +128,10 @@ def compare(
 ) -> int:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
     from search.evaluate.captions import read_queries
-    from search.evaluate.compare import compare_setups
+    from search.evaluate.compare import IndexVariants, compare_setups, parse_setups
     from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
     from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
     from search.evaluate.prompts import read_classes
-    from search.evaluate.setups import IndexVariants, parse_setups
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
     context = _context(config, index, device)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.errors import QueryError, UsageError
-from search.evaluate.compare import compared
-from search.evaluate.setups import Setup, parse_setups
+from search.evaluate.compare import Setup, compared, parse_setups
 
 
 def test_axes_are_all_combinations_the_first_values_first() -> None:

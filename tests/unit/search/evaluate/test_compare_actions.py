@@ -11,10 +11,9 @@ from indexer.core.errors import UsageError
 from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
 from search.evaluate.class_vectors import encode_classes
-from search.evaluate.compare import check_setups, compared
+from search.evaluate.compare import OF_ACTIONS, Setup, check_setups, compared, parse_setups
 from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup
 from search.evaluate.prompts import ClassNames, read_templates
-from search.evaluate.setups import OF_ACTIONS, Setup, parse_setups
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "fencing", "knitting", "rowing"))

@@ -14,16 +14,17 @@ from indexer.core.types import Video
 from indexer.store.base import Commit, Location
 from search.catalogue import Catalogue
 from search.evaluate.captions import read_queries, seconds_of
-from search.evaluate.matching import match_queries, video_finder
 from search.evaluate.qrels import (
     Judgement,
     Queries,
     RelevantSpan,
     escape_id,
+    match_queries,
     moment_id,
     read_qrels,
     span_of,
     unescape_id,
+    video_finder,
     write_qrels,
 )
 from tests.unit.search.library import video

@@ -18,9 +18,8 @@ from search.evaluate.expectation import expectation_of
 from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summarise
 from search.evaluate.runs import RetrievalOptions, Run, read_run
-from search.evaluate.self_test import SelfTestReport, run_self_test
+from search.evaluate.self_test import SelfTestReport, chance_values, is_right_moment, run_self_test
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import chance_values, is_right_moment
 from search.evaluate.significance import Interval
 from search.query.query import Query
 from tests.unit.search.library import engine_of, put, record, shots, video

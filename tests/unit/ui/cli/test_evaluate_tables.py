@@ -12,9 +12,8 @@ from indexer.core.errors import UsageError
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import RelevantSpan
 from search.evaluate.retrieval import MetricValue
-from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import SELF_TEST_METRICS, Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
 from ui.cli.evaluate_tables import chosen_metrics, print_self_test
 

@@ -19,9 +19,8 @@ from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import RelevantSpan, SkippedRow
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.search_report import metric_meaning, render_retrieval, render_self_test
-from search.evaluate.self_test import Chance, SelfTestFigures, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import SELF_TEST_METRICS, Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem
-from search.evaluate.self_test_searches import SELF_TEST_METRICS
 from search.evaluate.significance import Interval
 from tests.unit.search.library import BagOfWords, put, shots, video
 from ui.services.context import Context
