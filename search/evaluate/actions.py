@@ -7,7 +7,7 @@ class, frames pooled into one cosine per video and class, classes ranked. Only t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -67,6 +67,16 @@ class LeftOut:
     unlabelled: tuple[Video, ...] = ()
     of_no_class: tuple[Video, ...] = ()
     without_frames: tuple[Video, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledVideos:
+    """The videos of an index to be evaluated, by path, at least one; ``right`` has the place of each one's class."""
+
+    classes: ClassNames
+    videos: tuple[Video, ...]
+    right: tuple[int, ...]
+    left_out: LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,21 +189,42 @@ def evaluate_actions(
         ModelError: the model cannot encode the texts.
         StoreError: the index cannot be read.
     """
-    commits = [commit for commit in store.commits().values() if commit.is_searchable]
-    pictured = pictured_videos(commits)
-    classes = options.classes or classes_of(pictured)
-    places = classes.places()
-    labelled = [video for video in pictured if squeezed(video.label) in places]
-    texts = encode_classes(encoder, classes, options.templates, cache=cache, report_progress=report_progress)
+    found = labelled_videos(store, options.classes)
+    texts = encode_classes(encoder, found.classes, options.templates, cache=cache, report_progress=report_progress)
     videos = []
-    for done, video in enumerate(labelled, start=1):
-        if frames := read_frames(store, video):
-            videos.append(_classified(video, places[squeezed(video.label)], frames, texts, options))
+    for done, (video, right) in enumerate(zip(found.videos, found.right, strict=True), start=1):
+        if frames := read_frames(store, video):  # none if it was removed meanwhile
+            videos.append(_classified(video, right, frames, texts, options))
         if report_progress is not None:
-            report_progress("videos", done, len(labelled))
+            report_progress("videos", done, len(found.videos))
     if not videos:
-        raise nothing_to_compare(pictured, classes)
-    return ActionEvaluation(options, classes, tuple(videos), _left_out(commits, videos), about or {})
+        raise UsageError("The labelled videos were removed from the index.", hint="Index them again.")
+    return ActionEvaluation(options, found.classes, tuple(videos), found.left_out, about or {})
+
+
+def labelled_videos(store: VectorStore, classes: ClassNames | None = None, *, otherwise: str = "") -> LabelledVideos:
+    """The videos with frames and a label of these classes, by default of those that the labels name.
+
+    ``otherwise`` ends the hint of the error.
+
+    Raises:
+        UsageError: no video has such a label, or the labels name fewer than two classes.
+        StoreError: the index cannot be read.
+    """
+    commits = [commit for commit in store.commits().values() if commit.is_searchable]
+    commits.sort(key=lambda commit: (commit.video.path.as_posix(), commit.video.id))
+    pictured = [commit.video for commit in commits if _has_frames(commit)]
+    known = classes or _classes_of(pictured, otherwise)
+    places = known.places()
+    videos = tuple(video for video in pictured if squeezed(video.label) in places)
+    if not videos:
+        raise _of_no_class(pictured, known)
+    left_out = LeftOut(
+        unlabelled=tuple(video for video in pictured if not video.label),
+        of_no_class=tuple(video for video in pictured if video.label and squeezed(video.label) not in places),
+        without_frames=tuple(commit.video for commit in commits if not _has_frames(commit)),
+    )
+    return LabelledVideos(known, videos, tuple(places[squeezed(video.label)] for video in videos), left_out)
 
 
 def read_frames(store: VectorStore, video: Video) -> list[Record]:
@@ -221,25 +252,11 @@ def _classified(
     )
 
 
-def pictured_videos(commits: Iterable[Commit]) -> list[Video]:
-    """The videos with frames in the index, by path."""
-    return _by_path(commit for commit in commits if _has_frames(commit))
-
-
-def _by_path(commits: Iterable[Commit]) -> list[Video]:
-    return sorted((commit.video for commit in commits), key=lambda video: (video.path.as_posix(), video.id))
-
-
 def _has_frames(commit: Commit) -> bool:
     return "frames" in commit.modalities and commit.modalities["frames"].count > 0
 
 
-def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
-    """The classes that the labels of videos name; ``otherwise`` ends the hint of the error.
-
-    Raises:
-        UsageError: no video has a label, or the labels name fewer than two classes.
-    """
+def _classes_of(videos: Sequence[Video], otherwise: str) -> ClassNames:
     if not any(video.label for video in videos):
         raise UsageError(
             "No video with a picture in this index has a label.",
@@ -248,25 +265,13 @@ def classes_of(videos: Sequence[Video], *, otherwise: str = "") -> ClassNames:
     return classes_of_labels(video.label for video in videos)
 
 
-def nothing_to_compare(videos: Sequence[Video], classes: ClassNames) -> UsageError:
-    """The error that no video is of one of the classes; it names some of the labels."""
+def _of_no_class(videos: Sequence[Video], classes: ClassNames) -> UsageError:
     labels = sorted({video.label for video in videos if video.label})
     named = ", ".join(labels[:3]) + (" ..." if len(labels) > 3 else "")
     known = f"the labels are {named}" if labels else "none has a label"
     return UsageError(
         f"No video in this index is of one of the {len(classes.names)} classes in {classes.source}; {known}.",
         hint="Index with --labels, or name other classes with --classes.",
-    )
-
-
-def _left_out(commits: Sequence[Commit], videos: Sequence[ClassifiedVideo]) -> LeftOut:
-    evaluated = {each.video.id for each in videos}
-    others = [commit for commit in commits if commit.video.id not in evaluated]
-    pictured = pictured_videos(others)
-    return LeftOut(
-        unlabelled=tuple(video for video in pictured if not video.label),
-        of_no_class=tuple(video for video in pictured if video.label),
-        without_frames=tuple(_by_path(commit for commit in others if not _has_frames(commit))),
     )
 
 

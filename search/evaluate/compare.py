@@ -1,8 +1,8 @@
 """Which of several ways to search is better, and how sure that is: one table of metrics and differences.
 
-Differences are to the first row, over the same queries, with a 95% interval and the p-value of a paired test (see
-``search.evaluate.significance``). The p-values are those of single tests: of twenty rows without any difference, one
-will have p < 0.05.
+The ways are every combination of the values given for some axes; those that need another index have one beside the
+results. Differences are to the first row, over the same queries. The p-values are those of single paired tests: of
+twenty rows without any difference, one will have p < 0.05.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from search.modalities import modality_named
 OF_SEARCHES = ("only", "weights")
 """Axes that make a difference to searches alone."""
 OF_ACTIONS = ("pooling", "templates", "tau")
-"""Axes that make a difference to the zero-shot evaluation of actions alone."""
+"""Axes that make a difference to evaluations of actions alone."""
 AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 _HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
@@ -97,11 +97,10 @@ class Setup:
 
 
 def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
-    """Every combination of the values of some axes, as people type them; the first values of all come first.
+    """Every combination of the values of some axes, the first values of all first.
 
-    Axes are typed as ``profile=embedded,standard``, ``keyframes=shots,middle``, ``only=all,frames,speech``,
-    ``weights=default,subtitle:2+ocr:0.5``, ``pooling=mean,max,query``, ``templates=clip,plain`` and ``tau=0.05,0.1``.
-    Parts of one value are joined by ``+``.
+    Axes are typed as ``keyframes=shots,middle``; parts of one value are joined by ``+``, as in
+    ``weights=default,subtitle:2+ocr:0.5``.
 
     Raises:
         UsageError: an axis is unknown, named twice, has no values or an unknown one.
@@ -112,8 +111,7 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
         typed, _, listed = text.partition("=")
         name = typed.strip().casefold()
         if name not in AXES:
-            hint = f"Write NAME=A,B with {', '.join(AXES)}."
-            raise UsageError(f"'{text}' cannot be compared.", hint=hint)
+            raise UsageError(f"'{text}' cannot be compared.", hint=f"Write NAME=A,B with {', '.join(AXES)}.")
         if name in axes:
             raise UsageError(f"'{name}' is given twice.", hint=f"Write all values at once: {name}=A,B.")
         axes[name] = list(dict.fromkeys(value.strip() for value in listed.split(",") if value.strip()))
@@ -132,31 +130,23 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
 
 @dataclass(frozen=True, slots=True)
 class IndexVariants:
-    """Finds or makes the index for each setup; methods raise a StoreError if an index is not there or unreadable.
+    """Finds or makes the index for each setup: the existing one of ``loaded``, or another in ``folder``.
 
-    ``loaded`` says where the existing index is. The others are kept in ``folder``, and found there again.
+    Methods raise a StoreError if an index is not there or unreadable.
     """
 
     loaded: LoadedSettings
     folder: Path
 
     def grouped(self, setups: Sequence[Setup]) -> list[list[Setup]]:
-        """The setups in groups of the same index.
-
-        Raises:
-            ConfigError: there is no such profile.
-        """
+        """The setups in groups of the same index; a ConfigError if there is no such profile."""
         groups: dict[Path | None, list[Setup]] = {}
         for setup in setups:
             groups.setdefault(self._place(setup), []).append(setup)
         return list(groups.values())
 
     def prepare(self, setup: Setup, progress: ProgressReport | None = None) -> IndexReport | None:
-        """Make the index for a setup, or bring it up to date; does nothing to the existing index.
-
-        Raises:
-            SceneseekError: as indexing raises it.
-        """
+        """Make the index for a setup, or bring it up to date, as indexing does; leaves the existing index as it is."""
         place = self._place(setup)
         if place is None:
             return None
@@ -171,15 +161,11 @@ class IndexVariants:
         return SearchEngine.open(place or index.path, name=index.name, url="" if place else index.url, device=device)
 
     def open_store(self, setup: Setup) -> VectorStore:
-        """Read the index for a setup, without a search engine; the caller closes it."""
+        """Read the index for a setup; the caller closes it."""
         return self._store(self._place(setup))
 
     def frame_encoder(self, store: VectorStore) -> FrameEncoder:
-        """The picture model that the index in a store was made with, not loaded yet.
-
-        Raises:
-            ModelError: the model is not here, or has changed since.
-        """
+        """The picture model that an index was made with; a ModelError if it is not here or has changed since."""
         return models_of(_manifest_of(store), device=self.loaded.settings.models.device, roles=()).frames
 
     def _place(self, setup: Setup) -> Path | None:
@@ -228,9 +214,9 @@ def _manifest_of(store: VectorStore) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """One way to search: its metrics, by metric the difference to the first row, and how many videos its index holds.
+    """One way to search: its metrics, and by metric the difference to the first row, which has none.
 
-    The first row has no differences; ``videos`` is 0 where it is unknown.
+    ``videos`` counts those in its index; 0 if unknown.
     """
 
     name: str
@@ -239,20 +225,15 @@ class ComparedRow:
     videos: int = 0
 
     def metric(self, name: str) -> MetricValue:
-        """The metric of that name.
-
-        Raises:
-            KeyError: it was not measured.
-        """
+        """The metric of that name; a KeyError if it was not measured."""
         return {metric.name: metric for metric in self.metrics}[name]
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """What was compared.
+    """What was compared: ``queries`` of them, or where actions are compared, videos that are in every row.
 
-    ``queries`` counts the queries, or where actions are compared, the videos in every row. ``failed`` are the videos
-    that could not be indexed in some way, with the reasons.
+    ``failed`` are the videos that could not be indexed in some way.
     """
 
     rows: tuple[ComparedRow, ...]
@@ -262,21 +243,15 @@ class ComparisonTable:
     failed: tuple[SkippedRow, ...] = ()
     files: tuple[Path, ...] = ()
 
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The metrics of every row."""
-        return tuple(metric.name for metric in self.rows[0].metrics)
-
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
 def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """The rows of a table from the name and the values of each way; the first is what others are compared with.
+    """The rows of a table, from each way's name and values and the number of ``videos`` in its index.
 
-    Only metrics that all have are compared, and of them only the queries that all have. ``videos`` has the number of
-    videos in each way's index.
+    Only metrics that all have are compared, over the queries that all have.
 
     Raises:
         ValueError: no metric has a query that all ways have.
@@ -303,12 +278,9 @@ def compare_setups(
 ) -> ComparisonTable:
     """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.
 
-    Every way is measured by the same judgements, those of the existing index; a video that another index lacks counts
-    as not found there. Stopped and started again, it continues where it was.
-
-    Raises:
-        UsageError: a setup makes no difference to searches, or the folder cannot be written.
-        SceneseekError: as indexing and searching raise it.
+    All are measured by the judgements of the existing index; a video that another index lacks counts as not found
+    there. A stopped comparison continues where it was. Raises a UsageError if a setup makes no difference to searches
+    or the folder cannot be written, and what indexing and searching raise.
     """
     check_setups(setups, OF_ACTIONS, _NOT_OF_SEARCHES)
     with variants.open(Setup()) as engine:
@@ -351,7 +323,7 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
 
 
 def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
-    """Make the index for a setup or bring it up to date; returns the videos that could not be indexed."""
+    """Prepare the index for a setup; returns the videos that could not be indexed."""
     report = _naming(setup, progress)
     show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
     made = variants.prepare(setup, show)
@@ -360,7 +332,7 @@ def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgres
 
 
 def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) -> ComparisonTable:
-    """Write ``comparison.csv`` and ``.json``; returns the table with its files, after the ``others``."""
+    """Write ``comparison.csv`` and ``.json``; returns the table with these files after the ``others``."""
     rows: list[tuple[object, ...]] = []
     for row in table.rows:
         for metric in row.metrics:

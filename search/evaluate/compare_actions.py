@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from indexer.core.errors import UsageError
-from indexer.core.text import squeezed
-from indexer.core.types import Embedding, Video
+from indexer.core.types import Embedding
 from indexer.store.base import VectorStore
 from search.evaluate.action_figures import mean_ranks
-from search.evaluate.actions import classes_of, nothing_to_compare, pictured_videos, read_frames
+from search.evaluate.actions import LabelledVideos, labelled_videos, read_frames
 from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import (
     OF_SEARCHES,
@@ -41,21 +39,6 @@ ACTION_METRICS = ("P@1", "hit@3", "MRR")
 _NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """The videos to be judged; ``of_no_class`` have another label."""
-
-    classes: ClassNames
-    videos: tuple[Video, ...]
-    of_no_class: tuple[Video, ...] = ()
-
-    @property
-    def right(self) -> tuple[int, ...]:
-        """The place of each video's class."""
-        places = self.classes.places()
-        return tuple(places[squeezed(video.label)] for video in self.videos)
-
-
 def compare_actions(
     setups: Sequence[Setup],
     variants: IndexVariants,
@@ -64,11 +47,10 @@ def compare_actions(
     classes: ClassNames | None = None,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
-    """Rank the classes in every way of ``action_setups``, compare with the first, and write the results to ``out``.
+    """Rank the classes in every way, compare with the first, and write ``comparison.csv``, ``.json``, ``videos.csv``.
 
-    The files are ``comparison.csv``, ``.json`` and ``videos.csv``. Labels and classes are those of the existing index.
-    Only videos with frames in every index are compared. Frames are read once for each index, and texts encoded once for
-    each model and set of templates, and kept.
+    Labels are those of the existing index. Only videos with frames in every index are compared. Frames are read once
+    for each index; vectors of texts are kept in ``out``.
 
     Raises:
         UsageError: a setup makes no difference to actions, no video has a label of these classes, no video is in every
@@ -78,7 +60,7 @@ def compare_actions(
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
     templates = {name: read_templates(name) for name in dict.fromkeys(_templates(setup) for setup in setups)}
     with closing(variants.open_store(Setup())) as store:
-        labelled = labelled_videos(store, classes)
+        labelled = labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
     failed: list[SkippedRow] = []
     found: dict[str, dict[str, float]] = {}
     for group in variants.grouped(setups):
@@ -103,7 +85,7 @@ def compare_actions(
 
 
 def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
-    """The setups without what makes no difference in them: ``tau`` belongs to the pooling ``query`` alone.
+    """The setups, with ``tau`` in those of the pooling ``query`` alone.
 
     Raises:
         UsageError: ``tau`` is varied where it never makes a difference.
@@ -117,34 +99,16 @@ def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
     return tuple({setup.name: setup for setup in kept}.values())
 
 
-def labelled_videos(store: VectorStore, classes: ClassNames | None = None) -> Labelled:
-    """The videos of an index that have frames and a label, by path; by default, its labels are the classes.
-
-    Raises:
-        UsageError: no video has a label of these classes, or the labels name fewer than two.
-        StoreError: the index cannot be read.
-    """
-    pictured = pictured_videos(commit for commit in store.commits().values() if commit.is_searchable)
-    known = classes or classes_of(pictured, otherwise="; or name a file of captions before the axes")
-    places = known.places()
-    judged = tuple(video for video in pictured if squeezed(video.label) in places)
-    if not judged:
-        raise nothing_to_compare(pictured, known)
-    others = tuple(video for video in pictured if video.label and squeezed(video.label) not in places)
-    return Labelled(known, judged, others)
-
-
 def ranks_by_setup(
     store: VectorStore,
-    labelled: Labelled,
+    labelled: LabelledVideos,
     setups: Sequence[Setup],
     texts: Mapping[str, Embedding],
     progress: ReportProgress | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The rank of each video's right class in each setup, by the setup's name and the video's id.
+    """The rank of each video's right class, by the setup's name and the video's id; of videos with frames alone.
 
-    Every video's frames are read once; a video without frames is left out. ``texts`` has the vectors of the classes,
-    ``(classes, dim)``, by the name of the templates.
+    ``texts`` has the vectors of the classes, ``(classes, dim)``, by the name of the templates.
     """
     ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
     for done, (video, right) in enumerate(zip(labelled.videos, labelled.right, strict=True), start=1):
@@ -176,15 +140,15 @@ def _uses_tau(setup: Setup) -> bool:
     return setup.value("pooling") == "query"
 
 
-def _left_out(labelled: Labelled, shared: set[str]) -> Iterator[SkippedRow]:
+def _left_out(labelled: LabelledVideos, shared: set[str]) -> Iterator[SkippedRow]:
     for video in labelled.videos:
         if video.id not in shared:
             yield SkippedRow(str(video.path), "it has no frames in one of the indexes")
-    for video in labelled.of_no_class:
+    for video in labelled.left_out.of_no_class:
         yield SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
 
 
-def _write_videos(out: Path, labelled: Labelled, ranks: Mapping[str, Mapping[str, float]]) -> Path:
+def _write_videos(out: Path, labelled: LabelledVideos, ranks: Mapping[str, Mapping[str, float]]) -> Path:
     """One row per video: what it is, and the rank of its class in every way; empty where it has no frames."""
     rows = (
         (video.path.as_posix(), video.label, *(found.get(video.id, "") for found in ranks.values()))

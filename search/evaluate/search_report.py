@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.report import FileLink, render_report
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.self_test import SelfTestReport
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SelfTestReport
 from search.modalities import plain_name
 
 _MOST_ROWS = 50

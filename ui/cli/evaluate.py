@@ -151,7 +151,7 @@ def compare(
     if as_json:
         print_json(table.as_json())
     else:
-        print_comparison(answer_console(), table, chosen_metrics(metric, table.metric_names))
+        print_comparison(answer_console(), table, chosen_metrics(metric, [each.name for each in table.rows[0].metrics]))
         kind = "queries" if has_captions else "labelled videos"
         answer_console().print(f"{table.queries} {kind}. All figures: {plain(out)}", soft_wrap=True)
     return SOME_SKIPPED if table.skipped or table.unmatched or table.failed else 0

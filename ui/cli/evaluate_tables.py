@@ -9,9 +9,8 @@ from rich.table import Table
 
 from indexer.core.errors import UsageError
 from search.evaluate.compare_actions import ACTION_METRICS
-from search.evaluate.expectation import FEW_QUERIES, FEW_VIDEOS
 from search.evaluate.metrics import RANK_METRICS
-from search.evaluate.self_test import SELF_TEST_METRICS
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS
 from search.modalities import plain_name
 from ui.cli.console import plain
 

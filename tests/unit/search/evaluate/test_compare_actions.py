@@ -10,9 +10,10 @@ import pytest
 from indexer.core.errors import UsageError
 from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
+from search.evaluate.actions import labelled_videos
 from search.evaluate.class_vectors import encode_classes
 from search.evaluate.compare import OF_ACTIONS, Setup, check_setups, compared, parse_setups
-from search.evaluate.compare_actions import action_setups, figures_by_video, labelled_videos, ranks_by_setup
+from search.evaluate.compare_actions import action_setups, figures_by_video, ranks_by_setup
 from search.evaluate.prompts import ClassNames, read_templates
 from tests.unit.search.library import BagOfWords, put, shots, video
 
@@ -138,4 +139,4 @@ def test_an_index_without_labels_says_what_to_do() -> None:
         labelled_videos(store_of({"a": ("chess", ["diving"])}), CLASSES)
     labelled = labelled_videos(store_of({"a": ("Diving", ["x"]), "b": ("chess", ["x"])}), CLASSES)
     assert ([one.id for one in labelled.videos], labelled.right) == (["a"], (0,))
-    assert [one.id for one in labelled.of_no_class] == ["b"]
+    assert [one.id for one in labelled.left_out.of_no_class] == ["b"]

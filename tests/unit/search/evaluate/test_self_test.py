@@ -14,11 +14,10 @@ from indexer.core.errors import QueryError, UsageError
 from indexer.core.types import ModalityName
 from indexer.store.memory import MemoryStore
 from search.engine import SearchEngine
-from search.evaluate.expectation import expectation_of
 from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summarise
 from search.evaluate.runs import RetrievalOptions, Run, read_run
-from search.evaluate.self_test import SelfTestReport, chance_values, is_right_moment, run_self_test
+from search.evaluate.self_test import SelfTestReport, chance_values, expectation_of, is_right_moment, run_self_test
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
 from search.query.query import Query
