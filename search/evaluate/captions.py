@@ -1,17 +1,15 @@
 """Reads files of queries with known answers. The form is recognised by the content, never by the file's name:
 
-- **a table with a heading**: CSV (commas, semicolons or tabs), one row per line, with a column for the query
-  (``query``, ``sentence``, ``caption``, ``text`` or ``description``) and one for the video (``file``, ``video``,
-  ``video_id``, ``path`` ...), and optionally ``start_s``, ``end_s``, ``query_id`` and ``relevance``. The
-  ``queries.csv`` of this project, MSR-VTT's ``JSFUSION_test.csv`` and QuerYD's times as a table are such files.
-- **JSON**: MSR-VTT's (``videos`` and ``sentences``); a list of objects with such names; or an object from video to
-  caption, captions, objects, or ``{"sentences": [...], "timestamps": [[start, end], ...]}``, as QuerYD and
-  ActivityNet Captions have them. **JSON lines**: one such object per line.
+- **a table with a heading**: commas, semicolons or tabs, one row per line; ``_NAMES`` has the names of its columns.
+  MSR-VTT's ``JSFUSION_test.csv`` is one.
+- **JSON**: MSR-VTT's (``sentences``); a list of objects with such names; or an object from video to caption, captions,
+  objects, or ``{"sentences": [...], "timestamps": [[start, end], ...]}``, as in QuerYD and ActivityNet Captions.
+  **JSON lines**: one object per line.
 - **LSMDC**: tab separated, without a heading: clip, start and end in the film, anything, sentence.
 - **MSVD**: one caption per line, ``VIDEO CAPTION``; a line that begins with ``#`` is a comment.
 
 Each caption of a data set is a query of its own, as the published figures count them; in a table without query ids,
-rows with the same text are one query with several answers. A row that cannot be used is named and counted.
+rows with the same text are one query with several answers.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ _LOOKED_AT = 20
 
 
 class _Form(NamedTuple):
-    """A file as it was recognised: its rows with their places, and how to parse one, with a ValueError for a bad one.
+    """A file's rows with their places, and how to parse one, with a ValueError for a bad one.
 
     ``by_text`` makes rows with the same text and no id one query.
     """
@@ -134,7 +132,7 @@ def _judgements(fields: Fields, text: str, default_id: str) -> list[Judgement]:
 
 
 def _times(fields: Fields) -> list[Any]:
-    """The pairs of start and end of a row: those of ``times``, one pair or several; else ``start`` and ``end``."""
+    """The pairs of start and end of a row."""
     times = fields.get("times")
     if not times:
         return [(fields.get("start"), fields.get("end"))]
@@ -202,11 +200,8 @@ def _table_fields(heading: Sequence[str], separator: str, line: str) -> Fields:
 
 
 def _split(line: str, separator: str) -> list[str]:
-    """The cells of one line, so that a quotation mark left open does not swallow the rows after it.
-
-    Tabs need no quotation marks, so there those are part of the text.
-    """
-    if separator == "\t":
+    """The cells of one line alone, so that a quotation mark left open does not swallow the rows after it."""
+    if separator == "\t":  # where quotation marks are part of the text
         return line.split("\t")
     try:
         return next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True), [])
@@ -270,7 +265,7 @@ def _entry_fields(row: tuple[Any, Fields]) -> Fields:
 
 
 def _renamed(entry: Fields) -> dict[str, Any]:
-    """The known fields by the keys of ``_NAMES``; of several names for one thing, the first listed there."""
+    """The known fields by the keys of ``_NAMES``; of several names for one, the first listed there."""
     given = {str(name).strip().casefold(): value for name, value in entry.items()}
     chosen = {ours: next((name for name in names if name in given), "") for ours, names in _NAMES.items()}
     return {ours: given[name] for ours, name in chosen.items() if name}

@@ -17,7 +17,7 @@ def write_bytes_whole(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there when it is complete; makes the folder.
 
     Raises:
-        UsageError: it cannot be written there; so do the other functions here.
+        UsageError: it cannot be written there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

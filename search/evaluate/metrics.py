@@ -1,14 +1,13 @@
 """Retrieval metrics as trec_eval defines them, with ties counted at what they are worth on average.
 
-Documents with the same score have no order; trec_eval orders them by their ids, and published code often lets the right
-one come first. Here a query's value is **the mean over all orders of the tied documents**, in closed form (McSherry and
-Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).
+A query's value is **the mean over all orders of documents with the same score**, in closed form (McSherry and Najork,
+"Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008), where
+trec_eval orders them by their ids.
 
-Per query, with ``R`` relevant documents (judged 1 or more) in all; a query that found nothing counts 0, and one without
-a relevant document is left out:
+Per query, with ``R`` relevant documents (judged 1 or more) in all; a query that found nothing counts 0:
 
 - ``R@k``: the share of the ``R`` among the first k. ``P@k``: the share of relevant ones among the first k, always
-  divided by k; with one relevant document it cannot exceed 1/k. ``hit@k`` (trec_eval's success): 1 if one is there.
+  divided by k. ``hit@k`` (trec_eval's success): 1 if one is there.
 - ``MRR``: 1 / the first relevant one's rank. ``mAP``: the mean over the R of the precision at each one's rank, 0 for
   those not found. ``nDCG@10``: gains are the relevances, discounts log2(rank + 1).
 - ``MdR`` and ``MnR``: median and mean of the first relevant one's rank. What a search did not return is tied behind
@@ -44,23 +43,16 @@ _NAME = re.compile(r"(?P<family>R|P|hit|nDCG)@(?P<cutoff>[1-9]\d*)|MRR|mAP|MdR|M
 
 
 def per_query(run: Run, qrels: Qrels, names: Sequence[str], *, corpus_size: int) -> QueryValues:
-    """Every query's value of each metric: those of ``VIDEO_METRICS``, with any cutoff.
+    """The value of each metric for every query with a relevant document: those of ``VIDEO_METRICS``, with any cutoff.
 
-    Queries without a relevant document are left out. ``corpus_size`` is how many documents there are to find; only
-    ``MdR`` and ``MnR`` depend on it.
-
-    Raises:
-        ValueError: there is no such metric.
+    ``MdR`` and ``MnR`` depend on ``corpus_size``, the number of documents to find. A ValueError for an unknown metric.
     """
     rankings = {query: _Ranking(run[query], judged) for query, judged in answerable(qrels).items()}
     return {name: {query: each.value(name, corpus_size) for query, each in rankings.items()} for name in names}
 
 
 def by_moment(run: Run, windows: Qrels) -> QueryValues:
-    """Every query's values of ``MOMENT_METRICS``.
-
-    Run and windows name moments as ``moment_id`` does; anything else in the run is not an answer.
-    """
+    """Every query's values of ``MOMENT_METRICS``; what is no ``moment_id`` in the run is not an answer."""
     values: dict[str, dict[str, float]] = {name: {} for name in MOMENT_METRICS}
     for query, judged in answerable(windows).items():
         right = [span for document, relevance in judged.items() if relevance > 0 and (span := span_of(document))]
@@ -73,7 +65,7 @@ def by_moment(run: Run, windows: Qrels) -> QueryValues:
 
 
 class _Ranking:
-    """One query's answers, best first. Each array has one value per place; tied documents share places evenly."""
+    """One query's answers, best first: arrays of one value per place; tied documents share places evenly."""
 
     def __init__(self, answers: Sequence[Scored], judged: Mapping[str, int]) -> None:
         self._ideal = np.array(sorted((gain for gain in judged.values() if gain > 0), reverse=True))
@@ -92,7 +84,6 @@ class _Ranking:
         self._miss = np.concatenate([[1.0], np.cumprod(left)])
 
     def value(self, name: str, corpus_size: int = 0) -> float:
-        """The expected value of a metric; a ValueError if there is none of that name."""
         metric = _NAME.fullmatch(name)
         if metric is None:
             raise ValueError(f"there is no metric {name}")

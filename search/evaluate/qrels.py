@@ -32,11 +32,10 @@ _MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})",
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One row of a file of queries: this video, or this span of it, answers this query.
+    """One row of a file of queries: this video, or this span of it, answers this query; not at a relevance of 0.
 
-    The video is named by a path, the end of one, an id, or a file name without its ending. Without times, all of it is
-    the answer. A relevance of 0 says that it does not answer. Where the video is a clip of a ``film`` that may be
-    indexed instead, the times are those of the film, and the clip as a whole is the answer.
+    Where the video is a clip of a ``film`` that may be indexed instead, the times are those of the film, and the clip
+    as a whole is the answer.
 
     Raises:
         ValueError: the query or the video is not named, or the times are not a span.
@@ -128,7 +127,7 @@ def unescape_id(text: str) -> str:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read judgements in TREC's form: query, an unused column, document, relevance. Raises as ``read_trec`` does."""
+    """Read judgements in TREC's form; raises as ``read_trec`` does."""
     judged: dict[str, dict[str, int]] = {}
     rows = read_trec(
         path, lambda query, _, document, relevance: (query, document, int(relevance)), "QUERY 0 DOCUMENT RELEVANCE"
@@ -139,7 +138,7 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> Path:
-    """Write judgements in TREC's form; a UsageError if the file cannot be written."""
+    """Write judgements in TREC's form."""
     rows = ((query, document, gain) for query, judged in qrels.items() for document, gain in judged.items())
     return write_whole(path, "".join(f"{escape_id(query)} 0 {escape_id(name)} {gain}\n" for query, name, gain in rows))
 
@@ -174,10 +173,7 @@ def text_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Queries whose answers are in the index: their texts, the videos and, for some, the moments that answer them.
-
-    ``unmatched`` are the names of videos that mean none here or several, each with the reason and the number of rows.
-    """
+    """Queries whose answers are in the index; ``unmatched`` are the names of videos that mean none here, or several."""
 
     texts: Mapping[str, str]
     videos: Qrels
@@ -217,9 +213,7 @@ def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
 
 
 def match_queries(queries: Queries, catalogue: Catalogue) -> Topics:
-    """The queries by the ids of indexed videos; those without an answer in the index are left out.
-
-    Of several rows that judge one video for one query, the highest relevance counts.
+    """The queries with an answer in the index; of several rows of one video and query, the highest relevance counts.
 
     Raises:
         QueryError: no query has an answer in the index.
@@ -254,7 +248,7 @@ def match_queries(queries: Queries, catalogue: Catalogue) -> Topics:
 
 
 def _span(row: Judgement, find: Callable[[str], Video]) -> RelevantSpan:
-    """The span that a row means, empty for a whole video: of the film where the clip itself is not indexed."""
+    """The span that a row means, empty for a whole video; of the film where the clip is not indexed."""
     try:
         video, is_whole = find(row.video), bool(row.film)
     except LookupError as unknown:

@@ -35,12 +35,10 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
-    """What an evaluation found.
+    """What an evaluation found; with metrics of moments if any query has a span for an answer.
 
-    ``metrics`` has those of moments if any query has a span for an answer. ``values`` are the metrics of every query;
-    of ``MdR`` and ``MnR``, its rank. ``texts`` are the queries by id, and ``not_found`` the ids of those with none of
-    their videos among the ``depth`` answers. ``unmatched`` names no video of this index, or several. ``videos`` counts
-    those to find.
+    ``values`` are the metrics of every query; of ``MdR`` and ``MnR``, its rank. ``texts`` are the queries by id, and
+    ``not_found`` the ids of those with none of their videos among the ``depth`` answers.
     """
 
     metrics: tuple[MetricValue, ...]
@@ -53,14 +51,6 @@ class RetrievalReport:
     depth: int
     form: str
     files: tuple[Path, ...] = ()
-
-    def value(self, name: str) -> float:
-        """The value of a metric.
-
-        Raises:
-            KeyError: it was not measured.
-        """
-        return {metric.name: metric.value for metric in self.metrics}[name]
 
     def as_json(self) -> dict[str, Any]:
         """All of it but the values of each query."""
@@ -80,14 +70,9 @@ def evaluate_retrieval(
     """Search for every query, measure, and write the results to the folder ``out``.
 
     Its files are ``metrics.csv`` and ``.json``, ``queries.csv`` with every query's values, and in TREC's form
-    ``run.trec`` and ``qrels.trec`` for videos, ``run-moments.trec`` and ``qrels-moments.trec`` for moments. A stopped
-    run continues where it was when it is started again with the same queries, index and options.
-
-    Raises:
-        QueryError: none of the videos is in the index, or a query cannot be searched for.
-        UsageError: the folder cannot be written.
-        StoreError: the index cannot be read.
-        ModelError: a model cannot encode a query.
+    ``run.trec`` and ``qrels.trec``, also with ``-moments``. A stopped run continues where it was with the same queries,
+    index and options. Raises a QueryError if none of the videos is in the index, a UsageError if the folder cannot be
+    written, and what ``run_queries`` raises.
     """
     catalogue = engine.catalogue()
     topics = match_queries(queries, catalogue)
@@ -121,13 +106,13 @@ def evaluate_retrieval(
 
 
 def write_topics(out: Path, videos: Qrels, moments: Qrels) -> list[Path]:
-    """Write what is right to ``qrels.trec``, and to ``qrels-moments.trec`` if any query has a span for an answer."""
+    """Write the judgements to ``qrels.trec``, and those of moments, if any, to ``qrels-moments.trec``."""
     written = [write_qrels(out / "qrels.trec", videos)]
     return [*written, write_qrels(out / "qrels-moments.trec", moments)] if moments else written
 
 
 def measure_runs(runs: Runs, topics: Topics, videos: int) -> QueryValues:
-    """Every metric of a run of videos and one of moments, by query; ``videos`` is how many there are to find."""
+    """Every metric, by query; ``videos`` is how many there are to find."""
     values = per_query(runs["videos"], topics.videos, VIDEO_METRICS, corpus_size=videos)
     return {**values, **(by_moment(runs["moments"], topics.moments) if topics.moments else {})}
 
@@ -162,8 +147,7 @@ def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
 def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None) -> tuple[MetricValue, ...]:
     """Each metric over all queries, with its interval.
 
-    ``groups`` has the group of each query, where queries of one group are alike; by default, all are independent. One
-    group alone says nothing, so its queries count as independent. Only where every metric is a mean.
+    Queries of one group in ``groups`` are alike, unless there is one group alone. Groups are for means only.
     """
     found: dict[str, MetricValue] = {}
     for names, table, statistic in as_tables(values):
@@ -190,7 +174,6 @@ def as_tables(values: QueryValues) -> Iterator[tuple[list[str], NDArray[np.float
 
 
 def _write_queries(path: Path, report: RetrievalReport, run: Run, topics: Topics, catalogue: Catalogue) -> Path:
-    """One row per query: what was asked, what is right, its mean rank, what came first, and every metric's value."""
     names = [name for name in report.values if name not in RANK_METRICS]
     rows = []
     for query, text in report.texts.items():

@@ -1,8 +1,7 @@
 """Runs: what a search answered to many queries, as a file that other tools read too.
 
-A run that is made here holds the order that a person sees. The score of an answer is the reciprocal of its place, so
-that the order survives in tools that sort by score; answers that only their ids put in order (same fused score and same
-best cosine) share their mean place, and so their score.
+The score of an answer is the reciprocal of its place, so that the order survives in tools that sort by score; answers
+with the same fused score and best cosine share their mean place, and so their score.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _SAVE_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was answered: query id to documents and scores, sorted by score; equal scores are ties, in their order.
+    """Query id to documents and scores, sorted by score; equal scores are ties.
 
     Raises:
         ValueError: a score is infinite or not a number, or a document is listed twice for one query.
@@ -94,10 +93,10 @@ def run_queries(
     checkpoint: Path | None = None,
     progress: ReportProgress | None = None,
 ) -> dict[Level, Run]:
-    """Search for every text as a person would, once for videos and once for moments.
+    """Search for every text, by query id, once for videos and once for moments.
 
-    A text, by the id of its query, is taken literally: a quotation mark or a colon in a caption has no special meaning.
-    A stopped run continues from ``checkpoint`` if index, options and texts are the same; the caller deletes it.
+    Texts are taken literally: a quotation mark or a colon has no special meaning. A stopped run continues from
+    ``checkpoint`` if index, options and texts are the same; the caller deletes it.
 
     Raises:
         QueryError: a text cannot be searched for.
@@ -123,7 +122,7 @@ def run_queries(
 
 
 def read_run(path: Path) -> Run:
-    """Read a run in TREC's form: query, an unused column, document, rank, score, tag. The score alone orders it.
+    """Read a run in TREC's form; the score alone orders it.
 
     Raises:
         QueryError: the file cannot be read, a line of it is not of that form, or a document is listed twice.
@@ -144,7 +143,7 @@ def read_run(path: Path) -> Run:
 
 
 def write_run(path: Path, run: Run) -> Path:
-    """Write a run in TREC's form; a UsageError if the file cannot be written."""
+    """Write a run in TREC's form."""
     tag = escape_id(run.name) or "run"
     lines = (
         f"{escape_id(query)} Q0 {escape_id(document)} {rank} {score!r} {tag}\n"
@@ -185,7 +184,7 @@ def _search(engine: SearchEngine, text: str, level: Level, options: RetrievalOpt
 
 
 def keep_answers(path: Path | None, signature: str, answers: Checkpoint) -> None:
-    """Write the answers so far to a file, if one is named; the signature says what else they depend on."""
+    """Write the answers so far to a file, if one is named, with the signature of what else they depend on."""
     if path is not None and answers:
         write_json(path, {"signature": signature, "queries": answers})
 

@@ -1,19 +1,20 @@
 """How well the search finds what is in one's own library, measured without any labels.
 
-Queries with one known answer are drawn from the texts of the index. Each is searched for twice. Without its source,
-the kind of text it was drawn from is left out of the search, which measures whether pictures, sounds and the other
-texts find the place. With everything, as a person searches who types the very words, it gives the upper line.
+Queries with one known answer are drawn from the texts of the index. Each is searched for twice: without the kind of
+text it was drawn from, which measures whether pictures, sounds and the other texts find the place, and with
+everything, which gives the upper line. Where a film has subtitles and speech, each finds the other.
 
-A video is right if the text is of it; ``search.evaluate.self_test`` says which moments are. Descriptions are
-of whole videos and have no moment. Where subtitles and speech of a film are both in the index, each finds the other.
+A moment is right if it shares half of the shorter of itself and the text, and begins at most ten seconds before the
+text does: otherwise a whole film would always be right. Descriptions are of whole videos and have no moment.
 
-In a small library many searches are right by accident. So each figure stands beside what searches for something in
-other videos would give if they were judged by the same answer, unless all queries are of one video. Queries of one
-video are alike, so the intervals draw whole videos; where these are few, the truth may lie further out.
+In a small library many searches are right by accident, and a video with many texts is found more often whatever is
+searched for. So each figure stands beside what the answers to queries of other videos are worth, judged by the same
+answer. Queries of one video are alike, so the intervals draw whole videos.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -61,7 +62,7 @@ _MOST_OTHERS = 50
 
 @dataclass(frozen=True, slots=True)
 class SelfTestFigures:
-    """The metrics of some queries in one way of searching; none of moments where no query has one."""
+    """The metrics of some queries in one way of searching."""
 
     by_video: tuple[MetricValue, ...]
     by_moment: tuple[MetricValue, ...] = ()
@@ -69,10 +70,7 @@ class SelfTestFigures:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """What the searches without the source would give if they were for something else, by metric.
-
-    Empty where all queries are of one video; of moments also where no query has one.
-    """
+    """What searches for something else would give, by metric; empty where all queries are of one video."""
 
     by_video: Mapping[str, float] = field(default_factory=dict)
     by_moment: Mapping[str, float] = field(default_factory=dict)
@@ -80,7 +78,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class SelfTestRow:
-    """Queries of some sources: how well they find their place without their source, with everything, and by chance."""
+    """How well the queries of some sources find their place."""
 
     sources: tuple[ModalityName, ...]
     queries: int
@@ -90,21 +88,16 @@ class SelfTestRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UntestedSource:
-    """A kind of text that the index holds and no query was drawn from, and why."""
-
-    source: ModalityName
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class SelfTestReport:
-    """The results: a row of all queries, then one of each source if there are several; ``videos`` are all to find."""
+    """A row of all queries, then one of each source if there are several; ``videos`` are all to find.
+
+    ``left_out`` has the kinds of text that no query was drawn from, with the reasons.
+    """
 
     rows: tuple[SelfTestRow, ...]
     drawn: tuple[KnownItem, ...]
     videos: int
-    left_out: tuple[UntestedSource, ...] = ()
+    left_out: Mapping[ModalityName, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property
@@ -114,7 +107,7 @@ class SelfTestReport:
 
     @property
     def expectation(self) -> str:
-        """In a sentence or two, what a person can expect of a search in this library."""
+        """What a person can expect of a search in this library."""
         row, alone = self.rows[0], self.videos < 2
         found, upper = (each.by_moment if alone else each.by_video for each in (row.without_source, row.with_source))
         return expectation_of(
@@ -133,7 +126,7 @@ class SelfTestReport:
             "videos_asked": self.videos_asked,
             "expectation": self.expectation,
             "rows": [asdict(row) for row in self.rows],
-            "left_out": [asdict(one) for one in self.left_out],
+            "left_out": [{"source": source, "reason": reason} for source, reason in self.left_out.items()],
             "files": [str(path) for path in self.files],
         }
 
@@ -148,11 +141,10 @@ def run_self_test(
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress | None = None,
 ) -> SelfTestReport:
-    """Draw at most ``queries`` queries from the texts in the store, search for them, measure, and write to ``out``.
+    """Draw at most ``queries`` queries, search for them, measure, and write to ``out``.
 
     The files are ``self-test.json``, ``queries.csv``, and in TREC's form ``run.trec``, ``qrels.trec``, the same of
-    moments, and ``run-with-source.trec``. Another ``seed`` draws other queries. A stopped test continues where it was
-    when it is started again with the same index and options.
+    moments, and ``run-with-source.trec``. A stopped test continues where it was with the same index and options.
 
     Raises:
         QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
@@ -173,7 +165,7 @@ def run_self_test(
         rows=tuple(_rows(drawn, without, everything)),
         drawn=drawn,
         videos=len(catalogue.videos),
-        left_out=tuple(_left_out(catalogue, sources, {known.source for known in drawn})),
+        left_out=dict(_left_out(catalogue, sources, {known.source for known in drawn})),
         files=(
             out / "self-test.json",
             _write_queries(out / "queries.csv", drawn, without, everything, catalogue),
@@ -234,23 +226,22 @@ def _absent(catalogue: Catalogue, *roles: ModalityName) -> str:
 
 def _left_out(
     catalogue: Catalogue, usable: Collection[ModalityName], drawn: Collection[ModalityName]
-) -> Iterator[UntestedSource]:
+) -> Iterator[tuple[ModalityName, str]]:
     for name in SOURCES:
         count = catalogue.counts.get(name)
         if count and name not in usable:
-            yield UntestedSource(name, "there is nothing else to search in")
+            yield name, "there is nothing else to search in"
         elif count and name not in drawn:
-            yield UntestedSource(name, f"none of its {count} texts has some words that stand nowhere else")
+            yield name, f"none of its {count} texts has some words that stand nowhere else"
 
 
 def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterator[SelfTestRow]:
-    """Of all queries, and of each source if there are several."""
     sources = tuple(dict.fromkeys(known.source for known in drawn))
-    alone, upper, chance = (
-        self_test_values(drawn, without),
-        self_test_values(drawn, everything),
-        chance_values(drawn, without),
+    alone, upper = (
+        {level: _values(runs[level], right_answers(drawn, level, runs[level])) for level in LEVELS}
+        for runs in (without, everything)
     )
+    chance = chance_values(drawn, without)
     for names in [sources] if len(sources) == 1 else [sources, *((name,) for name in sources)]:
         videos = {known.id: known.span.video_id for known in drawn if known.source in names}
         by_chance = (
@@ -260,12 +251,10 @@ def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterat
 
 
 def _figures(values: Mapping[Level, QueryValues], videos: Mapping[str, str]) -> SelfTestFigures:
-    """The metrics of the queries in ``videos``, which names the video of each."""
     return SelfTestFigures(*(summarise(_only(values[level], videos), groups=videos) for level in LEVELS))
 
 
 def _only(values: QueryValues, queries: Collection[str]) -> QueryValues:
-    """The values of some queries, without metrics that none of them has."""
     kept = {name: {key: one for key, one in of_query.items() if key in queries} for name, of_query in values.items()}
     return {name: of_query for name, of_query in kept.items() if of_query}
 
@@ -273,7 +262,6 @@ def _only(values: QueryValues, queries: Collection[str]) -> QueryValues:
 def _write_queries(
     path: Path, drawn: Sequence[KnownItem], without: Runs, everything: Runs, catalogue: Catalogue
 ) -> Path:
-    """One row per query: what was typed, what it was drawn from, and the rank of its video in both searches."""
     right, size = right_answers(drawn, "videos", Run()), len(catalogue.videos)
     rank, rank_with_source = (
         per_query(runs["videos"], right, ["MnR"], corpus_size=size)["MnR"] for runs in (without, everything)
@@ -295,11 +283,7 @@ def search_both_ways(
     options: RetrievalOptions,
     progress: ReportProgress | None,
 ) -> tuple[Runs, Runs]:
-    """What is found for each query with its source left out, and with everything.
-
-    The progress counts on from one way to the other. The checkpoints, ``searched-*.json`` in ``out``, are for the
-    caller to delete.
-    """
+    """What is found for each query without its source, and with everything; the caller deletes the checkpoints."""
 
     def search(name: str, asked: Sequence[KnownItem], weights: Mapping[ModalityName, float], before: int) -> Runs:
         chosen = replace(options, weights={**options.weights, **weights}, name=name)
@@ -320,33 +304,23 @@ def search_both_ways(
 
 
 def right_answers(drawn: Sequence[KnownItem], level: Level, run: Run) -> Qrels:
-    """The video of each query; or the moments that answer it: the known one, and those of a run that lead to it."""
+    """The video of each query; or the known moment, and those of a run that lead to it."""
     spans = _spans(run)
     asked = [known for known in drawn if level == "videos" or known.has_moment]
     return {known.id: _right(known, level, run[known.id], spans) for known in asked}
 
 
 def is_right_moment(found: RelevantSpan, known: RelevantSpan) -> bool:
-    """Whether playing what was found leads to what is known to be there; the module's docstring says when."""
+    """Whether playing what was found leads to what is known to be there."""
     shorter = min(found.end_s - found.start_s, known.end_s - known.start_s)
     if found.video_id != known.video_id or known.start_s > found.start_s + _NEAR_S:
         return False
     return overlap_s(found, known) >= max(_SHARED * shorter, _INSTANT_S)
 
 
-def self_test_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, QueryValues]:
-    """Every metric, by query."""
-    return {level: _values(runs[level], right_answers(drawn, level, runs[level])) for level in LEVELS}
-
-
 def chance_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, QueryValues]:
-    """For each query, what the answers to queries of other videos would be worth as answers to it.
-
-    The mean over at most 50 of them, spread evenly; nothing if all queries are of one video.
-    """
-    values: dict[Level, dict[str, dict[str, float]]] = {
-        level: {name: {} for name in SELF_TEST_METRICS} for level in LEVELS
-    }
+    """For each query, what the answers to at most 50 queries of other videos are worth as answers to it, on average."""
+    values: dict[Level, dict[str, dict[str, float]]] = {level: defaultdict(dict) for level in LEVELS}
     for level in LEVELS:
         run, spans = runs[level], _spans(runs[level])
         for known in drawn:
@@ -396,12 +370,11 @@ def expectation_of(
     *,
     of_moments: bool = False,
 ) -> str:
-    """What a search can be expected to find, with the interval, what chance would find, and the upper line.
+    """What a search can be expected to find, in plain words: so many of ten.
 
     It speaks of the first 5 where chance finds the right video among them in at most half of the searches, and of the
-    first one elsewhere. For fewer than 10 queries it gives no interval. ``found`` has the metrics of searches without
-    the ``sources`` of the queries, ``upper`` of those with them, ``chance`` of searches for something else; it is empty
-    where all queries are of one video.
+    first one elsewhere. ``found`` has the metrics of searches without the ``sources`` of the queries, ``upper`` of
+    those with them, ``chance`` of searches for something else.
     """
     if not found:
         return "There is only one video, so that nothing can be said of finding it."

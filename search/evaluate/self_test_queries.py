@@ -1,10 +1,8 @@
 """Queries with one known answer each, drawn from the texts that an index holds.
 
-Known-item search asks for one thing that is known to be there. A query is a piece of a text, a few words within one
-clause that begin and end with words that say something, as a person would remember it; the answer is the place that
-the text is of. Pieces whose letters some text of another place holds as well, say a logo or a refrain, have more than
-one answer and are not asked for. Texts are taken from every kind and every video in turn, so that one long film does
-not stand for a whole library.
+A query is a piece of a text: a few words within one clause that begin and end with words that say something. The
+answer is the place that the text is of; pieces that a text of another place holds as well, say a refrain, are not
+asked for. Texts are taken from every kind and every video in turn, so that one long film does not stand for a library.
 """
 
 from __future__ import annotations
@@ -54,10 +52,7 @@ _LOOKUPS_PER_QUERY = 20
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """A query and the only place that answers it: where the record that it was drawn from is said or shown.
-
-    ``id``, ``source`` and ``text`` are those of the record. A description is of the whole video.
-    """
+    """A query and the only place that answers it; ``id``, ``source`` and ``text`` are those of a record there."""
 
     id: str
     query: str
@@ -80,13 +75,7 @@ def draw_known_items(
     seed: int = 0,
     progress: ReportProgress | None = None,
 ) -> tuple[KnownItem, ...]:
-    """At most ``count`` queries, from the sources and the videos in turn; the same seed draws the same ones.
-
-    The texts of a video are read when its turn comes.
-
-    Raises:
-        StoreError: the index cannot be read.
-    """
+    """At most ``count`` queries, from the sources and the videos in turn; the same seed draws the same ones."""
     draw = _Draw(store, catalogue, seed, lookups=_LOOKUPS_PER_QUERY * count)
     drawn = []
     for known in islice(_in_turn(draw.of_source(source) for source in sources), count):
@@ -99,8 +88,7 @@ def draw_known_items(
 def pieces_to_remember(text: str, common: Iterable[str] = ()) -> list[str]:
     """The pieces of a text that a person might remember: 3 to 8 words of a clause, with telling ones at both ends.
 
-    The whole text is one only where there is no other. The words of ``common``, squeezed, say little in this company,
-    as those of ``search.match.lexical`` do everywhere.
+    The whole text is one only where there is no other. The words of ``common``, squeezed, are not telling.
     """
     squeezed_text = squeeze(clean(text))
     little = FUNCTION_WORDS.union(_FILLERS, common)
@@ -121,13 +109,12 @@ class _Draw:
     texts: dict[str, list[Record]] = field(default_factory=dict)
 
     def of_source(self, source: ModalityName) -> Iterator[KnownItem]:
-        """Queries of one source: one of every video, then a second one of every video, and so on."""
+        """Queries of one source, from every video in turn."""
         states = {key: self.catalogue.commits[key].modalities.get(source) for key in self.catalogue.videos}
         videos = [key for key, state in states.items() if state is not None and state.count]
         return _in_turn(self._of_video(key, source) for key in self._shuffled(videos, source))
 
     def _shuffled(self, names: Iterable[str], of: str = "") -> list[str]:
-        """In an order that depends on the seed and the names alone."""
         return sorted(names, key=lambda name: blake2b(f"{self.seed}/{of}/{name}".encode(), digest_size=8).digest())
 
     def _of_video(self, video_id: str, source: ModalityName) -> Iterator[KnownItem]:
@@ -141,7 +128,6 @@ class _Draw:
                 yield KnownItem(record.id, piece, source, span, record.text)
 
     def _piece(self, record: Record, common: Collection[str]) -> str:
-        """A piece of the text that was not drawn yet and has no other answer; empty if none of a few is."""
         pieces = pieces_to_remember(record.text, common)
         for piece in self._shuffled(pieces, record.id)[:_TRIES_PER_TEXT]:
             if squeezed(piece) not in self.asked and self._is_only_there(piece, record):

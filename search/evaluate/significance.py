@@ -44,12 +44,11 @@ def bootstrap_intervals(
 ) -> tuple[Interval, ...]:
     """The 95% percentile bootstrap interval (Efron, 1979) of each column of ``(queries, metrics)``.
 
-    ``groups`` has the group of each query. Queries of one group are alike, so whole groups are drawn (cluster
-    bootstrap; Davison and Hinkley, 1997, section 3.8). Only for means.
+    With the group of each query in ``groups``, whole groups are drawn (cluster bootstrap; Davison and Hinkley, 1997,
+    section 3.8), for means only.
 
     Raises:
-        ValueError: there are no queries, a value is not finite, groups and queries differ in number, or a median of
-            groups is asked for.
+        ValueError: there are no queries, a value is not finite, or the groups are not one per query or not for means.
     """
     checked = _checked(values)
     if groups is None:
@@ -67,8 +66,7 @@ def bootstrap_intervals(
 def share_interval(share: float, draws: int) -> Interval:
     """The 95% score interval (Wilson, 1927) of a mean of ``draws`` independent values from 0 to 1.
 
-    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes only whole numbers of
-    successes, of which the values need not be.
+    It serves where all values are the same, which a bootstrap takes for certainty. SciPy's takes whole numbers only.
 
     Raises:
         ValueError: the share is not from 0 to 1, or there are no draws.
@@ -88,8 +86,8 @@ def paired_differences(
     """The second run's figures less the first one's, for each column of ``(queries, metrics)`` of the same queries.
 
     The p-value is that of the paired randomisation test (Fisher; Smucker, Allan and Carterette, CIKM 2007): over all
-    swaps of the two values of queries where there are fewer than 10,000 swaps, else over 9999 at random. The interval
-    is a bootstrap over the queries; both values of a query are drawn together.
+    swaps of the two values of queries if fewer than 10,000, else over 9999 at random. The interval is a bootstrap that
+    draws both values of a query together.
 
     Raises:
         ValueError: there are no queries, a value is not finite, or the shapes differ.

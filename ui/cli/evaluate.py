@@ -18,14 +18,13 @@ from ui.services.evaluation import check_installed
 
 SOME_SKIPPED = 3
 _COMPARE = "--compare"
-_DEPTH = 100
 
 
 class _EvaluateGroup(Group):
     """Takes ``--compare AXIS=A,B...`` for ``compare AXIS=A,B...``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command first. Among leading options ``--compare`` stands for it: no command has such an option."""
+        """Put the command first."""
         place = next((place for place, text in enumerate(args) if text.split("=")[0] == _COMPARE), None)
         if place is not None and args[0].startswith("-"):
             joined = args[place][len(_COMPARE) + 1 :]
@@ -65,9 +64,7 @@ def actions_command(
     index: Index = None,
     out: Out = Path("evaluation/actions"),
     classes: Classes = "",
-    templates: Annotated[
-        str, option("--templates NAME|FILE", "Sentences about a class: clip, plain, french.")
-    ] = "clip",
+    templates: Sentences = "clip",
     pooling: Annotated[str, option("--pooling NAME", "From frames to a video: mean, max or query.")] = "mean",
     tau: Annotated[float, option("--tau T", "How sharply 'query' prefers fitting frames.")] = 0.1,
     device: Device = None,
@@ -80,7 +77,7 @@ def actions_command(
     from ui.cli.evaluate_actions import evaluate_actions
 
     options = action_options(classes, templates, pooling, tau)
-    context = _context(config, index, device)
+    context = Context.load(config, index, {"models.device": device})
     return evaluate_actions(context, options, out, as_json=as_json, quiet=quiet)
 
 
@@ -100,7 +97,7 @@ def evaluate_retrieval(
     from search.evaluate.captions import read_queries
     from ui.cli.evaluate_tables import print_retrieval
 
-    context = _context(config, index, device)
+    context = Context.load(config, index, {"models.device": device})
     options = context.run_options(depth)
     read = read_queries(queries)
     with context.open_engine() as engine, work_bar(silent=quiet) as progress:
@@ -134,11 +131,11 @@ def compare(
     from search.evaluate.prompts import read_classes
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
-    context = _context(config, index, device)
+    context = Context.load(config, index, {"models.device": device})
     variants = IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
-    if has_captions:
-        _refuse(classes)
+    if has_captions and classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
     chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
     with work_bar(silent=quiet) as progress:
         if has_captions:
@@ -172,8 +169,8 @@ def self_test(
     from search.evaluate.self_test import run_self_test
     from ui.cli.evaluate_tables import print_self_test
 
-    context = _context(config, index, device)
-    options = context.run_options(_DEPTH)
+    context = Context.load(config, index, {"models.device": device})
+    options = context.run_options(100)
     with context.open_engine() as engine, closing(context.open_store()) as store, work_bar(silent=quiet) as progress:
         report = run_self_test(engine, store, out=out, queries=queries, seed=seed, options=options, progress=progress)
     if as_json:
@@ -210,14 +207,5 @@ def compare_run_files(
         print_differences(answer_console(), rows, names)
 
 
-def _context(config: Path | None, index: Path | None, device: str | None) -> Context:
-    return Context.load(config, index, {"models.device": device})
-
-
 def _print_files(out: Path) -> None:
     answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
-
-
-def _refuse(classes: str) -> None:
-    if classes:
-        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")

@@ -195,5 +195,5 @@ def _print_cautions(console: Console, report: SelfTestReport) -> None:
     few = [plain_name(row.sources[0]) for row in report.rows if row.queries < FEW_QUERIES]
     if few:
         console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {', '.join(few)}.")
-    for one in report.left_out:
-        console.print(f"[yellow]Not tested:[/] {plain_name(one.source)}, since {one.reason}.")
+    for source, reason in report.left_out.items():
+        console.print(f"[yellow]Not tested:[/] {plain_name(source)}, since {reason}.")

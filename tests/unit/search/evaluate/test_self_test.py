@@ -268,8 +268,8 @@ def test_kinds_without_weight_are_not_searched_in(tmp_path: Path) -> None:
 def test_a_kind_that_nothing_could_be_drawn_from_is_named(tmp_path: Path) -> None:
     store = library()
     put(store, video("w1"), [record("w1", "ocr", 0.0, 4.0, "EXIT")])
-    [left_out] = report_on(store, tmp_path).left_out
-    assert (left_out.source, left_out.reason) == ("ocr", "none of its 1 texts has some words that stand nowhere else")
+    report = report_on(store, tmp_path)
+    assert report.left_out == {"ocr": "none of its 1 texts has some words that stand nowhere else"}
 
 
 def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
