@@ -64,9 +64,9 @@ class Setup:
         """The name for a file."""
         return re.sub(r"[^\w.+-]+", "-", self.name).strip("-")
 
-    def value(self, axis: str) -> str:
-        """The value chosen for an axis; empty if it is not varied."""
-        return self.chosen.get(axis, "")
+    def value(self, axis: str, default: str = "") -> str:
+        """The value chosen for an axis, or the default if it is not varied."""
+        return self.chosen.get(axis, default)
 
     @property
     def tau(self) -> float:
@@ -75,9 +75,9 @@ class Setup:
         Raises:
             UsageError: it is not a number above 0.
         """
-        text = self.value("tau")
+        text = self.value("tau", str(TAU))
         try:
-            tau = float(text) if text else TAU
+            tau = float(text)
         except ValueError as error:
             raise UsageError(f"'{text}' is not a number for tau.", hint="Write it as tau=0.05,0.1.") from error
         check_pooling("query", tau)
@@ -124,7 +124,7 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
     setups = tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
     for setup in setups:
         setup.weights({})
-        check_pooling(setup.value("pooling") or POOLINGS[0], setup.tau)
+        check_pooling(setup.value("pooling", POOLINGS[0]), setup.tau)
     return setups
 
 

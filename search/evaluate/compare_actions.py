@@ -58,7 +58,9 @@ def compare_actions(
         SceneseekError: as indexing and reading raise it.
     """
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
-    templates = {name: read_templates(name) for name in dict.fromkeys(_templates(setup) for setup in setups)}
+    templates = {
+        name: read_templates(name) for name in dict.fromkeys(setup.value("templates", "clip") for setup in setups)
+    }
     with closing(variants.open_store(Setup())) as store:
         labelled = labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
     failed: list[SkippedRow] = []
@@ -115,8 +117,8 @@ def ranks_by_setup(
         if frames := read_frames(store, video):
             vectors = np.stack([frame.vector for frame in frames])
             for setup in setups:
-                pooling = check_pooling(setup.value("pooling") or "mean", setup.tau)
-                cosines = pooled(vectors, texts[_templates(setup)], pooling, setup.tau)
+                pooling = check_pooling(setup.value("pooling", "mean"), setup.tau)
+                cosines = pooled(vectors, texts[setup.value("templates", "clip")], pooling, setup.tau)
                 ranks[setup.name][video.id] = float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
         if progress is not None:
             progress("videos", done, len(labelled.videos))
@@ -130,10 +132,6 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
         "hit@3": {video: float(rank <= 3) for video, rank in ranks.items()},
         "MRR": {video: 1 / rank for video, rank in ranks.items()},
     }
-
-
-def _templates(setup: Setup) -> str:
-    return setup.value("templates") or "clip"
 
 
 def _uses_tau(setup: Setup) -> bool:

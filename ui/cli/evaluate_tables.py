@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
 from indexer.core.errors import UsageError
+from search.evaluate.compare import ComparedRow, ComparisonTable
 from search.evaluate.compare_actions import ACTION_METRICS
 from search.evaluate.metrics import RANK_METRICS
-from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS
+from search.evaluate.qrels import SkippedRow
+from search.evaluate.retrieval import MetricValue, RetrievalReport
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS, SelfTestReport, SelfTestRow
+from search.evaluate.significance import Interval
 from search.modalities import plain_name
 from ui.cli.console import plain
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from search.evaluate.compare import ComparedRow, ComparisonTable
-    from search.evaluate.qrels import SkippedRow
-    from search.evaluate.retrieval import MetricValue, RetrievalReport
-    from search.evaluate.self_test import SelfTestReport, SelfTestRow
-    from search.evaluate.significance import Interval
 
 _MOST_ROWS = 10
 _USUAL_METRICS = ("R@1", "MRR", "R@1 IoU=0.5")
 
 
 def chosen_metrics(asked: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """The metrics to show, as asked for in any case; else the usual ones of searches, or all of actions.
+    """The metrics asked for, in any case; else the usual ones of searches, or all of actions.
 
     Raises:
         UsageError: there is no such metric.
@@ -105,7 +100,6 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
 
 
 def _table(first: str, *headings: str, title: str | None = None) -> Table:
-    """A table without lines: names in the first column, figures in the others."""
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
     table.add_column(first, overflow="fold")
     for heading in headings:
@@ -160,7 +154,6 @@ def _add_rows(
     everything: Sequence[MetricValue],
     chance: Mapping[str, float],
 ) -> None:
-    """The figures without the source, with it, and by chance; nothing if there are none of this kind."""
     if not without:
         return
     name = plain_name(row.sources[0]) if len(row.sources) == 1 else "its own kind"
