@@ -83,7 +83,11 @@ def compare_actions(
     lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
     broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
     table = ComparisonTable(rows, len(shared), broken, tuple(_left_out(labelled, shared)), tuple(failed))
-    return write_table(out, table, [_write_videos(out, labelled, ranks)])
+    videos = (
+        (video.path.as_posix(), video.label, *(of_video.get(video.id, "") for of_video in ranks.values()))
+        for video in labelled.videos
+    )
+    return write_table(out, table, [write_csv(out / "videos.csv", ("path", "label", *ranks), videos)])
 
 
 def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
@@ -144,12 +148,3 @@ def _left_out(labelled: LabelledVideos, shared: set[str]) -> Iterator[SkippedRow
             yield SkippedRow(str(video.path), "it has no frames in one of the indexes")
     for video in labelled.left_out.of_no_class:
         yield SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
-
-
-def _write_videos(out: Path, labelled: LabelledVideos, ranks: Mapping[str, Mapping[str, float]]) -> Path:
-    """One row per video: what it is, and the rank of its class in every way; empty where it has no frames."""
-    rows = (
-        (video.path.as_posix(), video.label, *(found.get(video.id, "") for found in ranks.values()))
-        for video in labelled.videos
-    )
-    return write_csv(out / "videos.csv", ("path", "label", *ranks), rows)

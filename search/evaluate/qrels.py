@@ -184,8 +184,6 @@ class Topics:
 def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
     """A function that finds a video by id, path, or the end of a path, with the file's ending or without.
 
-    ``Catalogue.find`` takes no names without endings and would be slow for thousands of names.
-
     Raises:
         LookupError: by the function, where there is no such video, or several.
     """

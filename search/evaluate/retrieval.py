@@ -118,9 +118,9 @@ def measure_runs(runs: Runs, topics: Topics, videos: int) -> QueryValues:
 
 
 def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
-    """Every metric of a run from anywhere, by query; those of moments if all the judged documents are moments.
+    """Every metric of a run, by query; those of moments if all the judged documents are moments.
 
-    ``corpus_size`` is how many documents there are; by default, as many as run and judgements name.
+    ``corpus_size`` is by default the number of documents that run and judgements name.
 
     Raises:
         QueryError: no document is judged relevant, or the run and the judgements have nothing in common.

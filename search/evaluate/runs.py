@@ -56,7 +56,6 @@ class Run:
 
     @property
     def documents(self) -> frozenset[str]:
-        """The ids of all documents that were an answer."""
         return frozenset(document for answers in self.by_query.values() for document, _ in answers)
 
 
@@ -93,15 +92,10 @@ def run_queries(
     checkpoint: Path | None = None,
     progress: ReportProgress | None = None,
 ) -> dict[Level, Run]:
-    """Search for every text, by query id, once for videos and once for moments.
+    """Search for every text, by query id, once for videos and once for moments; raises as ``SearchEngine.search`` does.
 
     Texts are taken literally: a quotation mark or a colon has no special meaning. A stopped run continues from
     ``checkpoint`` if index, options and texts are the same; the caller deletes it.
-
-    Raises:
-        QueryError: a text cannot be searched for.
-        StoreError: the index cannot be read.
-        ModelError: a model cannot encode a text.
     """
     signature = index_signature(engine.catalogue(), options)
     known = read_answers(checkpoint, signature)

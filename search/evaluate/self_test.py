@@ -148,9 +148,7 @@ def run_self_test(
 
     Raises:
         QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
-        UsageError: the folder cannot be written.
-        StoreError: the index cannot be read.
-        ModelError: a model cannot encode a query.
+        SceneseekError: as searching and writing raise it.
     """
     if queries < _FEWEST_QUERIES:
         raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more.")
@@ -373,8 +371,7 @@ def expectation_of(
     """What a search can be expected to find, in plain words: so many of ten.
 
     It speaks of the first 5 where chance finds the right video among them in at most half of the searches, and of the
-    first one elsewhere. ``found`` has the metrics of searches without the ``sources`` of the queries, ``upper`` of
-    those with them, ``chance`` of searches for something else.
+    first one elsewhere. ``upper`` is of searches with the ``sources`` of the queries.
     """
     if not found:
         return "There is only one video, so that nothing can be said of finding it."

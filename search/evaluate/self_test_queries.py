@@ -145,7 +145,7 @@ class _Draw:
 
 
 def _in_turn(sequences: Iterable[Iterator[T]]) -> Iterator[T]:
-    """One of each, then a second one of each, and so on, until all have ended."""
+    """One of each, then a second one of each, and so on."""
     waiting = deque(sequences)
     while waiting:
         sequence = waiting.popleft()
@@ -176,7 +176,6 @@ class _Word:
 
     @property
     def size(self) -> float:
-        """How many words it counts as."""
         return _SPACELESS_WORD if is_spaceless(self.letters[0]) else 1.0
 
     def is_telling(self, little: Collection[str]) -> bool:
