@@ -144,13 +144,15 @@ def _times(fields: Fields) -> list[Any]:
 
 def _recognised(path: Path, lines: Sequence[str]) -> _Form:
     rows = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
-    first = rows[0][1].strip() if rows else ""
-    if first.startswith(("{", "[")):
+    first = rows[0][1] if rows else ""
+    if first.lstrip().startswith(("{", "[")):
         return _json_form(path, lines, rows)
     for separator in ",;\t":
-        if {"text", "video"} <= _heading_names(first, separator):
-            parse = partial(_table_fields, _split(rows[0][1], separator), separator)
-            return _Form("a table with a heading", rows[1:], parse, by_text=True)
+        with suppress(ValueError):
+            heading = _split(first, separator)
+            if {"text", "video"} <= _renamed(dict.fromkeys(heading, "")).keys():
+                parse = partial(_table_fields, heading, separator)
+                return _Form("a table with a heading", rows[1:], parse, by_text=True)
     if _mostly(rows, _lsmdc_times):
         return _Form("LSMDC", rows, _lsmdc_fields)
     return _Form("MSVD", [row for row in rows if not row[1].startswith("#")], _msvd_fields)
@@ -183,13 +185,6 @@ def _mostly(rows: Sequence[tuple[str, str]], parse: Callable[[str], object]) -> 
             parse(line)
             parsed += 1
     return 2 * parsed > len(rows[:_LOOKED_AT])
-
-
-def _heading_names(line: str, separator: str) -> set[str]:
-    try:
-        return set(_renamed(dict.fromkeys(_split(line, separator), "")))
-    except ValueError:
-        return set()
 
 
 def _table_fields(heading: Sequence[str], separator: str, line: str) -> Fields:

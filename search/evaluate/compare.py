@@ -35,7 +35,7 @@ from search.evaluate.metrics import QueryValues
 from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Queries, SkippedRow, match_queries
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, run_queries, write_runs
+from search.evaluate.runs import RetrievalOptions, run_queries, write_runs
 from search.evaluate.significance import Difference, paired_differences
 from search.modalities import modality_named
 
@@ -73,15 +73,13 @@ class Setup:
         """The temperature of the pooling ``query``: the one chosen, or the usual one.
 
         Raises:
-            UsageError: it is not a number above 0.
+            UsageError: it is not a number.
         """
         text = self.value("tau", str(TAU))
         try:
-            tau = float(text)
+            return float(text)
         except ValueError as error:
             raise UsageError(f"'{text}' is not a number for tau.", hint="Write it as tau=0.05,0.1.") from error
-        check_pooling("query", tau)
-        return tau
 
     def weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
         """How much each modality counts: as usual, except for what ``weights`` and ``only`` say.
@@ -273,7 +271,7 @@ def compare_setups(
     variants: IndexVariants,
     *,
     out: Path,
-    options: RetrievalOptions = DEFAULT_RETRIEVAL,
+    options: RetrievalOptions,
     progress: ReportProgress | None = None,
 ) -> ComparisonTable:
     """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.

@@ -56,9 +56,8 @@ def compare_actions(
         SceneseekError: as indexing and reading raise it.
     """
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
-    templates = {
-        name: read_templates(name) for name in dict.fromkeys(setup.value("templates", "clip") for setup in setups)
-    }
+    names = dict.fromkeys(setup.value("templates", "clip") for setup in setups)
+    templates = {name: read_templates(name) for name in names}
     with closing(variants.open_store(Setup())) as store:
         labelled = labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
     failed: list[SkippedRow] = []

@@ -1,4 +1,4 @@
-"""Queries with known answers, and relevance judgements in TREC's form.
+"""Queries with known answers, the indexed videos that they mean, and relevance judgements in TREC's form.
 
 A document is a video, named by its id in the index, or a moment, named ``VIDEO@START-END`` in seconds with three
 decimals. Blanks separate the fields of TREC files, so blanks, control characters and ``%`` in an id are written as in

@@ -52,6 +52,10 @@ class RetrievalReport:
     form: str
     files: tuple[Path, ...] = ()
 
+    def value(self, name: str) -> float:
+        """The value of a metric that was measured."""
+        return next(metric.value for metric in self.metrics if metric.name == name)
+
     def as_json(self) -> dict[str, Any]:
         """All of it but the values of each query."""
         facts = asdict(replace(self, values={}, texts={}))

@@ -36,14 +36,14 @@ from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_ite
 from search.modalities import in_words
 from search.moments import overlap_s
 
-_FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
-_HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
+SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
 FEW_QUERIES = 10
 """Fewer say too little for an interval."""
-
 FEW_VIDEOS = 10
 """Queries from fewer are so alike that intervals may miss the truth."""
 
+_FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
+_HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
 _REMEMBERED: Mapping[ModalityName, str] = {
     "speech": "said",
     "subtitle": "said",
@@ -53,7 +53,6 @@ _REMEMBERED: Mapping[ModalityName, str] = {
 }
 _SMALLEST_OF_TEN = 0.05
 _HARDLY = 0.005
-SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
 _SHARED = 0.5
 _NEAR_S = 10.0
 _INSTANT_S = 0.001

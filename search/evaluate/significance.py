@@ -20,6 +20,7 @@ Values: TypeAlias = NDArray[np.float64]
 RESAMPLES = 9999
 _DEVIATIONS = 1.959964  # of a normal distribution, to both sides, hold 95% of it
 _VALUES_AT_ONCE = 2_000_000
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Difference:
 
 
 def bootstrap_intervals(
-    values: Values, statistic: Statistic = "mean", *, groups: Sequence[Hashable] | None = None, seed: int = 0
+    values: Values, statistic: Statistic = "mean", *, groups: Sequence[Hashable] | None = None
 ) -> tuple[Interval, ...]:
     """The 95% percentile bootstrap interval (Efron, 1979) of each column of ``(queries, metrics)``.
 
@@ -52,7 +53,7 @@ def bootstrap_intervals(
     """
     checked = _checked(values)
     if groups is None:
-        return _intervals((checked,), partial(_figure, of=statistic), seed)
+        return _intervals((checked,), partial(_figure, of=statistic))
     if statistic != "mean" or len(groups) != len(checked):
         raise ValueError("groups are drawn for means, and each query needs one")
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
@@ -60,7 +61,7 @@ def bootstrap_intervals(
     sums, counts = np.zeros((2, len(numbers), checked.shape[1]))
     np.add.at(sums, places, checked)
     np.add.at(counts, places, 1)
-    return _intervals((sums, counts), _ratio, seed)
+    return _intervals((sums, counts), _ratio)
 
 
 def share_interval(share: float, draws: int) -> Interval:
@@ -80,9 +81,7 @@ def share_interval(share: float, draws: int) -> Interval:
     return Interval(max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
 
 
-def paired_differences(
-    first: Values, second: Values, statistic: Statistic = "mean", *, seed: int = 0
-) -> tuple[Difference, ...]:
+def paired_differences(first: Values, second: Values, statistic: Statistic = "mean") -> tuple[Difference, ...]:
     """The second run's figures less the first one's, for each column of ``(queries, metrics)`` of the same queries.
 
     The p-value is that of the paired randomisation test (Fisher; Smucker, Allan and Carterette, CIKM 2007): over all
@@ -100,9 +99,9 @@ def paired_differences(
     # A mean of differences is quicker than a difference of means, and the same.
     samples = (second - first,) if statistic == "mean" else (second, first)
     figure = partial(_figure, of=statistic)
-    values, intervals, p_values = figure(*samples, axis=0), _intervals(samples, figure, seed), np.ones(first.shape[1])
+    values, intervals, p_values = figure(*samples, axis=0), _intervals(samples, figure), np.ones(first.shape[1])
     if len(first) > 1:  # SciPy refuses a single query; both swaps differ as much
-        tested: Any = permutation_test(samples, figure, permutation_type="samples", **_resampling(first, seed))
+        tested: Any = permutation_test(samples, figure, permutation_type="samples", **_resampling(first))
         p_values = tested.pvalue
     return tuple(map(Difference, values.tolist(), intervals, p_values.tolist()))
 
@@ -124,18 +123,18 @@ def _ratio(sums: Values, counts: Values, axis: int) -> Values:
     return np.asarray(sums.sum(axis) / counts.sum(axis))
 
 
-def _intervals(samples: tuple[Values, ...], figure: Callable[..., Values], seed: int) -> tuple[Interval, ...]:
+def _intervals(samples: tuple[Values, ...], figure: Callable[..., Values]) -> tuple[Interval, ...]:
     from scipy.stats import bootstrap
 
     low = high = figure(*samples, axis=0)
     if len(samples[0]) > 1:  # SciPy refuses a single query; every draw of it is the same
-        paired, resampling = len(samples) == 2, _resampling(samples[0], seed)
+        paired, resampling = len(samples) == 2, _resampling(samples[0])
         drawn: Any = bootstrap(samples, figure, paired=paired, method="percentile", **resampling)
         low, high = drawn.confidence_interval
     return tuple(map(Interval, low.tolist(), high.tolist()))
 
 
-def _resampling(values: Values, seed: int) -> dict[str, Any]:
+def _resampling(values: Values) -> dict[str, Any]:
     """What bootstrap and test have in common; in batches, so that memory does not grow with the number of queries."""
     batch = max(1, _VALUES_AT_ONCE // values.size)
-    return {"axis": 0, "vectorized": True, "n_resamples": RESAMPLES, "batch": batch, "rng": seed}
+    return {"axis": 0, "vectorized": True, "n_resamples": RESAMPLES, "batch": batch, "rng": _SEED}
