@@ -15,13 +15,32 @@ from PIL import Image
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _PILLOW_OPEN = Image.open
-E2E = Path(__file__).parent / "e2e"
+HERE = Path(__file__).parent
+# What the fast run leaves out: real models, child processes, long media.
+SLOW = (
+    "contract",
+    "unit/indexer/modalities/test_hearing_memory.py",
+    "unit/indexer/modalities/test_ocr.py",
+    "unit/indexer/modalities/test_speech.py",
+    "unit/indexer/models/test_embedded_quality.py",
+    "unit/indexer/models/test_library_output.py",
+    "unit/indexer/models/test_speech_pocketsphinx.py",
+    "unit/indexer/models/test_speech_whisper.py",
+    "unit/indexer/models/test_ultralytics_process.py",
+    "unit/indexer/models/test_yamnet.py",
+    "unit/indexer/models/test_yolo.py",
+    "unit/indexer/shots/test_detect.py",
+    "unit/ui/demo",
+    "unit/ui/services/test_index_jobs.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is tested end to end by the folder it lies in."""
+    """Mark what is tested end to end, in a browser, or slowly, by the place it lies in."""
     for item in items:
-        if item.path.is_relative_to(E2E):
+        if any(item.path.is_relative_to(HERE / place) for place in SLOW):
+            item.add_marker("slow")
+        if item.path.is_relative_to(HERE / "e2e"):
             item.add_marker("e2e")
             if item.path.name.startswith("test_web_"):
                 item.add_marker("browser")
