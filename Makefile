@@ -19,7 +19,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not e2e and not slow"
+	$(BIN)/python -m pytest -n 2 -m "not e2e and not slow"
 
 # Random libraries with 32 seeds instead of 8.
 test-long: $(VENV)/.installed-test

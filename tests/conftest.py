@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 # What the fast run leaves out: real models, child processes, long media.
 SLOW = (
     "contract",
+    "unit/indexer/media",
     "unit/indexer/modalities/test_hearing_memory.py",
     "unit/indexer/modalities/test_ocr.py",
     "unit/indexer/modalities/test_speech.py",

@@ -142,8 +142,8 @@ def compare(
     context = Context.load(config, index, {"models.device": device})
     variants = IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
-    if has_captions and classes:
-        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    if has_captions:
+        _refuse(classes)
     chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
     with work_bar(silent=quiet) as progress:
         if has_captions:
@@ -217,3 +217,8 @@ def compare_run_files(
 
 def _print_files(out: Path) -> None:
     answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
+
+
+def _refuse(classes: str) -> None:
+    if classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
