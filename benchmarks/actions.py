@@ -29,9 +29,8 @@ from indexer.models.base import FrameEncoder
 from indexer.run import RunOptions, run_indexing
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
-from search.evaluate.action_figures import POOLINGS, Estimate, Figures
-from search.evaluate.actions import ActionEvaluation, evaluate_actions
-from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames, read_classes
+from search.evaluate.actions import POOLINGS, ActionEvaluation, ActionOptions, Estimate, Figures, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ClassNames, read_classes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATE = 12

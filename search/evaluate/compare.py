@@ -1,8 +1,11 @@
-"""Which of several ways to search is better, and how sure that is: one table of metrics and differences.
+"""Which of several ways to search, or to recognise actions, is better, and how sure that is: a table of differences.
 
 The ways are every combination of the values given for some axes; those that need another index have one beside the
 results. Differences are to the first row, over the same queries. The p-values are those of single paired tests: of
 twenty rows without any difference, one will have p < 0.05.
+
+Where actions are compared, every labelled video counts once: ``P@1`` and ``hit@3`` are 1 if its right class is ranked
+first alone, or among the first three; ``MRR`` is 1 / its rank. Classes that tie share their mean rank.
 """
 
 from __future__ import annotations
@@ -18,32 +21,33 @@ from typing import Any
 
 from indexer.config import LoadedSettings
 from indexer.core.errors import IndexDamagedError, UsageError
-from indexer.core.types import ModalityName
+from indexer.core.types import Embedding, ModalityName
 from indexer.maintenance.variants import index_variant
 from indexer.manifest import models_of
 from indexer.modalities.registry import modality_names
 from indexer.models.base import FrameEncoder
 from indexer.models.profiles import choose_profile
-from indexer.progress import IndexReport, ProgressReport
+from indexer.progress import IndexReport, Progress
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
 from search.engine import SearchEngine
-from search.evaluate.action_figures import POOLINGS, TAU, check_pooling
+from search.evaluate import ReportProgress, actions, no_progress
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import QueryValues
-from search.evaluate.progress import ReportProgress
+from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from search.evaluate.qrels import Queries, SkippedRow, match_queries
 from search.evaluate.retrieval import MetricValue, as_tables, measure_runs, summarise, write_topics
 from search.evaluate.runs import RetrievalOptions, run_queries, write_runs
 from search.evaluate.significance import Difference, paired_differences
 from search.modalities import modality_named
 
-OF_SEARCHES = ("only", "weights")
-"""Axes that make a difference to searches alone."""
-OF_ACTIONS = ("pooling", "templates", "tau")
-"""Axes that make a difference to evaluations of actions alone."""
+OF_SEARCHES = ("only", "weights")  # axes that make a difference to searches alone
+OF_ACTIONS = ("pooling", "templates", "tau")  # axes that make a difference to evaluations of actions alone
 AXES = ("profile", "keyframes", *OF_SEARCHES, *OF_ACTIONS)
+ACTION_METRICS = ("P@1", "hit@3", "MRR")
+
+_NOT_OF_ACTIONS = "Pictures alone are looked at; name a file of captions before it to compare searches."
 _NOT_OF_SEARCHES = "Leave out the captions to compare it on the labelled videos, as 'sceneseek evaluate actions' does."
 _HEADING = ("setup", "metric", "value", "low", "high", "queries", "difference", "from", "to", "p", "videos")
 
@@ -75,7 +79,7 @@ class Setup:
         Raises:
             UsageError: it is not a number.
         """
-        text = self.value("tau", str(TAU))
+        text = self.value("tau", str(actions.TAU))
         try:
             return float(text)
         except ValueError as error:
@@ -122,7 +126,7 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
     setups = tuple(Setup(dict(zip(axes, values, strict=True))) for values in product(*axes.values()))
     for setup in setups:
         setup.weights({})
-        check_pooling(setup.value("pooling", POOLINGS[0]), setup.tau)
+        actions.check_pooling(setup.value("pooling", actions.POOLINGS[0]), setup.tau)
     return setups
 
 
@@ -143,14 +147,18 @@ class IndexVariants:
             groups.setdefault(self._place(setup), []).append(setup)
         return list(groups.values())
 
-    def prepare(self, setup: Setup, progress: ProgressReport | None = None) -> IndexReport | None:
+    def prepare(self, setup: Setup, progress: ReportProgress = no_progress) -> IndexReport | None:
         """Make the index for a setup, or bring it up to date, as indexing does; leaves the existing index as it is."""
         place = self._place(setup)
         if place is None:
             return None
         manifest = self._manifest()
+
+        def show(step: Progress) -> None:
+            progress(f"indexing: {setup.name}", step.bytes_done, step.bytes_total)
+
         profile, strategy = _profile(setup, manifest), setup.value("keyframes")
-        return index_variant(self.loaded, manifest, place, profile=profile, strategy=strategy, on_progress=progress)
+        return index_variant(self.loaded, manifest, place, profile=profile, strategy=strategy, on_progress=show)
 
     def open(self, setup: Setup) -> SearchEngine:
         """Search the index for a setup."""
@@ -246,22 +254,23 @@ class ComparisonTable:
         return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
-def compared(named: Sequence[tuple[str, QueryValues]], videos: Sequence[int] = ()) -> tuple[ComparedRow, ...]:
-    """The rows of a table, from each way's name and values and the number of ``videos`` in its index.
+def compared(ways: Sequence[tuple[str, QueryValues, int]]) -> tuple[ComparedRow, ...]:
+    """The rows of a table, from each way's name, its values, and the number of videos in its index.
 
     Only metrics that all have are compared, over the queries that all have.
 
     Raises:
         ValueError: no metric has a query that all ways have.
     """
-    shared = _shared([values for _, values in named])
+    shared = _shared([values for _, values, _ in ways])
     if not shared:
         raise ValueError("there is no metric with a query in common")
-    aligned = [{name: {query: values[name][query] for query in shared[name]} for name in shared} for _, values in named]
-    counts = list(videos) or [0] * len(named)
+    aligned = [
+        {name: {key: values[name][key] for key in keys} for name, keys in shared.items()} for _, values, _ in ways
+    ]
     return tuple(
-        ComparedRow(name, summarise(values), _differences(aligned[0], values) if number else {}, counts[number])
-        for number, ((name, _), values) in enumerate(zip(named, aligned, strict=True))
+        ComparedRow(name, summarise(values), _differences(aligned[0], values) if number else {}, videos)
+        for number, ((name, _, videos), values) in enumerate(zip(ways, aligned, strict=True))
     )
 
 
@@ -272,7 +281,7 @@ def compare_setups(
     *,
     out: Path,
     options: RetrievalOptions,
-    progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> ComparisonTable:
     """Search in every way, measure, compare with the first, and write ``comparison.csv``, ``.json`` and every run.
 
@@ -285,26 +294,127 @@ def compare_setups(
         topics = match_queries(queries, engine.catalogue())
     groups = variants.grouped(setups)
     files = write_topics(out, topics.videos, topics.moments)
-    failed: list[SkippedRow] = []
-    values: dict[str, QueryValues] = {}
-    videos: dict[str, int] = {}
     checkpoints = {setup.name: out / "runs" / f"{setup.slug}.json" for setup in setups}
+    failed: list[SkippedRow] = []
+    found: dict[str, tuple[QueryValues, int]] = {}
     for group in groups:
         failed += prepare_index(group[0], variants, progress)
         with variants.open(group[0]) as engine:  # opened once, so that its models load once
+            videos = len(engine.catalogue().videos)
             for setup in group:
                 chosen = replace(options, weights=setup.weights(options.weights), name=setup.slug)
                 checkpoint, report = checkpoints[setup.name], _naming(setup, progress)
                 runs = run_queries(engine, topics.texts, options=chosen, checkpoint=checkpoint, progress=report)
                 files += write_runs(out / "runs", setup.slug, runs, with_moments=bool(topics.moments))
-                videos[setup.name] = len(engine.catalogue().videos)
-                values[setup.name] = measure_runs(runs, topics, videos[setup.name])
-    rows = compared([(setup.name, values[setup.name]) for setup in setups], [videos[setup.name] for setup in setups])
+                found[setup.name] = measure_runs(runs, topics, videos), videos
+    rows = compared([(setup.name, *found[setup.name]) for setup in setups])
     table = ComparisonTable(rows, len(topics.texts), queries.skipped, topics.unmatched, tuple(failed))
     written = write_table(out, table, files)
     for checkpoint in checkpoints.values():
         checkpoint.unlink(missing_ok=True)
     return written
+
+
+def compare_actions(
+    setups: Sequence[Setup],
+    variants: IndexVariants,
+    *,
+    out: Path,
+    classes: ClassNames | None = None,
+    progress: ReportProgress = no_progress,
+) -> ComparisonTable:
+    """Rank the classes in every way, compare with the first, and write ``comparison.csv``, ``.json``, ``videos.csv``.
+
+    Labels are those of the existing index. Only videos with frames in every index are compared. Frames are read once
+    for each index; vectors of texts are kept in ``out``.
+
+    Raises:
+        UsageError: a setup makes no difference to actions, no video has a label of these classes, no video is in every
+            index, or the folder cannot be written.
+        SceneseekError: as indexing and reading raise it.
+    """
+    check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
+    names = dict.fromkeys(setup.value("templates", "clip") for setup in setups)
+    templates = {name: read_templates(name) for name in names}
+    with closing(variants.open_store(Setup())) as store:
+        labelled = actions.labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
+    failed: list[SkippedRow] = []
+    found: dict[str, dict[str, float]] = {}
+    for group in variants.grouped(setups):
+        failed += prepare_index(group[0], variants, progress)
+        with closing(variants.open_store(group[0])) as store:
+            encoder, cache = variants.frame_encoder(store), out / "class-texts"
+            texts = {
+                name: encode_classes(encoder, labelled.classes, chosen, cache=cache, progress=progress)
+                for name, chosen in templates.items()
+            }
+            found |= ranks_by_setup(store, labelled, group, texts, progress)
+    ranks = {setup.name: found[setup.name] for setup in setups}
+    shared = {video.id for video in labelled.videos if all(video.id in of_video for of_video in ranks.values())}
+    if not shared:
+        raise UsageError("No labelled video has frames in every index that is compared.", hint="Compare fewer ways.")
+    rows = compared([(name, figures_by_video(of_video), len(of_video)) for name, of_video in ranks.items()])
+    lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
+    broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
+    absent = [video for video in labelled.videos if video.id not in shared]
+    unmatched = [
+        *(SkippedRow(str(video.path), "it has no frames in one of the indexes") for video in absent),
+        *(
+            SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
+            for video in labelled.left_out.of_no_class
+        ),
+    ]
+    table = ComparisonTable(rows, len(shared), broken, tuple(unmatched), tuple(failed))
+    videos = (
+        (video.path.as_posix(), video.label, *(of_video.get(video.id, "") for of_video in ranks.values()))
+        for video in labelled.videos
+    )
+    return write_table(out, table, [write_csv(out / "videos.csv", ("path", "label", *ranks), videos)])
+
+
+def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
+    """The setups, with ``tau`` in those of the pooling ``query`` alone.
+
+    Raises:
+        UsageError: ``tau`` is varied where it never makes a difference.
+    """
+    by_query = {setup.name for setup in setups if setup.value("pooling") == "query"}
+    if any(setup.value("tau") for setup in setups) and not by_query:
+        raise UsageError("Tau makes a difference to the pooling 'query' alone.", hint="Add pooling=query.")
+    kept = [
+        Setup({axis: value for axis, value in setup.chosen.items() if axis != "tau" or setup.name in by_query})
+        for setup in setups
+    ]
+    return tuple({setup.name: setup for setup in kept}.values())
+
+
+def ranks_by_setup(
+    store: VectorStore,
+    labelled: actions.LabelledVideos,
+    setups: Sequence[Setup],
+    texts: Mapping[str, Embedding],
+    progress: ReportProgress = no_progress,
+) -> dict[str, dict[str, float]]:
+    """The rank of each video's right class, by the setup's name and the video's id; of videos with frames alone.
+
+    ``texts`` has the vectors of the classes, ``(classes, dim)``, by the name of the templates.
+    """
+    ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
+    for video, right, frames in actions.read_frames(store, labelled, progress):
+        for setup in setups:
+            pooling = actions.check_pooling(setup.value("pooling", "mean"), setup.tau)
+            chosen = texts[setup.value("templates", "clip")]
+            _, ranks[setup.name][video.id] = actions.rank_by_video(frames, chosen, right, pooling, setup.tau)
+    return ranks
+
+
+def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
+    """``P@1``, ``hit@3`` and ``MRR`` of each video, by the rank of its right class."""
+    return {
+        "P@1": {video: float(rank <= 1) for video, rank in ranks.items()},
+        "hit@3": {video: float(rank <= 3) for video, rank in ranks.items()},
+        "MRR": {video: 1 / rank for video, rank in ranks.items()},
+    }
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
@@ -320,11 +430,9 @@ def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> Non
         raise UsageError("There is only one way; nothing to compare.", hint="Give two values or more.")
 
 
-def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress | None) -> list[SkippedRow]:
+def prepare_index(setup: Setup, variants: IndexVariants, progress: ReportProgress) -> list[SkippedRow]:
     """Prepare the index for a setup; returns the videos that could not be indexed."""
-    report = _naming(setup, progress)
-    show = None if report is None else lambda step: report("indexing", step.bytes_done, step.bytes_total)
-    made = variants.prepare(setup, show)
+    made = variants.prepare(setup, progress)
     failed = () if made is None else (*made.failed, *made.failed_before)
     return [SkippedRow(f"{setup.name}, {path}", reason) for path, reason in failed]
 
@@ -344,9 +452,9 @@ def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) 
     return written
 
 
-def _naming(setup: Setup, progress: ReportProgress | None) -> ReportProgress | None:
+def _naming(setup: Setup, progress: ReportProgress) -> ReportProgress:
     """Progress with the setup's name after each step's."""
-    return None if progress is None else lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
+    return lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
 
 
 def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:

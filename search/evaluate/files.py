@@ -13,26 +13,24 @@ from indexer.core.atomic_file import written_whole
 from indexer.core.errors import UsageError
 
 
-def write_bytes_whole(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file beside its place and move it there when it is complete; makes the folder.
+
+    Text is written in UTF-8; what that cannot hold is escaped.
 
     Raises:
         UsageError: it cannot be written there.
     """
+    as_bytes = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as unfinished:
-            unfinished.write_bytes(content)
+            unfinished.write_bytes(as_bytes)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}.", hint="Name another folder with --out."
         ) from error
     return path
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write text in UTF-8; what that cannot hold is escaped."""
-    return write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> Path:

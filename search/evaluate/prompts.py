@@ -1,4 +1,4 @@
-"""The options of an action evaluation: names of classes, sentences about them with their vectors, and the pooling."""
+"""Names of classes, and sentences about them with their vectors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from indexer.corpus.sidecars import read_text
 from indexer.models.base import Fingerprint, FrameEncoder
 from indexer.models.long_texts import normalised
 from indexer.models.vector_cache import cached_documents
-from search.evaluate.action_figures import TAU, Pooling, check_pooling
-from search.evaluate.progress import ReportProgress
+from search.evaluate import ReportProgress, no_progress
 
 _SLOT = "{}"
 _SENTENCES_AT_ONCE = 256
@@ -75,16 +74,6 @@ _CLASSES = Path(__file__).with_name("classes")
 CLASS_LISTS: Mapping[str, Path] = {name: _CLASSES / f"{name}.txt" for name in ("kinetics50", "ucf101")}
 
 
-@dataclass(frozen=True, slots=True)
-class ActionOptions:
-    """How to evaluate: ``classes`` are None for those that the labels name; ``tau`` is for the pooling ``query``."""
-
-    templates: Templates = TEMPLATES["plain"]
-    classes: ClassNames | None = None
-    pooling: Pooling = "mean"
-    tau: float = TAU
-
-
 def readable(name: str) -> str:
     """A class's name in plain words: ``ApplyEyeMakeup`` and ``apply_eye_makeup`` become ``apply eye makeup``."""
     return " ".join(_WORD_STARTS.sub(" ", name).replace("_", " ").split()).lower()
@@ -120,17 +109,6 @@ def read_classes(source: str) -> ClassNames:
     return _class_names(source, f"in {source}", usable, broken)
 
 
-def action_options(
-    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
-) -> ActionOptions:
-    """The options of these names; a UsageError if one is wrong. Classes and templates may be files.
-
-    No classes stand for the labels of the index.
-    """
-    known = read_classes(classes) if classes else None
-    return ActionOptions(read_templates(templates), known, check_pooling(pooling, tau), tau)
-
-
 def classes_of_labels(labels: Iterable[str]) -> ClassNames:
     """The classes that labels name, in alphabetical order; a UsageError if there are fewer than two."""
     named = sorted((label for label in set(labels) if squeezed(label)), key=lambda label: (readable(label), label))
@@ -143,19 +121,18 @@ def encode_classes(
     templates: Templates,
     *,
     cache: Path | None = None,
-    report_progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> Embedding:
     """``(classes, dim)`` float32, L2-normalised: the mean of the vectors of each class's sentences, normalised again.
 
-    Batches that are in the folder ``cache`` are not encoded again; ``report_progress`` is called after every batch.
+    Batches that are in the folder ``cache`` are not encoded again; ``progress`` is called after every batch.
     """
     ensemble, names = _PromptEnsemble(encoder, templates), classes.names
     step = max(1, _SENTENCES_AT_ONCE // len(templates.patterns))
     batches = []
     for start in range(0, len(names), step):
         batches.append(cached_documents(names[start : start + step], ensemble, cache))
-        if report_progress is not None:
-            report_progress("class texts", min(start + step, len(names)), len(names))
+        progress("class texts", min(start + step, len(names)), len(names))
     return np.concatenate(batches)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from indexer.core.errors import QueryError
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
+from search.evaluate import ReportProgress, no_progress
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, per_query
-from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, Topics, answerable, match_queries, span_of, write_qrels
 from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Run, Runs, run_queries, write_runs
 from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
@@ -69,7 +69,7 @@ def evaluate_retrieval(
     *,
     out: Path,
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
-    progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> RetrievalReport:
     """Search for every query, measure, and write the results to the folder ``out``.
 

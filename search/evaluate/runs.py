@@ -19,8 +19,8 @@ from indexer.core.errors import QueryError
 from indexer.core.types import ModalityName
 from search.catalogue import index_signature
 from search.engine import SearchEngine
+from search.evaluate import ReportProgress, no_progress
 from search.evaluate.files import write_json, write_whole
-from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import RelevantSpan, escape_id, moment_id, read_trec
 from search.query.query import Query
 
@@ -90,7 +90,7 @@ def run_queries(
     *,
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
     checkpoint: Path | None = None,
-    progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> dict[Level, Run]:
     """Search for every text, by query id, once for videos and once for moments; raises as ``SearchEngine.search`` does.
 
@@ -99,11 +99,10 @@ def run_queries(
     """
     signature = index_signature(engine.catalogue(), options)
     known = read_answers(checkpoint, signature)
-    report = progress or (lambda *_: None)
     saved_at = time.monotonic()
     try:
         for number, (query, text) in enumerate(texts.items()):
-            report("searching", number, len(texts))
+            progress("searching", number, len(texts))
             if known.get(query, (None, {}))[0] != text:
                 known[query] = text, {level: _search(engine, text, level, options) for level in LEVELS}
             if time.monotonic() - saved_at > _SAVE_EVERY_S:
@@ -111,7 +110,7 @@ def run_queries(
                 saved_at = time.monotonic()
     finally:
         keep_answers(checkpoint, signature, known)
-    report("searching", len(texts), len(texts))
+    progress("searching", len(texts), len(texts))
     return {level: Run({query: known[query][1].get(level, ()) for query in texts}, options.name) for level in LEVELS}
 
 

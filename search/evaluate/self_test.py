@@ -19,28 +19,36 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 from indexer.core.errors import QueryError
 from indexer.core.types import ModalityName
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
+from search.evaluate import ReportProgress, no_progress
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import QueryValues, per_query
-from search.evaluate.progress import ReportProgress
 from search.evaluate.qrels import Qrels, RelevantSpan, moment_id, span_of
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
-from search.evaluate.runs import DEFAULT_RETRIEVAL, LEVELS, Level, RetrievalOptions, Run, Runs, run_queries, write_runs
+from search.evaluate.runs import (
+    DEFAULT_RETRIEVAL,
+    LEVELS,
+    Level,
+    RetrievalOptions,
+    Run,
+    Runs,
+    Scored,
+    run_queries,
+    write_runs,
+)
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
 from search.modalities import in_words
 from search.moments import overlap_s
 
 SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
-FEW_QUERIES = 10
-"""Fewer say too little for an interval."""
-FEW_VIDEOS = 10
-"""Queries from fewer are so alike that intervals may miss the truth."""
+FEW_QUERIES = 10  # fewer say too little for an interval
+FEW_VIDEOS = 10  # queries from fewer are so alike that intervals may miss the truth
 
 _FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
@@ -51,6 +59,8 @@ _REMEMBERED: Mapping[ModalityName, str] = {
     "description": "described",
     "captions": "described",
 }
+Spans: TypeAlias = Mapping[str, RelevantSpan]
+
 _SMALLEST_OF_TEN = 0.05
 _HARDLY = 0.005
 _SHARED = 0.5
@@ -107,15 +117,7 @@ class SelfTestReport:
     @property
     def expectation(self) -> str:
         """What a person can expect of a search in this library."""
-        row, alone = self.rows[0], self.videos < 2
-        found, upper = (each.by_moment if alone else each.by_video for each in (row.without_source, row.with_source))
-        return expectation_of(
-            row.sources,
-            {metric.name: metric for metric in found},
-            {metric.name: metric.value for metric in upper},
-            row.chance.by_moment if alone else row.chance.by_video,
-            of_moments=alone,
-        )
+        return expectation_of(self.rows[0], of_moments=self.videos < 2)
 
     def as_json(self) -> dict[str, Any]:
         """All of it but the queries."""
@@ -138,7 +140,7 @@ def run_self_test(
     queries: int = 200,
     seed: int = 0,
     options: RetrievalOptions = DEFAULT_RETRIEVAL,
-    progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> SelfTestReport:
     """Draw at most ``queries`` queries, search for them, measure, and write to ``out``.
 
@@ -154,7 +156,13 @@ def run_self_test(
     catalogue = engine.catalogue()
     sources = _sources(catalogue, options)
     drawn = draw_known_items(store, catalogue, sources, count=queries, seed=seed, progress=progress)
-    _check_enough(drawn, catalogue)
+    if len(drawn) < _FEWEST_QUERIES:
+        count = f"Only {len(drawn)}" if drawn else "No"
+        raise QueryError(
+            f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts "
+            f"of this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
+            hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
+        )
     videos, moments = (right_answers(drawn, level, Run()) for level in LEVELS)
     qrels = write_topics(out, videos, moments)  # first, to fail early if the folder cannot be written
     without, everything = search_both_ways(engine, drawn, out, options, progress)
@@ -186,23 +194,12 @@ def _sources(catalogue: Catalogue, options: RetrievalOptions) -> tuple[ModalityN
     usable = tuple(name for name in held if searched - {name})
     if not usable:
         absent = _absent(catalogue, "speech", "ocr", "captions", "sounds", "objects")
+        add = f"Let more be found, with 'sceneseek index --add {absent}'."
         raise QueryError(
             f"This index holds nothing but {in_words(held)}, and without that there is nothing to search in.",
-            hint=f"Let more be found, with 'sceneseek index --add {absent}'."
-            if absent
-            else "Give other kinds of evidence a weight above 0 in the settings.",
+            hint=add if absent else "Give other kinds of evidence a weight above 0 in the settings.",
         )
     return usable
-
-
-def _check_enough(drawn: Sequence[KnownItem], catalogue: Catalogue) -> None:
-    if len(drawn) < _FEWEST_QUERIES:
-        count = f"Only {len(drawn)}" if drawn else "No"
-        raise QueryError(
-            f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts "
-            f"of this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
-            hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
-        )
 
 
 def _how_to_get_texts(catalogue: Catalogue) -> str:
@@ -278,21 +275,22 @@ def search_both_ways(
     drawn: Sequence[KnownItem],
     out: Path,
     options: RetrievalOptions,
-    progress: ReportProgress | None,
+    progress: ReportProgress,
 ) -> tuple[Runs, Runs]:
     """What is found for each query without its source, and with everything; the caller deletes the checkpoints."""
 
     def search(name: str, asked: Sequence[KnownItem], weights: Mapping[ModalityName, float], before: int) -> Runs:
         chosen = replace(options, weights={**options.weights, **weights}, name=name)
         checkpoint, texts = out / f"searched-{name}.json", {known.id: known.query for known in asked}
-        report = None if progress is None else lambda what, done, _: progress(what, before + done, 2 * len(drawn))
+
+        def report(what: str, done: int, _: int) -> None:
+            progress(what, before + done, 2 * len(drawn))
+
         return run_queries(engine, texts, options=chosen, checkpoint=checkpoint, progress=report)
 
-    by_source: dict[ModalityName, list[KnownItem]] = {}
-    for known in drawn:
-        by_source.setdefault(known.source, []).append(known)
-    found: dict[Level, dict[str, Sequence[tuple[str, float]]]] = {level: {} for level in LEVELS}
-    for source, asked in by_source.items():
+    found: dict[Level, dict[str, Sequence[Scored]]] = {level: {} for level in LEVELS}
+    for source in dict.fromkeys(known.source for known in drawn):
+        asked = [known for known in drawn if known.source == source]
         runs = search(f"without-{source}", asked, {source: 0.0}, len(found["videos"]))
         for level in LEVELS:
             found[level].update(runs[level].by_query)
@@ -321,21 +319,25 @@ def chance_values(drawn: Sequence[KnownItem], runs: Runs) -> Mapping[Level, Quer
     for level in LEVELS:
         run, spans = runs[level], _spans(runs[level])
         for known in drawn:
-            others = _spread([each.id for each in drawn if each.span.video_id != known.span.video_id])
-            if others and (level == "videos" or known.has_moment):
-                right = {other: _right(known, level, run[other], spans) for other in others}
-                for name, value in _mean_values(run, right).items():
-                    values[level][name][known.id] = value
+            others = [each.id for each in drawn if each.span.video_id != known.span.video_id]
+            step = max(1.0, len(others) / _MOST_OTHERS)  # All, or as many as are enough, evenly among them.
+            asked = [others[int(place * step)] for place in range(min(len(others), _MOST_OTHERS))]
+            if asked and (level == "videos" or known.has_moment):
+                right = {other: _right(known, level, run[other], spans) for other in asked}
+                # Where nothing right was found, every metric is 0.
+                found = {
+                    other: judged for other, judged in right.items() if any(name in judged for name, _ in run[other])
+                }
+                for name, of_query in _values(run, found).items():
+                    values[level][name][known.id] = sum(of_query.values()) / len(asked)
     return values
 
 
-def _spans(run: Run) -> Mapping[str, RelevantSpan]:
+def _spans(run: Run) -> Spans:
     return {document: span for document in run.documents if (span := span_of(document))}
 
 
-def _right(
-    known: KnownItem, level: Level, answers: Sequence[tuple[str, float]], spans: Mapping[str, RelevantSpan]
-) -> dict[str, int]:
+def _right(known: KnownItem, level: Level, answers: Sequence[Scored], spans: Spans) -> dict[str, int]:
     """Which of the answers to some query would be right for this one, besides the known one."""
     if level == "videos":
         return {known.span.video_id: 1}
@@ -343,37 +345,21 @@ def _right(
     return dict.fromkeys([moment_id(known.span), *found], 1)
 
 
-def _spread(others: Sequence[str]) -> Sequence[str]:
-    """All, or as many as are enough, evenly among them."""
-    step = max(1.0, len(others) / _MOST_OTHERS)
-    return [others[int(place * step)] for place in range(min(len(others), _MOST_OTHERS))]
-
-
-def _mean_values(run: Run, right: Qrels) -> dict[str, float]:
-    # Where nothing right was found, every metric is 0.
-    found = {query: judged for query, judged in right.items() if any(answer in judged for answer, _ in run[query])}
-    return {name: sum(of_query.values()) / len(right) for name, of_query in _values(run, found).items()}
-
-
 def _values(run: Run, right: Qrels) -> QueryValues:
     return per_query(run, right, SELF_TEST_METRICS, corpus_size=0)
 
 
-def expectation_of(
-    sources: Sequence[ModalityName],
-    found: Mapping[str, MetricValue],
-    upper: Mapping[str, float],
-    chance: Mapping[str, float],
-    *,
-    of_moments: bool = False,
-) -> str:
-    """What a search can be expected to find, in plain words: so many of ten.
+def expectation_of(row: SelfTestRow, *, of_moments: bool = False) -> str:
+    """What a search can be expected to find, in plain words: so many of ten videos, or moments of the only video.
 
-    It speaks of the first 5 where chance finds the right video among them in at most half of the searches, and of the
-    first one elsewhere. ``upper`` is of searches with the ``sources`` of the queries.
+    It speaks of the first 5 where chance finds the right one among them in at most half of the searches, and of the
+    first one elsewhere.
     """
+    ways = (row.without_source, row.with_source)
+    found, upper = ({each.name: each for each in (way.by_moment if of_moments else way.by_video)} for way in ways)
     if not found:
         return "There is only one video, so that nothing can be said of finding it."
+    chance = row.chance.by_moment if of_moments else row.chance.by_video
     metric = "hit@5" if chance.get("hit@5", 0.0) <= 0.5 else "hit@1"
     value, likely = found[metric], chance.get(metric)
     of = 10 if _in_tenths(value.value) and (likely is None or _in_tenths(likely)) else 100
@@ -381,10 +367,10 @@ def expectation_of(
     between = f" (between {low} and {high})" if value.queries >= FEW_QUERIES else ""
     by_chance = "" if likely is None else f"; by chance it would be {_share(likely, of)}"
     return (
-        f"Type some of what is {_remembered(sources)}: even without that text, the other evidence puts the right "
+        f"Type some of what is {_remembered(row.sources)}: even without that text, the other evidence puts the right "
         f"{'moment' if of_moments else 'video'} {'among the first 5' if metric == 'hit@5' else 'first'} in about "
         f"{round(of * value.value)} of {of} searches{between}{by_chance}.{_caution(value, likely)} "
-        f"With that text: {round(of * upper[metric])} of {of}."
+        f"With that text: {round(of * upper[metric].value)} of {of}."
     )
 
 

@@ -19,7 +19,7 @@ from indexer.core.text import SqueezedText, clean, is_spaceless, squeeze, squeez
 from indexer.core.types import ModalityName, Record
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
-from search.evaluate.progress import ReportProgress
+from search.evaluate import ReportProgress, no_progress
 from search.evaluate.qrels import RelevantSpan
 from search.match.lexical import FUNCTION_WORDS
 from search.moments import overlap_s
@@ -73,15 +73,14 @@ def draw_known_items(
     *,
     count: int,
     seed: int = 0,
-    progress: ReportProgress | None = None,
+    progress: ReportProgress = no_progress,
 ) -> tuple[KnownItem, ...]:
     """At most ``count`` queries, from the sources and the videos in turn; the same seed draws the same ones."""
     draw = _Draw(store, catalogue, seed, lookups=_LOOKUPS_PER_QUERY * count)
     drawn = []
     for known in islice(_in_turn(draw.of_source(source) for source in sources), count):
         drawn.append(known)
-        if progress is not None:
-            progress("choosing queries", len(drawn), count)
+        progress("choosing queries", len(drawn), count)
     return tuple(sorted(drawn, key=lambda known: (SOURCES.index(known.source), known.id)))
 
 

@@ -47,7 +47,7 @@ HOMES = {
     "rich": "ui/",
     "scenedetect": "indexer/shots/detect.py",
     "sentence_transformers": "indexer/models/sentence.py",
-    "sklearn": ("indexer/shots/", "search/evaluate/action_figures.py"),
+    "sklearn": ("indexer/shots/", "search/evaluate/actions.py"),
     "timm": "indexer/models/",
     "torch": "indexer/models/",
     "transformers": "indexer/models/",

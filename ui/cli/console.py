@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer.core.errors import SceneseekError
-    from search.evaluate.progress import ReportProgress
+    from search.evaluate import ReportProgress
 
 INTERRUPTED = 130
 """The exit code of a program stopped by Ctrl-C."""
@@ -35,11 +35,13 @@ def side_console() -> Console:
 
 
 @contextmanager
-def work_bar(*, silent: bool) -> Iterator[ReportProgress | None]:
-    """Show a progress bar with the time that is left; None if ``silent`` or not on a terminal."""
+def work_bar(*, silent: bool) -> Iterator[ReportProgress]:
+    """Show a progress bar with the time that is left; nothing if ``silent`` or not on a terminal."""
+    from search.evaluate import no_progress
+
     console = side_console()
     if silent or not console.is_terminal:
-        yield None
+        yield no_progress
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

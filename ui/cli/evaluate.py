@@ -73,8 +73,8 @@ def evaluate_actions(
     quiet: Quiet = False,
 ) -> int:
     """Which action a video shows, by its pictures alone: P@1, hit@3, a table of classes, a page of all videos."""
-    from search.evaluate.action_report import evaluation_as_json
-    from search.evaluate.prompts import action_options
+    from search.evaluate.actions import action_options
+    from search.evaluate.report import evaluation_as_json
     from ui.cli.evaluate_tables import print_actions
 
     options = action_options(classes, templates, pooling, tau)
@@ -133,8 +133,14 @@ def compare(
 ) -> int:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
     from search.evaluate.captions import read_queries
-    from search.evaluate.compare import IndexVariants, compare_setups, parse_setups
-    from search.evaluate.compare_actions import ACTION_METRICS, action_setups, compare_actions
+    from search.evaluate.compare import (
+        ACTION_METRICS,
+        IndexVariants,
+        action_setups,
+        compare_actions,
+        compare_setups,
+        parse_setups,
+    )
     from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
     from search.evaluate.prompts import read_classes
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
@@ -205,7 +211,7 @@ def compare_run_files(
     judged, read = read_qrels(qrels), [(str(path), read_run(path)) for path in runs]
     documents = {document for of_query in judged.values() for document in of_query}
     documents = documents.union(*(run.documents for _, run in read))
-    rows = compared([(name, measure_run(run, judged, corpus_size=len(documents))) for name, run in read])
+    rows = compared([(name, measure_run(run, judged, corpus_size=len(documents)), 0) for name, run in read])
     names = chosen_metrics(metric, [each.name for each in rows[0].metrics])
     if as_json:
         print_json([asdict(row) for row in rows])

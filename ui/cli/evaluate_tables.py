@@ -8,13 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from indexer.core.errors import UsageError
-from search.evaluate.action_report import figure_rows, left_out_lines
 from search.evaluate.actions import ActionEvaluation
-from search.evaluate.compare import ComparedRow, ComparisonTable
-from search.evaluate.compare_actions import ACTION_METRICS
+from search.evaluate.compare import ACTION_METRICS, ComparedRow, ComparisonTable
 from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.qrels import SkippedRow
-from search.evaluate.report import counted
+from search.evaluate.report import counted, figure_rows, left_out_lines
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS, SelfTestReport, SelfTestRow
 from search.evaluate.significance import Interval

@@ -16,9 +16,8 @@ from ui.services.job_status import JobStatus
 from ui.services.library import Library
 
 if TYPE_CHECKING:
-    from search.evaluate.actions import ActionEvaluation
-    from search.evaluate.progress import ReportProgress
-    from search.evaluate.prompts import ActionOptions
+    from search.evaluate import ReportProgress
+    from search.evaluate.actions import ActionEvaluation, ActionOptions
     from search.evaluate.qrels import Queries
     from search.evaluate.report import FileLink
     from ui.services.context import Context
@@ -48,7 +47,7 @@ def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
 
 
 def measure_actions(
-    context: Context, options: ActionOptions, out: Path, progress: ReportProgress | None
+    context: Context, options: ActionOptions, out: Path, progress: ReportProgress
 ) -> tuple[ActionEvaluation, tuple[Path, ...]]:
     """Evaluate, write the report to ``out``, and return the evaluation and the files, the page first.
 
@@ -58,8 +57,8 @@ def measure_actions(
         ModelError: the index's picture model cannot encode the texts.
     """
     from indexer.manifest import models_of
-    from search.evaluate.action_report import write_action_report
     from search.evaluate.actions import evaluate_actions
+    from search.evaluate.report import write_action_report
 
     with closing(context.open_store()) as store:
         manifest = store.read_manifest()
@@ -73,7 +72,7 @@ def measure_actions(
         }
         frames = models_of(manifest, device=context.settings.models.device, roles=()).frames
         cache = out / "class-texts"
-        evaluation = evaluate_actions(store, frames, options, about=about, cache=cache, report_progress=progress)
+        evaluation = evaluate_actions(store, frames, options, about=about, cache=cache, progress=progress)
     return evaluation, write_action_report(evaluation, out, context.thumbnails().find)
 
 
@@ -156,7 +155,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
         options = _action_options(classes, templates, pooling, tau)
 
         def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
-            from search.evaluate.action_report import render_actions
+            from search.evaluate.report import render_actions
 
             found, files = measure_actions(self._library.context, options, out, report)
             return FinishedEvaluation(files, partial(render_actions, found, [file.name for file in files]))
@@ -202,7 +201,8 @@ def _read_captions(given: Path | str | None) -> Queries:
 
 
 def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
-    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES, action_options
+    from search.evaluate.actions import action_options
+    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
 
     if classes != "labels" and classes not in CLASS_LISTS:
         raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")

@@ -16,7 +16,7 @@ from indexer.core.errors import IndexBusyError, SceneseekError, UsageError
 from ui.services.job_status import JobState, JobStatus
 
 if TYPE_CHECKING:
-    from search.evaluate.progress import ReportProgress
+    from search.evaluate import ReportProgress
 
 __all__ = ["JobCancelledError", "JobRunner", "Outcome", "Report", "Work", "in_thread", "outcome_of"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from indexer.core.errors import SceneseekError
-from search.evaluate.action_figures import TAU
+from search.evaluate.actions import TAU
 from search.html import printable, rendered
 from ui.services.evaluation import (
     CAPTION_SUFFIXES,

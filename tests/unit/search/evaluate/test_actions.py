@@ -13,16 +13,18 @@ from hypothesis.extra.numpy import arrays
 
 from indexer.core.errors import UsageError
 from indexer.store.memory import MemoryStore
-from search.evaluate.action_figures import (
+from search.evaluate.actions import (
+    ActionEvaluation,
+    ActionOptions,
     area_under_curve,
     best_class,
     estimates,
+    evaluate_actions,
     figures_of,
     mean_ranks,
     overlap,
 )
-from search.evaluate.actions import ActionEvaluation, evaluate_actions
-from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames, Templates, encode_classes
+from search.evaluate.prompts import TEMPLATES, ClassNames, Templates, encode_classes
 from tests.unit.search.library import BagOfWords, bag_of_words, put, shots, video
 
 CLASSES = ClassNames("file", ("diving", "bench press", "fencing"))
@@ -212,7 +214,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
     first, second, third = BagOfWords(), BagOfWords(), BagOfWords()
     with pytest.raises(KeyboardInterrupt):
-        encode_classes(first, classes, clip, cache=cache, report_progress=stop)
+        encode_classes(first, classes, clip, cache=cache, progress=stop)
     vectors = encode_classes(second, classes, clip, cache=cache)
     assert (first.encoded, second.encoded) == (28 * 9, 28 * 3)
     assert vectors == pytest.approx(encode_classes(BagOfWords(), classes, clip))
@@ -235,6 +237,6 @@ def test_vectors_of_other_sentences_classes_or_models_do_not_count(tmp_path: Pat
 def test_progress_is_reported_of_texts_and_videos() -> None:
     reported: list[tuple[str, int, int]] = []
     evaluate_actions(
-        library(), BagOfWords(), ActionOptions(classes=CLASSES), report_progress=lambda *each: reported.append(each)
+        library(), BagOfWords(), ActionOptions(classes=CLASSES), progress=lambda *each: reported.append(each)
     )
     assert reported == [("class texts", 3, 3), *(("videos", done, 4) for done in (1, 2, 3, 4))]

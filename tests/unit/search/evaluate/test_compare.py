@@ -51,7 +51,7 @@ def test_only_and_weights_change_how_much_modalities_count() -> None:
 def test_differences_are_to_the_first_row_over_the_same_queries() -> None:
     first = {"MRR": {"a": 1.0, "b": 0.5, "c": 0.0}, "MdR": {"a": 1.0, "b": 2.0}, "alone": {"a": 1.0}}
     second = {"MRR": {"c": 1.0, "b": 1.0, "a": 0.5, "d": 1.0}, "MdR": {"b": 1.0, "a": 1.0}}
-    base, other = compared([("one", first), ("two", second)], [3, 4])
+    base, other = compared([("one", first, 3), ("two", second, 4)])
     assert (base.name, base.differences, base.videos, other.videos) == ("one", {}, 3, 4)
     assert base.metric("MRR").value == pytest.approx((1 + 0.5 + 0) / 3)
     assert other.metric("MRR").value == pytest.approx((0.5 + 1 + 1) / 3)
@@ -67,4 +67,4 @@ def test_differences_are_to_the_first_row_over_the_same_queries() -> None:
 
 def test_runs_without_a_query_in_common_are_not_compared() -> None:
     with pytest.raises(ValueError, match="in common"):
-        compared([("one", {"MRR": {"a": 1.0}}), ("two", {"MRR": {"b": 1.0}})])
+        compared([("one", {"MRR": {"a": 1.0}}, 0), ("two", {"MRR": {"b": 1.0}}, 0)])

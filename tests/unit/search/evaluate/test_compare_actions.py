@@ -11,8 +11,16 @@ from indexer.core.errors import UsageError
 from indexer.core.types import Record
 from indexer.store.memory import MemoryStore
 from search.evaluate.actions import labelled_videos
-from search.evaluate.compare import OF_ACTIONS, Setup, check_setups, compared, parse_setups
-from search.evaluate.compare_actions import action_setups, figures_by_video, ranks_by_setup
+from search.evaluate.compare import (
+    OF_ACTIONS,
+    Setup,
+    action_setups,
+    check_setups,
+    compared,
+    figures_by_video,
+    parse_setups,
+    ranks_by_setup,
+)
 from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from tests.unit.search.library import BagOfWords, put, shots, video
 
@@ -61,7 +69,7 @@ def test_poolings_differ_by_what_arithmetic_says_and_frames_are_read_once() -> N
     assert store.reads == 3
     mean, most = "pooling=mean templates=plain", "pooling=max templates=plain"
     assert ranks == {mean: {"a": 2, "b": 1, "c": 4}, most: {"a": 1.5, "b": 1, "c": 4}}
-    base, other = compared([(name, figures_by_video(found)) for name, found in ranks.items()], [3, 3])
+    base, other = compared([(name, figures_by_video(found), 3) for name, found in ranks.items()])
     assert [metric.name for metric in base.metrics] == ["P@1", "hit@3", "MRR"]
     assert base.metric("P@1").value == pytest.approx(1 / 3)
     assert base.metric("hit@3").value == pytest.approx(2 / 3)
@@ -80,7 +88,7 @@ def test_two_indexes_are_paired_by_video() -> None:
     labelled = labelled_videos(first, CLASSES)
     texts = {"clip": encode_classes(BagOfWords(), CLASSES, read_templates("plain"))}
     found = [ranks_by_setup(store, labelled, [Setup()], texts)["as it is"] for store in (first, second)]
-    base, other = compared([(str(number), figures_by_video(ranks)) for number, ranks in enumerate(found)])
+    base, other = compared([(str(number), figures_by_video(ranks), 0) for number, ranks in enumerate(found)])
     # "a" ties with the two classes that it is not taken for, at 3; "b" is not in the second index.
     assert found == [{"a": (2 + 3 + 4) / 3, "b": 1, "c": 1}, {"a": 1, "c": 1}]
     assert other.metric("P@1").queries == 2

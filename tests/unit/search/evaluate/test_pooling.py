@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import UsageError
 from indexer.core.types import Embedding
-from search.evaluate.action_figures import POOLINGS, Pooling, check_pooling, cosines_of, mean_ranks, pooled
+from search.evaluate.actions import POOLINGS, Pooling, check_pooling, cosines_of, mean_ranks, pooled
 
 X, Y = np.eye(2, dtype=np.float32)
 TOLERANCE = 3e-6

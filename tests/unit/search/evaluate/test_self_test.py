@@ -17,7 +17,16 @@ from search.engine import SearchEngine
 from search.evaluate.qrels import RelevantSpan, moment_id, read_qrels
 from search.evaluate.retrieval import MetricValue, measure_run, summarise
 from search.evaluate.runs import RetrievalOptions, Run, read_run
-from search.evaluate.self_test import SelfTestReport, chance_values, expectation_of, is_right_moment, run_self_test
+from search.evaluate.self_test import (
+    Chance,
+    SelfTestFigures,
+    SelfTestReport,
+    SelfTestRow,
+    chance_values,
+    expectation_of,
+    is_right_moment,
+    run_self_test,
+)
 from search.evaluate.self_test_queries import KnownItem
 from search.evaluate.significance import Interval
 from search.query.query import Query
@@ -282,18 +291,20 @@ def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said
         run_self_test(stopping, store, out=tmp_path / "file" / "out")  # type: ignore[arg-type]
 
 
-def metric(name: str, value: float, low: float, high: float, queries: int = 50) -> MetricValue:
-    return MetricValue(name, value, Interval(low, high), queries)
+def sentence_of(
+    value: float, low: float, high: float, chance: dict[str, float], queries: int, *sources: ModalityName
+) -> str:
+    found = tuple(MetricValue(name, value, Interval(low, high), queries) for name in ("hit@1", "hit@5"))
+    upper = tuple(MetricValue(name, 1.0, Interval(0.9, 1.0), queries) for name in ("hit@1", "hit@5"))
+    return expectation_of(SelfTestRow(sources, queries, SelfTestFigures(found), SelfTestFigures(upper), Chance(chance)))
 
 
-def expected(value: float, low: float, high: float, chance: dict[str, float], upper: float = 1.0) -> str:
-    found = {name: metric(name, value, low, high) for name in ("hit@1", "hit@5")}
-    return expectation_of(("speech", "subtitle"), found, {"hit@1": upper, "hit@5": upper}, chance)
+def expected(value: float, low: float, high: float, chance: dict[str, float]) -> str:
+    return sentence_of(value, low, high, chance, 50, "speech", "subtitle")
 
 
 def of_few(chance: dict[str, float]) -> str:
-    found = {name: metric(name, 1.0, 0.7, 1.0, 9) for name in ("hit@1", "hit@5")}
-    return expectation_of(("speech",), found, {"hit@1": 1.0, "hit@5": 1.0}, chance)
+    return sentence_of(1.0, 0.7, 1.0, chance, 9, "speech")
 
 
 def test_the_sentence_says_how_many_of_ten_and_what_chance_would_give() -> None:
@@ -322,7 +333,10 @@ def test_the_sentence_says_how_many_of_ten_and_what_chance_would_give() -> None:
             "in about 10 of 10 searches; by chance it would be 2 of 10. That is not surely better",
         ),
         (of_few({}), "in about 10 of 10 searches. These are too few searches to be sure of it."),
-        (expectation_of(("description",), {}, {}, {}), "There is only one video"),
+        (
+            expectation_of(SelfTestRow(("description",), 0, SelfTestFigures(()), SelfTestFigures(()))),
+            "There is only one video",
+        ),
     ],
 )
 def test_the_sentence_is_honest_at_the_edges(sentence: str, told: str) -> None:

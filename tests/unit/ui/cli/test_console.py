@@ -12,12 +12,12 @@ def test_a_terminal_gets_a_bar_and_nothing_else_does(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     with work_bar(silent=False) as progress:
-        assert progress is None
+        progress("not on a terminal", 1, 2)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with work_bar(silent=True) as progress:
-        assert progress is None
+        progress("silent", 1, 2)
+    assert capsys.readouterr().err == ""
     with work_bar(silent=False) as progress:
-        assert progress is not None
         progress("indexing: [keyframes]", 0, 0)
         for done in range(5):
             progress("searching", done, 4)

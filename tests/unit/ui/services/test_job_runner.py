@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from indexer.core.errors import IndexBusyError, QueryError, UsageError
-from search.evaluate.progress import ReportProgress
+from search.evaluate import ReportProgress
 from ui.services.job_runner import JobRunner, in_thread
 from ui.services.job_status import JobStatus
 

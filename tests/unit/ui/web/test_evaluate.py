@@ -13,12 +13,10 @@ from fastapi.testclient import TestClient
 
 from indexer.core.errors import QueryError, UsageError
 from indexer.store.memory import MemoryStore
-from search.evaluate.action_report import render_actions
-from search.evaluate.actions import evaluate_actions
+from search.evaluate.actions import ActionOptions, evaluate_actions
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-from search.evaluate.prompts import ActionOptions
 from search.evaluate.qrels import RelevantSpan, SkippedRow
-from search.evaluate.report import metric_meaning, render_retrieval, render_self_test
+from search.evaluate.report import metric_meaning, render_actions, render_retrieval, render_self_test
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.self_test import SELF_TEST_METRICS, Chance, SelfTestFigures, SelfTestReport, SelfTestRow
 from search.evaluate.self_test_queries import KnownItem

@@ -19,7 +19,9 @@ from PIL import Image as Pictures
 
 from indexer.core.errors import UsageError
 from indexer.store.memory import MemoryStore
-from search.evaluate.action_report import (
+from search.evaluate.actions import ActionEvaluation, ActionOptions, evaluate_actions
+from search.evaluate.prompts import TEMPLATES, ClassNames
+from search.evaluate.report import (
     MOST_CLASSES_DRAWN,
     confusion_picture,
     distribution_picture,
@@ -27,8 +29,6 @@ from search.evaluate.action_report import (
     render_action_page,
     write_action_report,
 )
-from search.evaluate.actions import ActionEvaluation, evaluate_actions
-from search.evaluate.prompts import TEMPLATES, ActionOptions, ClassNames
 from tests.unit.search.library import BagOfWords, put, shots, video
 
 ABOUT = {"picture model": "bag of words", "keyframes": "shots"}
