@@ -16,7 +16,7 @@ from indexer.core.types import ModalityName
 from indexer.modalities.registry import modality_names
 from indexer.models.base import RoleName
 from indexer.models.lifecycle import Lazy
-from indexer.store.base import VectorStore
+from indexer.store.base import Manifest, VectorStore
 from search.catalogue import Catalogue
 from search.confidence.background import Background
 from search.confidence.background_cache import BackgroundCache, Learning
@@ -310,9 +310,18 @@ def _models_of(store: VectorStore, device: str) -> QueryModels:
     """The models that the index says it was made with."""
     from indexer.manifest import models_of
 
+    return models_of(manifest_of(store), device=device, roles=_OPTIONAL_ROLES)
+
+
+def manifest_of(store: VectorStore) -> Manifest:
+    """What an index says of how it was made.
+
+    Raises:
+        IndexDamagedError: it says nothing.
+    """
     manifest = store.read_manifest()
     if manifest is None:
         raise IndexDamagedError(
             "The index does not say which models it was made with.", hint="Delete its folder and index again."
         )
-    return models_of(manifest, device=device, roles=_OPTIONAL_ROLES)
+    return manifest

@@ -113,8 +113,7 @@ class ClassifiedVideo:
         return [(place, float(self.pooled[place])) for place in order[:count]]
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """The videos that were not evaluated: without a label, with one that is no class, without a frame."""
 
     unlabelled: tuple[Video, ...]
@@ -246,8 +245,12 @@ def evaluate_actions(
     """
     found = labelled_videos(store, options.classes)
     texts = prompts.encode_classes(encoder, found.classes, options.templates, cache=cache, progress=progress)
-    read = read_frames(store, found, progress)
-    videos = [_classified(video, right, frames, texts, options) for video, right, frames in read]
+    videos = [
+        _classified(
+            video, right, frames, cosines_of(vectors, texts), pooled(vectors, texts, options.pooling, options.tau)
+        )
+        for video, right, frames, vectors in read_frames(store, found, progress)
+    ]
     if not videos:
         raise UsageError("The labelled videos were removed from the index.", hint="Index them again.")
     return ActionEvaluation(options, found.classes, tuple(videos), found.left_out, about or {})
@@ -296,28 +299,19 @@ def labelled_videos(
 
 def read_frames(
     store: VectorStore, labelled: LabelledVideos, progress: ReportProgress = no_progress
-) -> Iterator[tuple[Video, int, list[Record]]]:
-    """Each video with the place of its class and its frames with vectors, by time; not those removed meanwhile."""
+) -> Iterator[tuple[Video, int, list[Record], Embedding]]:
+    """Each video that has frames, the place of its class, its frames by time, and their vectors ``(n, dim)``."""
     for done, (video, right) in enumerate(zip(labelled.videos, labelled.right, strict=True), start=1):
-        frames = list(store.records("frames", video_id=video.id, vectors=True))
-        if frames:
-            yield video, right, sorted(frames, key=lambda frame: (frame.time_s, frame.id))
+        read = store.records("frames", video_id=video.id, vectors=True)
+        frames = sorted(read, key=lambda frame: (frame.time_s, frame.id))
+        if frames:  # none if the video was removed meanwhile
+            yield video, right, frames, np.stack([frame.vector for frame in frames])
         progress("videos", done, len(labelled.videos))
 
 
-def rank_by_video(
-    frames: list[Record], texts: Embedding, right: int, pooling: Pooling, tau: float
-) -> tuple[Embedding, float]:
-    """The pooled cosines ``(c,)`` of a video's frames with the texts ``(c, dim)``, and the rank of the right class."""
-    cosines = pooled(np.stack([frame.vector for frame in frames]), texts, pooling, tau)
-    return cosines, float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
-
-
 def _classified(
-    video: Video, right: int, frames: list[Record], texts: Embedding, options: ActionOptions
+    video: Video, right: int, frames: list[Record], by_frame: Embedding, by_video: Embedding
 ) -> ClassifiedVideo:
-    by_frame = cosines_of(np.stack([frame.vector for frame in frames]), texts)
-    by_video, rank = rank_by_video(frames, texts, right, options.pooling, options.tau)
     best = best_class(by_video, right)
     return ClassifiedVideo(
         video=video,
@@ -326,18 +320,14 @@ def _classified(
         end_s=frames[-1].end_s,
         frames=by_frame,
         pooled=by_video,
-        rank=rank,
+        rank=rank_of(by_video, right),
         best=best,
         time_s=frames[int(by_frame[:, best].argmax())].time_s,
     )
 
 
 def check_pooling(name: str, tau: float = TAU) -> Pooling:
-    """The pooling of this name.
-
-    Raises:
-        UsageError: there is none, or ``tau`` is not above 0.
-    """
+    """The pooling of this name; a UsageError if there is none, or if ``tau`` is not above 0."""
     if not 0 < tau < float("inf"):
         raise UsageError(f"tau is {tau}.", hint="Use a number above 0; 0.1 is usual.")
     for pooling in POOLINGS:
@@ -406,6 +396,11 @@ def mean_ranks(cosines: Embedding, right: Places) -> Numbers:
     ahead = cosines - np.take_along_axis(cosines, right[:, np.newaxis], axis=1)
     ties = (np.abs(ahead) <= _TIE).sum(axis=1)
     return np.asarray((ahead > _TIE).sum(axis=1) + (ties + 1) / 2, dtype=np.float64)
+
+
+def rank_of(cosines: Embedding, right: int) -> float:
+    """The rank of the right class by ``(c,)`` cosines, as in ``mean_ranks``."""
+    return float(mean_ranks(cosines[np.newaxis], np.array([right]))[0])
 
 
 def best_class(cosines: Embedding, right: int) -> int:

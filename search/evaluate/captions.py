@@ -27,8 +27,8 @@ from indexer.core.errors import QueryError
 from search.evaluate.qrels import Judgement, Queries, SkippedRow, text_lines
 from search.query.query import is_visible
 
+# The fields of a row by the keys of ``_NAMES``, and ``film`` where the video is cut from one.
 Fields: TypeAlias = Mapping[str, Any]
-"""The fields of a row by the keys of ``_NAMES``, and ``film`` where the video is cut from one."""
 
 _NAMES = {
     "text": ("query", "sentence", "caption", "text", "description"),
@@ -89,11 +89,7 @@ def read_queries(path: Path) -> Queries:
 
 
 def seconds_of(text: object) -> float | None:
-    """A time in seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing.
-
-    Raises:
-        ValueError: it is not a time.
-    """
+    """Seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing, else a ValueError."""
     written = str(text if text is not None else "").strip()
     if not written:
         return None

@@ -17,21 +17,19 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from indexer.config import LoadedSettings
-from indexer.core.errors import IndexDamagedError, UsageError
+from indexer.core.errors import UsageError
 from indexer.core.types import Embedding, ModalityName
 from indexer.maintenance.variants import index_variant
 from indexer.manifest import models_of
 from indexer.modalities.registry import modality_names
-from indexer.models.base import FrameEncoder
 from indexer.models.profiles import choose_profile
 from indexer.progress import IndexReport, Progress
 from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
-from search.engine import SearchEngine
+from search.engine import SearchEngine, manifest_of
 from search.evaluate import ReportProgress, actions, no_progress
 from search.evaluate.files import write_csv, write_json
 from search.evaluate.metrics import QueryValues
@@ -74,11 +72,7 @@ class Setup:
 
     @property
     def tau(self) -> float:
-        """The temperature of the pooling ``query``: the one chosen, or the usual one.
-
-        Raises:
-            UsageError: it is not a number.
-        """
+        """The temperature of the pooling ``query``, by default the usual one; a UsageError if it is not a number."""
         text = self.value("tau", str(actions.TAU))
         try:
             return float(text)
@@ -88,9 +82,7 @@ class Setup:
     def weights(self, usual: Mapping[ModalityName, float]) -> dict[ModalityName, float]:
         """How much each modality counts: as usual, except for what ``weights`` and ``only`` say.
 
-        Raises:
-            UsageError: a weight cannot be read.
-            QueryError: there is no such modality.
+        A UsageError says that a weight cannot be read, a QueryError that there is no such modality.
         """
         weights = {name: usual.get(name, 1.0) for name in modality_names()}
         weights.update(_weights(self.value("weights")))
@@ -166,13 +158,10 @@ class IndexVariants:
         device = self.loaded.settings.models.device
         return SearchEngine.open(place or index.path, name=index.name, url="" if place else index.url, device=device)
 
-    def open_store(self, setup: Setup) -> VectorStore:
-        """Read the index for a setup; the caller closes it."""
-        return self._store(self._place(setup))
-
-    def frame_encoder(self, store: VectorStore) -> FrameEncoder:
-        """The picture model that an index was made with; a ModelError if it is not here or has changed since."""
-        return models_of(_manifest_of(store), device=self.loaded.settings.models.device, roles=()).frames
+    def open_store(self, setup: Setup | None = None) -> VectorStore:
+        """Read the index for a setup, by default the existing one; the caller closes it."""
+        index, place = self.loaded.settings.index, self._place(setup) if setup is not None else None
+        return open_store(place or Path(index.path), name=index.name, url="" if place else index.url)
 
     def _place(self, setup: Setup) -> Path | None:
         """The folder of the index for a setup, made or not; None for the existing index."""
@@ -181,13 +170,9 @@ class IndexVariants:
         wanted = (_profile(setup, manifest), setup.value("keyframes") or before[1])
         return None if wanted == before else self.folder / "-".join(wanted)
 
-    def _store(self, place: Path | None) -> VectorStore:
-        index = self.loaded.settings.index
-        return open_store(place or Path(index.path), name=index.name, url="" if place else index.url)
-
     def _manifest(self) -> Manifest:
-        with closing(self._store(None)) as store:
-            return _manifest_of(store)
+        with closing(self.open_store()) as store:
+            return manifest_of(store)
 
 
 def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
@@ -209,13 +194,6 @@ def _parts(text: str, none: str) -> list[str]:
 def _profile(setup: Setup, manifest: Manifest) -> str:
     asked = setup.value("profile")
     return choose_profile(asked).profile.name if asked else manifest.profile
-
-
-def _manifest_of(store: VectorStore) -> Manifest:
-    manifest = store.read_manifest()
-    if manifest is None:
-        raise IndexDamagedError("The index does not say how it was made.", hint="Index into a new folder.")
-    return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +227,6 @@ class ComparisonTable:
     failed: tuple[SkippedRow, ...] = ()
     files: tuple[Path, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {**asdict(self), "files": [str(path) for path in self.files]}
-
 
 def compared(ways: Sequence[tuple[str, QueryValues, int]]) -> tuple[ComparedRow, ...]:
     """The rows of a table, from each way's name, its values, and the number of videos in its index.
@@ -262,7 +236,12 @@ def compared(ways: Sequence[tuple[str, QueryValues, int]]) -> tuple[ComparedRow,
     Raises:
         ValueError: no metric has a query that all ways have.
     """
-    shared = _shared([values for _, values, _ in ways])
+    first, *others = (values for _, values, _ in ways)
+    in_all = {
+        name: [query for query in of_query if all(query in values.get(name, {}) for values in others)]
+        for name, of_query in first.items()
+    }
+    shared = {name: queries for name, queries in in_all.items() if queries}
     if not shared:
         raise ValueError("there is no metric with a query in common")
     aligned = [
@@ -336,14 +315,15 @@ def compare_actions(
     check_setups(setups, OF_SEARCHES, _NOT_OF_ACTIONS)
     names = dict.fromkeys(setup.value("templates", "clip") for setup in setups)
     templates = {name: read_templates(name) for name in names}
-    with closing(variants.open_store(Setup())) as store:
+    with closing(variants.open_store()) as store:
         labelled = actions.labelled_videos(store, classes, otherwise="; or name a file of captions before the axes")
     failed: list[SkippedRow] = []
     found: dict[str, dict[str, float]] = {}
     for group in variants.grouped(setups):
         failed += prepare_index(group[0], variants, progress)
         with closing(variants.open_store(group[0])) as store:
-            encoder, cache = variants.frame_encoder(store), out / "class-texts"
+            device, cache = variants.loaded.settings.models.device, out / "class-texts"
+            encoder = models_of(manifest_of(store), device=device, roles=()).frames
             texts = {
                 name: encode_classes(encoder, labelled.classes, chosen, cache=cache, progress=progress)
                 for name, chosen in templates.items()
@@ -373,11 +353,7 @@ def compare_actions(
 
 
 def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
-    """The setups, with ``tau`` in those of the pooling ``query`` alone.
-
-    Raises:
-        UsageError: ``tau`` is varied where it never makes a difference.
-    """
+    """The setups, with ``tau`` in those of the pooling ``query`` alone; a UsageError if there are none of these."""
     by_query = {setup.name for setup in setups if setup.value("pooling") == "query"}
     if any(setup.value("tau") for setup in setups) and not by_query:
         raise UsageError("Tau makes a difference to the pooling 'query' alone.", hint="Add pooling=query.")
@@ -400,11 +376,11 @@ def ranks_by_setup(
     ``texts`` has the vectors of the classes, ``(classes, dim)``, by the name of the templates.
     """
     ranks: dict[str, dict[str, float]] = {setup.name: {} for setup in setups}
-    for video, right, frames in actions.read_frames(store, labelled, progress):
+    for video, right, _, vectors in actions.read_frames(store, labelled, progress):
         for setup in setups:
             pooling = actions.check_pooling(setup.value("pooling", "mean"), setup.tau)
-            chosen = texts[setup.value("templates", "clip")]
-            _, ranks[setup.name][video.id] = actions.rank_by_video(frames, chosen, right, pooling, setup.tau)
+            cosines = actions.pooled(vectors, texts[setup.value("templates", "clip")], pooling, setup.tau)
+            ranks[setup.name][video.id] = actions.rank_of(cosines, right)
     return ranks
 
 
@@ -418,11 +394,7 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
-    """Refuse setups that are not a comparison; the hint says where the ``idle`` axes make a difference.
-
-    Raises:
-        UsageError: an idle axis is varied, or there is only one way.
-    """
+    """Raise a UsageError for a single way, or a varied ``idle`` axis; the hint says where such an axis counts."""
     for axis in idle:
         if any(setup.value(axis) for setup in setups):
             raise UsageError(f"'{axis}' makes no difference here.", hint=hint)
@@ -448,23 +420,13 @@ def write_table(out: Path, table: ComparisonTable, others: Sequence[Path] = ()) 
             rows.append((row.name, *measured, *more, row.videos))
     as_csv = write_csv(out / "comparison.csv", _HEADING, rows)
     written = replace(table, files=(*others, as_csv, out / "comparison.json"))
-    write_json(out / "comparison.json", written.as_json())
+    write_json(out / "comparison.json", asdict(written))
     return written
 
 
 def _naming(setup: Setup, progress: ReportProgress) -> ReportProgress:
     """Progress with the setup's name after each step's."""
     return lambda what, done, total: progress(f"{what}: {setup.name}", done, total)
-
-
-def _shared(ways: Sequence[QueryValues]) -> dict[str, list[str]]:
-    """The queries that all ways have, by metric, in the order of the first."""
-    first, *others = ways
-    shared = {
-        name: [query for query in of_query if all(query in values.get(name, {}) for values in others)]
-        for name, of_query in first.items()
-    }
-    return {name: queries for name, queries in shared.items() if queries}
 
 
 def _differences(first: QueryValues, second: QueryValues) -> dict[str, Difference]:

@@ -34,8 +34,8 @@ def write_whole(path: Path, content: str | bytes) -> Path:
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a JSON document of finite numbers."""
-    return write_whole(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """Write a JSON document of finite numbers, with paths as texts."""
+    return write_whole(path, json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False, default=str) + "\n")
 
 
 def write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:

@@ -23,11 +23,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from search.evaluate.qrels import Qrels, RelevantSpan, answerable, span_of
+from search.evaluate.qrels import Qrels, answerable, span_of
 from search.evaluate.runs import Run, Scored
 
-QueryValues: TypeAlias = Mapping[str, Mapping[str, float]]
-"""Metric name to query id to value."""
+QueryValues: TypeAlias = Mapping[str, Mapping[str, float]]  # metric name to query id to value
 
 VIDEO_METRICS = (
     *("R@1", "R@5", "R@10", "MdR", "MnR", "MRR", "mAP", "nDCG@10"),
@@ -36,8 +35,7 @@ VIDEO_METRICS = (
 IOUS = (0.3, 0.5, 0.7)
 _MOMENT_CUTOFFS = (1, 5, 10)
 MOMENT_METRICS = tuple(f"R@{cutoff} IoU={iou}" for iou in IOUS for cutoff in _MOMENT_CUTOFFS)
-RANK_METRICS = frozenset({"MdR", "MnR"})
-"""Those where less is better."""
+RANK_METRICS = frozenset({"MdR", "MnR"})  # those where less is better
 
 _NAME = re.compile(r"(?P<family>R|P|hit|nDCG)@(?P<cutoff>[1-9]\d*)|MRR|mAP|MdR|MnR")
 
@@ -56,7 +54,10 @@ def by_moment(run: Run, windows: Qrels) -> QueryValues:
     values: dict[str, dict[str, float]] = {name: {} for name in MOMENT_METRICS}
     for query, judged in answerable(windows).items():
         right = [span for document, relevance in judged.items() if relevance > 0 and (span := span_of(document))]
-        overlaps = {document: _best_iou(span_of(document), right) for document, _ in run[query]}
+        found = {document: span_of(document) for document, _ in run[query]}
+        overlaps = {
+            name: max((one.iou(span) for one in right), default=0) if span else 0 for name, span in found.items()
+        }
         for iou in IOUS:
             ranking = _Ranking(run[query], {document: int(overlap >= iou) for document, overlap in overlaps.items()})
             for cutoff in _MOMENT_CUTOFFS:
@@ -124,7 +125,3 @@ class _Ranking:
 
 def _discounted(gains: np.ndarray) -> float:
     return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
-
-
-def _best_iou(span: RelevantSpan | None, right: Sequence[RelevantSpan]) -> float:
-    return max((span.iou(window) for window in right), default=0.0) if span else 0.0

@@ -57,17 +57,13 @@ class ClassNames:
         return {squeezed(name): place for place, name in enumerate(self.names)}
 
 
-def _clip_templates() -> tuple[str, ...]:
-    """The 28 that CLIP was evaluated with on Kinetics-700 (Radford et al., 2021), "a example" included."""
-    doings = ("using", "doing", "during", "performing", "practicing")
-    subjects = ("", "a person ", *(f"a person {doing} " for doing in doings))
-    kinds = ("photo", "video", "example", "demonstration")
-    return tuple(f"a {kind} of {subject}{{}}." for kind in kinds for subject in subjects)
-
-
+_KINDS = ("photo", "video", "example", "demonstration")
+_DOINGS = ("using", "doing", "during", "performing", "practicing")
+_SUBJECTS = ("", "a person ", *(f"a person {doing} " for doing in _DOINGS))
 TEMPLATES: Mapping[str, Templates] = {
     "plain": Templates("plain", (_SLOT,)),
-    "clip": Templates("clip", _clip_templates()),
+    # The 28 that CLIP was evaluated with on Kinetics-700 (Radford et al., 2021), "a example" included.
+    "clip": Templates("clip", tuple(f"a {kind} of {subject}{{}}." for kind in _KINDS for subject in _SUBJECTS)),
     "french": Templates("french", ("Une personne effectuant l'action de {} dans un cadre typique",)),
 }
 _CLASSES = Path(__file__).with_name("classes")
@@ -183,6 +179,5 @@ def _usable(source: str, lines: Mapping[int, str], fault: Callable[[str], str]) 
 
 def _template_fault(text: str) -> str:
     count = text.count(_SLOT)
-    if count == 1:
-        return ""
-    return f"{{}} stands {count} times instead of once" if count else "no {} for the class"
+    faults = {0: "no {} for the class", 1: ""}
+    return faults.get(count, f"{{}} stands {count} times instead of once")

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 from urllib.parse import quote, unquote
 
 from indexer.core.errors import QueryError
@@ -21,10 +21,7 @@ from indexer.core.types import Video
 from search.catalogue import Catalogue, expanded
 from search.evaluate.files import write_whole
 
-Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Query id to document id to relevance, 1 or more for an answer."""
-
-T = TypeVar("T")
+Qrels: TypeAlias = Mapping[str, Mapping[str, int]]  # query id to document id to relevance, 1 or more for an answer
 
 _UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 _MOMENT = re.compile(r"(?P<video>.+)@(?P<start>\d+\.\d{3})-(?P<end>\d+\.\d{3})", re.DOTALL)
@@ -129,11 +126,11 @@ def unescape_id(text: str) -> str:
 def read_qrels(path: Path) -> Qrels:
     """Read judgements in TREC's form; raises as ``read_trec`` does."""
     judged: dict[str, dict[str, int]] = {}
-    rows = read_trec(
-        path, lambda query, _, document, relevance: (query, document, int(relevance)), "QUERY 0 DOCUMENT RELEVANCE"
-    )
-    for query, document, relevance in rows:
-        judged.setdefault(query, {})[document] = relevance
+
+    def parse(query: str, _: str, document: str, relevance: str) -> None:
+        judged.setdefault(query, {})[document] = int(relevance)
+
+    read_trec(path, parse, "QUERY 0 DOCUMENT RELEVANCE")
     return judged
 
 
@@ -143,27 +140,24 @@ def write_qrels(path: Path, qrels: Qrels) -> Path:
     return write_whole(path, "".join(f"{escape_id(query)} 0 {escape_id(name)} {gain}\n" for query, name, gain in rows))
 
 
-def read_trec(path: Path, parse: Callable[..., T], form: str, line_name: str = "judgement") -> list[T]:
-    """What ``parse`` makes of the fields of each line; errors name ``form`` and ``line_name``.
+def read_trec(path: Path, parse: Callable[..., None], form: str, line_name: str = "judgement") -> None:
+    """Call ``parse`` with the fields of each line; errors name ``form`` and ``line_name``.
 
     Raises:
         QueryError: the file cannot be read, or a line is not of the form.
     """
-    parsed = []
     for number, line in enumerate(text_lines(path), start=1):
         try:
             if line.strip():
-                parsed.append(parse(*map(unescape_id, line.split())))
+                parse(*map(unescape_id, line.split()))
         except (TypeError, ValueError) as error:
             raise QueryError(f"{path}, line {number} is not a {line_name}.", hint=f"TREC's form is: {form}.") from error
-    return parsed
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file; bytes that are not UTF-8 become lone surrogates, so that their line can be named.
+    """The lines of a text file; a QueryError if it cannot be read.
 
-    Raises:
-        QueryError: it cannot be read.
+    Bytes that are not UTF-8 become lone surrogates, so that their line can be named.
     """
     try:
         return path.read_text("utf-8-sig", "surrogateescape").split("\n")
@@ -184,8 +178,7 @@ class Topics:
 def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
     """A function that finds a video by id, path, or the end of a path, with the file's ending or without.
 
-    Raises:
-        LookupError: by the function, where there is no such video, or several.
+    The function raises a LookupError where there is no such video, or several.
     """
     by_tail: dict[tuple[str, ...], set[str]] = defaultdict(set)
     by_stem: dict[tuple[str, ...], set[str]] = defaultdict(set)

@@ -120,11 +120,10 @@ def metric_meaning(name: str, of: str = "video") -> str:
 
 
 def _by_level(metrics: Sequence[MetricValue]) -> dict[str, list[MetricValue]]:
-    levels = {
-        "video": [metric for metric in metrics if "IoU" not in metric.name],
-        "moment": [metric for metric in metrics if "IoU" in metric.name],
-    }
-    return {of: found for of, found in levels.items() if found}
+    levels: dict[str, list[MetricValue]] = {}
+    for metric in metrics:  # those of videos come first
+        levels.setdefault("moment" if "IoU" in metric.name else "video", []).append(metric)
+    return levels
 
 
 class FigureRow(NamedTuple):
@@ -145,12 +144,15 @@ def write_action_report(
     ``thumbnails`` finds the picture at a time of a video; without it, the page has no pictures of videos.
     """
     distribution, confusion = distribution_picture(evaluation), confusion_picture(evaluation)
+    names, (rows, columns) = evaluation.classes.names, _occurring_classes(evaluation)
+    taken_for = ["label \\ nearest text", *(names[column] for column in columns)]
+    counts = [[names[row], *evaluation.confusion[row, columns].tolist()] for row in rows]
     written = [
         write_whole(folder / "results.html", render_action_page(evaluation, distribution, confusion, thumbnails)),
         write_csv(folder / "results.csv", _VIDEO_COLUMNS, _video_rows(evaluation)),
         write_json(folder / "results.json", evaluation_as_json(evaluation)),
         write_csv(folder / "classes.csv", _CLASS_COLUMNS, _class_rows(evaluation)),
-        write_csv(folder / "confusion.csv", *_confusion_table(evaluation)),
+        write_csv(folder / "confusion.csv", taken_for, counts),
         write_whole(folder / "similarity_distribution.png", distribution),
     ]
     if confusion is None:
@@ -217,12 +219,12 @@ def left_out_lines(evaluation: ActionEvaluation) -> list[tuple[str, list[str]]]:
         ("video", " without a frame", [_place(video) for video in left_out.without_frames]),
         ("broken line", "", evaluation.broken_lines),
     )
-    return [(counted(len(names), what) + why, _first_of(names)) for what, why, names in groups if names]
-
-
-def _first_of(names: Sequence[str]) -> list[str]:
-    more = len(names) - _MOST_NAMED
-    return [*names[:_MOST_NAMED], *([f"... and {more} more, all in results.json"] if more > 0 else [])]
+    lines = []
+    for what, why, names in groups:
+        more = [f"... and {len(names) - _MOST_NAMED} more, all in results.json"] if len(names) > _MOST_NAMED else []
+        if names:
+            lines.append((counted(len(names), what) + why, [*names[:_MOST_NAMED], *more]))
+    return lines
 
 
 def evaluation_as_json(evaluation: ActionEvaluation) -> dict[str, Any]:
@@ -322,13 +324,6 @@ def _class_rows(evaluation: ActionEvaluation) -> Iterator[Sequence[object]]:
     for each in evaluation.by_class:
         figures = (f"{each.p_at_1:.4f}", f"{each.hit_at_3:.4f}", f"{each.mean_rank:.2f}", f"{each.right_cosine:.6f}")
         yield each.name, each.count, *figures, each.taken_for, each.taken_for_count
-
-
-def _confusion_table(evaluation: ActionEvaluation) -> tuple[Sequence[str], list[Sequence[object]]]:
-    rows, columns = _occurring_classes(evaluation)
-    names = evaluation.classes.names
-    heading = ["label \\ nearest text", *(names[column] for column in columns)]
-    return heading, [[names[row], *evaluation.confusion[row, columns].tolist()] for row in rows]
 
 
 def distribution_picture(evaluation: ActionEvaluation) -> bytes:

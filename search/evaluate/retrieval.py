@@ -58,8 +58,7 @@ class RetrievalReport:
 
     def as_json(self) -> dict[str, Any]:
         """All of it but the values of each query."""
-        facts = asdict(replace(self, values={}, texts={}))
-        del facts["values"], facts["texts"]
+        facts = {name: fact for name, fact in asdict(self).items() if name not in ("values", "texts")}
         return {"queries": len(self.texts), **facts, "files": [str(path) for path in self.files]}
 
 

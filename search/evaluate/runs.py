@@ -27,8 +27,7 @@ from search.query.query import Query
 Level: TypeAlias = Literal["videos", "moments"]
 Scored: TypeAlias = tuple[str, float]
 Answers: TypeAlias = Mapping[Level, Sequence[Scored]]
-Checkpoint: TypeAlias = dict[str, tuple[str, Answers]]
-"""Query id to the text that was searched for and what was answered."""
+Checkpoint: TypeAlias = dict[str, tuple[str, Answers]]  # query id to the text searched for and what was answered
 
 LEVELS: tuple[Level, ...] = ("videos", "moments")
 _SHALLOWEST = 10
@@ -120,17 +119,16 @@ def read_run(path: Path) -> Run:
     Raises:
         QueryError: the file cannot be read, a line of it is not of that form, or a document is listed twice.
     """
-    rows = read_trec(
-        path,
-        lambda query, _, document, __, score, tag: (query, document, float(score), tag),
-        "QUERY Q0 DOCUMENT RANK SCORE TAG",
-        "line of a run",
-    )
     answers: dict[str, list[Scored]] = {}
-    for query, document, score, _ in rows:
-        answers.setdefault(query, []).append((document, score))
+    tags = [path.stem]
+
+    def parse(query: str, _: str, document: str, __: str, score: str, tag: str) -> None:
+        answers.setdefault(query, []).append((document, float(score)))
+        tags.append(tag)
+
+    read_trec(path, parse, "QUERY Q0 DOCUMENT RANK SCORE TAG", "line of a run")
     try:
-        return Run(answers, rows[-1][3] if rows else path.stem)
+        return Run(answers, tags[-1])
     except ValueError as error:
         raise QueryError(f"{path} is not a run: {error}.", hint="List every document once for a query.") from error
 

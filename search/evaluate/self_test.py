@@ -47,10 +47,9 @@ from search.modalities import in_words
 from search.moments import overlap_s
 
 SELF_TEST_METRICS = ("hit@1", "hit@5", "hit@10", "MRR")
-FEW_QUERIES = 10  # fewer say too little for an interval
+FEW_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
 FEW_VIDEOS = 10  # queries from fewer are so alike that intervals may miss the truth
 
-_FEWEST_QUERIES = 10  # with fewer, an interval would reach from nothing to nearly everything
 _HEADING = ("query_id", "query", "source", "video", "start_s", "end_s", "text", "rank", "rank_with_source", "first")
 _REMEMBERED: Mapping[ModalityName, str] = {
     "speech": "said",
@@ -151,16 +150,16 @@ def run_self_test(
         QueryError: too few queries are asked for, or the index holds no text, too few, or nothing else to search in.
         SceneseekError: as searching and writing raise it.
     """
-    if queries < _FEWEST_QUERIES:
-        raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {_FEWEST_QUERIES} or more.")
+    if queries < FEW_QUERIES:
+        raise QueryError(f"{queries} queries are too few to say anything.", hint=f"Ask for {FEW_QUERIES} or more.")
     catalogue = engine.catalogue()
     sources = _sources(catalogue, options)
     drawn = draw_known_items(store, catalogue, sources, count=queries, seed=seed, progress=progress)
-    if len(drawn) < _FEWEST_QUERIES:
+    if len(drawn) < FEW_QUERIES:
         count = f"Only {len(drawn)}" if drawn else "No"
         raise QueryError(
             f"{count} {'query' if len(drawn) == 1 else 'queries'} with one right answer could be drawn from the texts "
-            f"of this index; of fewer than {_FEWEST_QUERIES} nothing can be said.",
+            f"of this index; of fewer than {FEW_QUERIES} nothing can be said.",
             hint=f"Index more videos. {_how_to_get_texts(catalogue)}",
         )
     videos, moments = (right_answers(drawn, level, Run()) for level in LEVELS)
@@ -170,7 +169,7 @@ def run_self_test(
         rows=tuple(_rows(drawn, without, everything)),
         drawn=drawn,
         videos=len(catalogue.videos),
-        left_out=dict(_left_out(catalogue, sources, {known.source for known in drawn})),
+        left_out=_left_out(catalogue, sources, {known.source for known in drawn}),
         files=(
             out / "self-test.json",
             _write_queries(out / "queries.csv", drawn, without, everything, catalogue),
@@ -218,15 +217,13 @@ def _absent(catalogue: Catalogue, *roles: ModalityName) -> str:
     return ",".join(name for name in possible if not catalogue.counts.get(name))
 
 
-def _left_out(
-    catalogue: Catalogue, usable: Collection[ModalityName], drawn: Collection[ModalityName]
-) -> Iterator[tuple[ModalityName, str]]:
-    for name in SOURCES:
-        count = catalogue.counts.get(name)
-        if count and name not in usable:
-            yield name, "there is nothing else to search in"
-        elif count and name not in drawn:
-            yield name, f"none of its {count} texts has some words that stand nowhere else"
+def _left_out(catalogue: Catalogue, usable: Collection[str], drawn: Collection[str]) -> dict[ModalityName, str]:
+    counts = {name: count for name in SOURCES if name not in drawn and (count := catalogue.counts.get(name))}
+    nothing_unique = "none of its {} texts has some words that stand nowhere else"
+    return {
+        name: nothing_unique.format(count) if name in usable else "there is nothing else to search in"
+        for name, count in counts.items()
+    }
 
 
 def _rows(drawn: Sequence[KnownItem], without: Runs, everything: Runs) -> Iterator[SelfTestRow]:
@@ -271,11 +268,7 @@ def _write_queries(
 
 
 def search_both_ways(
-    engine: SearchEngine,
-    drawn: Sequence[KnownItem],
-    out: Path,
-    options: RetrievalOptions,
-    progress: ReportProgress,
+    engine: SearchEngine, drawn: Sequence[KnownItem], out: Path, options: RetrievalOptions, progress: ReportProgress
 ) -> tuple[Runs, Runs]:
     """What is found for each query without its source, and with everything; the caller deletes the checkpoints."""
 
@@ -365,9 +358,14 @@ def expectation_of(row: SelfTestRow, *, of_moments: bool = False) -> str:
     of = 10 if _in_tenths(value.value) and (likely is None or _in_tenths(likely)) else 100
     low, high = round(of * value.interval.low), round(of * value.interval.high)
     between = f" (between {low} and {high})" if value.queries >= FEW_QUERIES else ""
-    by_chance = "" if likely is None else f"; by chance it would be {_share(likely, of)}"
+    by_chance = ""
+    if likely is not None:
+        often = f"{round(of * likely)} of {of}" if likely >= _HARDLY else "hardly ever"
+        by_chance = f"; by chance it would be {often}"
+    *others, last = dict.fromkeys(_REMEMBERED[name] for name in row.sources)
+    remembered = f"{', '.join(others)} or {last}" if others else last
     return (
-        f"Type some of what is {_remembered(row.sources)}: even without that text, the other evidence puts the right "
+        f"Type some of what is {remembered}: even without that text, the other evidence puts the right "
         f"{'moment' if of_moments else 'video'} {'among the first 5' if metric == 'hit@5' else 'first'} in about "
         f"{round(of * value.value)} of {of} searches{between}{by_chance}.{_caution(value, likely)} "
         f"With that text: {round(of * upper[metric].value)} of {of}."
@@ -381,15 +379,6 @@ def _caution(value: MetricValue, chance: float | None) -> str:
     return "" if is_sure else " That is not surely better than chance."
 
 
-def _remembered(sources: Sequence[ModalityName]) -> str:
-    *others, last = dict.fromkeys(_REMEMBERED[name] for name in sources)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def _in_tenths(share: float) -> bool:
     """Whether a share is nothing, everything, or at least one half of a tenth away from both."""
     return share in (0.0, 1.0) or _SMALLEST_OF_TEN <= share <= 1 - _SMALLEST_OF_TEN
-
-
-def _share(share: float, of: int) -> str:
-    return f"{round(of * share)} of {of}" if share >= _HARDLY else "hardly ever"

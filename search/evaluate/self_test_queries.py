@@ -26,8 +26,8 @@ from search.moments import overlap_s
 
 T = TypeVar("T")
 
+# The kinds of text that people remember the wording of.
 SOURCES: tuple[ModalityName, ...] = ("speech", "subtitle", "ocr", "description", "captions")
-"""The kinds of text that people remember the wording of."""
 
 _CLAUSE_END = re.compile(r"[.,;:!?…—–()\[\]{}\"«»“”„|/\\•♪♫*=<>\n、。！？「」]| - ")
 # No memory begins or ends with these, besides the words of grammar that searching knows.
@@ -140,7 +140,8 @@ class _Draw:
         if self.lookups < 0:
             return False
         holding = self.store.containing("text", [piece], _MOST_ELSEWHERE, modalities=SOURCES, vectors=False)
-        return all(_is_same_place(other, record) for other in holding if other.video_id in self.catalogue.videos)
+        others = [other for other in holding if other.id != record.id and other.video_id in self.catalogue.videos]
+        return all(other.video_id == record.video_id and overlap_s(other, record) > 0 for other in others)
 
 
 def _in_turn(sequences: Iterable[Iterator[T]]) -> Iterator[T]:
@@ -151,10 +152,6 @@ def _in_turn(sequences: Iterable[Iterator[T]]) -> Iterator[T]:
         for one in islice(sequence, 1):
             yield one
             waiting.append(sequence)
-
-
-def _is_same_place(one: Record, other: Record) -> bool:
-    return one.video_id == other.video_id and (one.id == other.id or overlap_s(one, other) > 0)
 
 
 def _common_words(records: Collection[Record]) -> Collection[str]:

@@ -61,7 +61,7 @@ def bootstrap_intervals(
     sums, counts = np.zeros((2, len(numbers), checked.shape[1]))
     np.add.at(sums, places, checked)
     np.add.at(counts, places, 1)
-    return _intervals((sums, counts), _ratio)
+    return _intervals((sums, counts), lambda sums, counts, axis: sums.sum(axis) / counts.sum(axis))
 
 
 def share_interval(share: float, draws: int) -> Interval:
@@ -117,10 +117,6 @@ def _figure(*samples: Values, axis: int, of: Statistic) -> Values:
     """The mean or median of one sample, or the difference of those of two."""
     figures = [np.asarray(np.median(sample, axis) if of == "median" else np.mean(sample, axis)) for sample in samples]
     return figures[0] - figures[1] if len(figures) == 2 else figures[0]
-
-
-def _ratio(sums: Values, counts: Values, axis: int) -> Values:
-    return np.asarray(sums.sum(axis) / counts.sum(axis))
 
 
 def _intervals(samples: tuple[Values, ...], figure: Callable[..., Values]) -> tuple[Interval, ...]:

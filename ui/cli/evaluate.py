@@ -132,35 +132,28 @@ def compare(
     quiet: Quiet = False,
 ) -> int:
     """Search or recognise actions in every combination of the axes: differences with intervals and significance."""
-    from search.evaluate.captions import read_queries
-    from search.evaluate.compare import (
-        ACTION_METRICS,
-        IndexVariants,
-        action_setups,
-        compare_actions,
-        compare_setups,
-        parse_setups,
-    )
-    from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
-    from search.evaluate.prompts import read_classes
+    from search.evaluate import captions, metrics, prompts
+    from search.evaluate import compare as comparison
     from ui.cli.evaluate_tables import chosen_metrics, print_comparison
 
     context = Context.load(config, index, {"models.device": device})
-    variants = IndexVariants(context.loaded, out / "indexes")
+    variants = comparison.IndexVariants(context.loaded, out / "indexes")
     has_captions = "=" not in asked[0] or Path(asked[0]).is_file()
-    if has_captions:
-        _refuse(classes)
-    chosen_metrics(metric, [*VIDEO_METRICS, *MOMENT_METRICS] if has_captions else ACTION_METRICS)  # fail early
+    if has_captions and classes:
+        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")
+    known = [*metrics.VIDEO_METRICS, *metrics.MOMENT_METRICS] if has_captions else comparison.ACTION_METRICS
+    chosen_metrics(metric, known)  # fail early
     with work_bar(silent=quiet) as progress:
         if has_captions:
-            setups, queries = parse_setups(asked[1:]), read_queries(Path(asked[0]))
+            setups, queries = comparison.parse_setups(asked[1:]), captions.read_queries(Path(asked[0]))
             options = context.run_options(depth)
-            table = compare_setups(setups, queries, variants, out=out, options=options, progress=progress)
+            table = comparison.compare_setups(setups, queries, variants, out=out, options=options, progress=progress)
         else:
-            setups, known = action_setups(parse_setups(asked)), read_classes(classes) if classes else None
-            table = compare_actions(setups, variants, out=out, classes=known, progress=progress)
+            setups = comparison.action_setups(comparison.parse_setups(asked))
+            listed = prompts.read_classes(classes) if classes else None
+            table = comparison.compare_actions(setups, variants, out=out, classes=listed, progress=progress)
     if as_json:
-        print_json(table.as_json())
+        print_json(asdict(table))
     else:
         print_comparison(answer_console(), table, chosen_metrics(metric, [each.name for each in table.rows[0].metrics]))
         kind = "queries" if has_captions else "labelled videos"
@@ -223,8 +216,3 @@ def compare_run_files(
 
 def _print_files(out: Path) -> None:
     answer_console().print(f"Files: {plain(out)} (queries.csv has every query)", soft_wrap=True)
-
-
-def _refuse(classes: str) -> None:
-    if classes:
-        raise UsageError("Classes make no difference to a search.", hint="Leave out --classes, or the captions.")

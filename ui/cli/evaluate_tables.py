@@ -111,7 +111,18 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
             console.print()
             console.print(table)
     console.print()
-    _print_cautions(console, report)
+    if report.videos_asked < FEW_VIDEOS:
+        videos = "one video" if report.videos_asked == 1 else f"{report.videos_asked} videos"
+        unknown = " What chance would find cannot be told from one video." if report.videos_asked == 1 else ""
+        console.print(
+            f"[yellow]All of them come from {videos}[/]; queries of one video are alike, so the truth may lie outside "
+            f"the intervals.{unknown}"
+        )
+    few = [plain_name(row.sources[0]) for row in report.rows if row.queries < FEW_QUERIES]
+    if few:
+        console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {', '.join(few)}.")
+    for source, reason in report.left_out.items():
+        console.print(f"[yellow]Not tested:[/] {plain_name(source)}, since {reason}.")
 
 
 def _table(first: str, *headings: str, title: str | None = None) -> Table:
@@ -190,18 +201,3 @@ def _narrow_cell(metric: MetricValue) -> str:
 def _without_interval(value: float) -> str:
     """In line with the figures above, which are followed by an interval."""
     return f"{value:.2f}{' ' * len(' .00–.00')}"
-
-
-def _print_cautions(console: Console, report: SelfTestReport) -> None:
-    if report.videos_asked < FEW_VIDEOS:
-        videos = "one video" if report.videos_asked == 1 else f"{report.videos_asked} videos"
-        unknown = " What chance would find cannot be told from one video." if report.videos_asked == 1 else ""
-        console.print(
-            f"[yellow]All of them come from {videos}[/]; queries of one video are alike, so the truth may lie outside "
-            f"the intervals.{unknown}"
-        )
-    few = [plain_name(row.sources[0]) for row in report.rows if row.queries < FEW_QUERIES]
-    if few:
-        console.print(f"[yellow]Too few queries to say anything[/] of these by themselves: {', '.join(few)}.")
-    for source, reason in report.left_out.items():
-        console.print(f"[yellow]Not tested:[/] {plain_name(source)}, since {reason}.")

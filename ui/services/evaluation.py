@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from indexer.core.errors import IndexDamagedError, QueryError, UsageError
+from indexer.core.errors import QueryError, UsageError
 from ui.services.job_runner import JobRunner, in_thread
 from ui.services.job_status import JobStatus
 from ui.services.library import Library
@@ -36,11 +36,7 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 
 
 def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
-    """Check that the packages of the extra ``evaluate`` are installed; ``find`` returns None for a missing one.
-
-    Raises:
-        UsageError: one is missing.
-    """
+    """Raise a UsageError if a package of the extra ``evaluate`` is missing, for which ``find`` returns None."""
     for package in ("matplotlib", "scipy", "sklearn"):
         if find(package) is None:
             raise UsageError(f"Evaluating needs {package}, which is not installed: pip install 'sceneseek[evaluate]'.")
@@ -57,14 +53,12 @@ def measure_actions(
         ModelError: the index's picture model cannot encode the texts.
     """
     from indexer.manifest import models_of
+    from search.engine import manifest_of
     from search.evaluate.actions import evaluate_actions
     from search.evaluate.report import write_action_report
 
     with closing(context.open_store()) as store:
-        manifest = store.read_manifest()
-        if manifest is None:
-            problem = "The index does not say which models it was made with."
-            raise IndexDamagedError(problem, hint="Delete its folder and index again.")
+        manifest = manifest_of(store)
         about = {
             "index": str(context.index_folder),
             "picture model": manifest.models["frames"][0],
@@ -152,7 +146,14 @@ class Evaluations(JobRunner[EvaluationProgress]):
         since a visitor must not read files of the server. ``tau`` is for the pooling ``query``. A UsageError says what
         there is not; raises also as ``check_free`` does.
         """
-        options = _action_options(classes, templates, pooling, tau)
+        from search.evaluate.actions import action_options
+        from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
+
+        if classes != "labels" and classes not in CLASS_LISTS:
+            raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")
+        if templates not in TEMPLATES:
+            raise UsageError("There are no such sentences.", hint=f"There are: {', '.join(TEMPLATES)}.")
+        options = action_options("" if classes == "labels" else classes, templates, pooling, tau)
 
         def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
             from search.evaluate.report import render_actions
@@ -198,14 +199,3 @@ def _read_captions(given: Path | str | None) -> Queries:
         return replace(read_queries(path), source=path.name)
     except QueryError as error:
         raise QueryError(error.message.replace(str(path), path.name), hint=error.hint) from error
-
-
-def _action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
-    from search.evaluate.actions import action_options
-    from search.evaluate.prompts import CLASS_LISTS, TEMPLATES
-
-    if classes != "labels" and classes not in CLASS_LISTS:
-        raise UsageError("There is no such list of classes.", hint=f"There are: labels, {', '.join(CLASS_LISTS)}.")
-    if templates not in TEMPLATES:
-        raise UsageError("There are no such sentences.", hint=f"There are: {', '.join(TEMPLATES)}.")
-    return action_options("" if classes == "labels" else classes, templates, pooling, tau)

@@ -14,8 +14,7 @@ from ui.services.library import Library
 from ui.web.access import SafeHeaders
 from ui.web.answers_router import answers_router
 from ui.web.endpoints import Endpoints, add_endpoints
-from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_tab import evaluate_tab
+from ui.web.evaluate_tab import evaluate_tab, evaluation_router
 from ui.web.gradio_limits import CloseDoors, LimitUploads, guard_files
 from ui.web.library_tab import library_tab
 from ui.web.media import Media

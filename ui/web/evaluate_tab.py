@@ -1,4 +1,7 @@
-"""The Evaluate tab: how good the search is on one's own videos, drawn alike for every browser."""
+"""The Evaluate tab: how good the search is on one's own videos, drawn alike for every browser.
+
+Its routes serve the files of finished evaluations and the styles of their reports, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,14 @@ from itertools import chain
 from typing import Any
 
 import gradio as gr
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse
 
 from indexer.core.errors import SceneseekError
 from search.evaluate.actions import TAU
+from search.evaluate.report import STYLESHEET
 from search.html import printable, rendered
-from ui.services.evaluation import (
-    CAPTION_SUFFIXES,
-    EvaluationKind,
-    EvaluationProgress,
-    Evaluations,
-    FinishedEvaluation,
-)
+from ui.services.evaluation import CAPTION_SUFFIXES, EvaluationKind, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.web.library_view import render_message
 from ui.web.polling import BUSY_S, Fresh, Updates, cancel_button, timer
 
@@ -41,6 +41,13 @@ _START: Mapping[str, Any] = {"variant": "primary", "min_width": 180, "scale": 0}
 _UPLOAD: Mapping[str, Any] = {**_START, "file_types": list(CAPTION_SUFFIXES)}
 _QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _SHARED: Mapping[str, Any] = {**_QUIET, "concurrency_limit": 4, "concurrency_id": "evaluate"}
+_HEADERS = {
+    # A report holds everything it shows, so it may fetch nothing.
+    "Content-Security-Policy": "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-store",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +61,30 @@ class _Section:
     message: gr.HTML
     job: gr.HTML
     report: gr.HTML
+
+
+def evaluation_router(evaluations: Evaluations) -> APIRouter:
+    """The routes ``/evaluation/report.css`` and ``/evaluation/KIND/NAME`` for the files of each kind's last run."""
+    router = APIRouter()
+
+    @router.get("/evaluation/report.css")
+    def styles() -> FileResponse:
+        return FileResponse(STYLESHEET, media_type="text/css")
+
+    @router.get("/evaluation/{kind}/{name}")
+    def file(kind: str, name: str) -> FileResponse:
+        path = evaluations.file(kind, name)
+        if path is None or not path.is_file():
+            raise HTTPException(404, "No evaluation has such a file; the next one may have replaced it.")
+        return FileResponse(
+            path,
+            media_type="text/plain" if path.suffix == ".trec" else None,  # else by its name
+            filename=path.name,
+            content_disposition_type="inline" if path.suffix in (".html", ".png") else "attachment",
+            headers=_HEADERS,
+        )
+
+    return router
 
 
 def evaluate_tab(evaluations: Evaluations) -> None:

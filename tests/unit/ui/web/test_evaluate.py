@@ -26,8 +26,7 @@ from ui.services.context import Context
 from ui.services.evaluation import LARGEST_CAPTIONS, EvaluationProgress, Evaluations, FinishedEvaluation
 from ui.services.job_runner import in_thread
 from ui.services.library import Library
-from ui.web.evaluate_router import evaluation_router
-from ui.web.evaluate_tab import render_finished, render_progress
+from ui.web.evaluate_tab import evaluation_router, render_finished, render_progress
 
 EVIL = "<img src=x onerror=alert(1)>"
 PATIENCE_S = 30.0
