@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 # As the command does, before PyTorch loads.
@@ -61,11 +63,22 @@ def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """What the tests that were chosen need and processes of their own make, one after the other."""
     needed = {name for test in request.session.items for name in getattr(test, "fixturenames", ())}
     makers = _makers() if needed & {"demo", "real_clips"} else {}
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
     with ThreadPoolExecutor(1) as beside:
-        yield {
-            name: beside.submit(make, tmp_path_factory.mktemp(name)) for name, make in makers.items() if name in needed
-        }
+        yield {name: beside.submit(_made_once, make, shared / name) for name, make in makers.items() if name in needed}
         beside.shutdown(cancel_futures=True)
+
+
+def _made_once(make: Callable[[Path], object], folder: Path) -> object:
+    """What ``make`` made in the folder, by whichever of the test processes came first."""
+    made = folder.with_suffix(".pickle")
+    with FileLock(folder.with_suffix(".lock")):
+        if not made.exists():
+            folder.mkdir()
+            made.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(made.read_bytes())
 
 
 def _makers() -> dict[str, Callable[[Path], object]]:
