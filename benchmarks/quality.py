@@ -37,6 +37,7 @@ from indexer.run import run_indexing
 from indexer.store import open_store
 from indexer.store.base import VectorStore
 from search.engine import SearchEngine
+from search.evaluate.runs import RetrievalOptions
 from search.evaluate.self_test import run_self_test
 from search.moments import Moment
 from search.query.query import Query
@@ -121,7 +122,7 @@ def test_itself(folder: Path, media: Path, flags: Flags) -> None:
     run_indexing([media, folder / "sample"], load_settings(None, os.environ, flags))
     print("\n--- self-test")
     with SearchEngine.open(index) as engine, closing(open_store(index)) as store:
-        report = run_self_test(engine, store, out=folder / "self-test")
+        report = run_self_test(engine, store, options=RetrievalOptions(), out=folder / "self-test")
     print_self_test(answer_console(), report)
 
 

@@ -6,12 +6,10 @@ pooled into one cosine per video and class, classes ranked. Only the class texts
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -26,8 +24,6 @@ from indexer.models.long_texts import normalised
 from indexer.store.base import VectorStore
 from search.evaluate import ReportProgress, no_progress, prompts
 from search.evaluate.significance import bootstrap_intervals
-
-_right = attrgetter("right")
 
 Numbers: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.int64]
@@ -182,22 +178,17 @@ class ActionEvaluation:
     def by_class(self) -> tuple[ClassFigures, ...]:
         """The figures of each class that has videos, in the order of the classes."""
         names, figures = self.classes.names, []
-        for place, group in groupby(sorted(self.videos, key=_right), key=_right):
-            videos = list(group)
+        by_place: dict[int, list[ClassifiedVideo]] = defaultdict(list)
+        for each in self.videos:
+            by_place[each.right].append(each)
+        for place, videos in sorted(by_place.items()):
             ranks = np.array([each.rank for each in videos])
+            columns = (ranks <= 1, ranks <= 3, ranks, np.array([each.pooled[place] for each in videos]))
+            p_at_1, hit_at_3, mean_rank, right_cosine = (float(column.mean()) for column in columns)
             wrong = Counter(names[each.best] for each in videos if not each.is_right)
             [(taken_for, times)] = wrong.most_common(1) or [("", 0)]
             figures.append(
-                ClassFigures(
-                    name=names[place],
-                    count=len(videos),
-                    p_at_1=float((ranks <= 1).mean()),
-                    hit_at_3=float((ranks <= 3).mean()),
-                    mean_rank=float(ranks.mean()),
-                    right_cosine=float(np.mean([each.pooled[place] for each in videos])),
-                    taken_for=taken_for,
-                    taken_for_count=times,
-                )
+                ClassFigures(names[place], len(videos), p_at_1, hit_at_3, mean_rank, right_cosine, taken_for, times)
             )
         return tuple(figures)
 
@@ -214,9 +205,7 @@ class ActionEvaluation:
         return np.bincount(pairs, minlength=count**2).reshape(count, count)
 
 
-def action_options(
-    classes: str = "", templates: str = "clip", pooling: str = "mean", tau: float = TAU
-) -> ActionOptions:
+def action_options(classes: str, templates: str, pooling: str, tau: float) -> ActionOptions:
     """The options of these names; a UsageError if one is wrong. Classes and templates may be files.
 
     No classes stand for the labels of the index.
@@ -245,12 +234,12 @@ def evaluate_actions(
     """
     found = labelled_videos(store, options.classes)
     texts = prompts.encode_classes(encoder, found.classes, options.templates, cache=cache, progress=progress)
-    videos = [
-        _classified(
-            video, right, frames, cosines_of(vectors, texts), pooled(vectors, texts, options.pooling, options.tau)
-        )
-        for video, right, frames, vectors in read_frames(store, found, progress)
-    ]
+    videos = []
+    for video, right, frames, vectors in read_frames(store, found, progress):
+        by_frame, by_video = cosines_of(vectors, texts), pooled(vectors, texts, options.pooling, options.tau)
+        rank, best = rank_of(by_video, right), best_class(by_video, right)
+        start_s, end_s, time_s = frames[0].start_s, frames[-1].end_s, frames[int(by_frame[:, best].argmax())].time_s
+        videos.append(ClassifiedVideo(video, right, start_s, end_s, by_frame, by_video, rank, best, time_s))
     if not videos:
         raise UsageError("The labelled videos were removed from the index.", hint="Index them again.")
     return ActionEvaluation(options, found.classes, tuple(videos), found.left_out, about or {})
@@ -309,23 +298,6 @@ def read_frames(
         progress("videos", done, len(labelled.videos))
 
 
-def _classified(
-    video: Video, right: int, frames: list[Record], by_frame: Embedding, by_video: Embedding
-) -> ClassifiedVideo:
-    best = best_class(by_video, right)
-    return ClassifiedVideo(
-        video=video,
-        right=right,
-        start_s=frames[0].start_s,
-        end_s=frames[-1].end_s,
-        frames=by_frame,
-        pooled=by_video,
-        rank=rank_of(by_video, right),
-        best=best,
-        time_s=frames[int(by_frame[:, best].argmax())].time_s,
-    )
-
-
 def check_pooling(name: str, tau: float = TAU) -> Pooling:
     """The pooling of this name; a UsageError if there is none, or if ``tau`` is not above 0."""
     if not 0 < tau < float("inf"):
@@ -350,7 +322,7 @@ def pooled(frames: Embedding, texts: Embedding, pooling: Pooling, tau: float = T
     Retrieval"). With a ``tau`` near 0 only the nearest frame counts; far above 1 all count alike.
     """
     if pooling == "max":
-        return _in_range((frames @ texts.T).max(axis=0))
+        return np.asarray(cosines_of(frames, texts).max(axis=0))
     if pooling == "mean":
         return _in_range(texts @ normalised(frames.mean(axis=0, keepdims=True))[0])
     from scipy.special import softmax

@@ -81,10 +81,8 @@ def read_queries(path: Path) -> Queries:
     if not judgements:
         first = str(skipped[0]) if skipped else ""
         why = f" {first[0].upper()}{first[1:]}." if first else ""
-        raise QueryError(
-            f"{path} has no query that can be used (it was read as {form.name}).{why}",
-            hint="Give a CSV file with the columns query, file, start_s, end_s; the last two may be left out.",
-        )
+        hint = "Give a CSV file with the columns query, file, start_s, end_s; the last two may be left out."
+        raise QueryError(f"{path} has no query that can be used (it was read as {form.name}).{why}", hint=hint)
     return Queries(tuple(judgements), tuple(skipped), form.name, str(path))
 
 
@@ -162,10 +160,8 @@ def _json_form(path: Path, lines: Sequence[str], rows: Sequence[tuple[str, str]]
     except json.JSONDecodeError as error:
         if _mostly(rows, _json_line_fields):
             return _Form("JSON lines", rows, _json_line_fields, by_text=True)
-        raise QueryError(
-            f"{path} is not valid JSON: {error.msg}, line {error.lineno}.",
-            hint="Correct that line, or give a CSV file.",
-        ) from error
+        hint = "Correct that line, or give a CSV file."
+        raise QueryError(f"{path} is not valid JSON: {error.msg}, line {error.lineno}.", hint=hint) from error
     if isinstance(content, dict) and isinstance(content.get("sentences"), list):
         return _Form("MSR-VTT", _entries(content["sentences"], "sentences"), _entry_fields)
     if isinstance(content, list):
@@ -221,13 +217,10 @@ def _msvd_fields(line: str) -> Fields:
 
 
 def _json_line_fields(line: str) -> Fields:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError:
-        entry = None
-    if not isinstance(entry, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004 - the row is wrong, not our types
-    return _renamed(entry)
+    with suppress(json.JSONDecodeError):
+        if isinstance(entry := json.loads(line), dict):
+            return _renamed(entry)
+    raise ValueError("it is not a JSON object")
 
 
 def _entries(entries: Sequence[Any], where: str, **known: str) -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -30,8 +31,7 @@ from indexer.shots.sampling import STRATEGIES
 from indexer.store import open_store
 from indexer.store.base import Manifest, VectorStore
 from search.engine import SearchEngine, manifest_of
-from search.evaluate import ReportProgress, actions, no_progress
-from search.evaluate.files import write_csv, write_json
+from search.evaluate import ReportProgress, actions, no_progress, write_csv, write_json
 from search.evaluate.metrics import QueryValues
 from search.evaluate.prompts import ClassNames, encode_classes, read_templates
 from search.evaluate.qrels import Queries, SkippedRow, match_queries
@@ -122,7 +122,7 @@ def parse_setups(texts: Sequence[str]) -> tuple[Setup, ...]:
     return setups
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IndexVariants:
     """Finds or makes the index for each setup: the existing one of ``loaded``, or another in ``folder``.
 
@@ -144,13 +144,12 @@ class IndexVariants:
         place = self._place(setup)
         if place is None:
             return None
-        manifest = self._manifest()
 
         def show(step: Progress) -> None:
             progress(f"indexing: {setup.name}", step.bytes_done, step.bytes_total)
 
-        profile, strategy = _profile(setup, manifest), setup.value("keyframes")
-        return index_variant(self.loaded, manifest, place, profile=profile, strategy=strategy, on_progress=show)
+        profile, strategy = self._profile(setup), setup.value("keyframes")
+        return index_variant(self.loaded, self._manifest, place, profile=profile, strategy=strategy, on_progress=show)
 
     def open(self, setup: Setup) -> SearchEngine:
         """Search the index for a setup."""
@@ -165,11 +164,15 @@ class IndexVariants:
 
     def _place(self, setup: Setup) -> Path | None:
         """The folder of the index for a setup, made or not; None for the existing index."""
-        manifest = self._manifest()
-        before = (manifest.profile, str(manifest.sampling.get("strategy", "")))
-        wanted = (_profile(setup, manifest), setup.value("keyframes") or before[1])
+        before = (self._manifest.profile, str(self._manifest.sampling.get("strategy", "")))
+        wanted = (self._profile(setup), setup.value("keyframes") or before[1])
         return None if wanted == before else self.folder / "-".join(wanted)
 
+    def _profile(self, setup: Setup) -> str:
+        asked = setup.value("profile")
+        return choose_profile(asked).profile.name if asked else self._manifest.profile
+
+    @cached_property
     def _manifest(self) -> Manifest:
         with closing(self.open_store()) as store:
             return manifest_of(store)
@@ -189,11 +192,6 @@ def _weights(text: str) -> Iterator[tuple[ModalityName, float]]:
 
 def _parts(text: str, none: str) -> list[str]:
     return [part.strip() for part in text.split("+") if part.strip() not in ("", none)]
-
-
-def _profile(setup: Setup, manifest: Manifest) -> str:
-    asked = setup.value("profile")
-    return choose_profile(asked).profile.name if asked else manifest.profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,14 +335,10 @@ def compare_actions(
     lines = [*labelled.classes.broken, *(line for file in templates.values() for line in file.broken)]
     broken = tuple(SkippedRow(place, reason) for place, _, reason in (line.partition(": ") for line in lines))
     absent = [video for video in labelled.videos if video.id not in shared]
-    unmatched = [
-        *(SkippedRow(str(video.path), "it has no frames in one of the indexes") for video in absent),
-        *(
-            SkippedRow(str(video.path), f"its label '{video.label}' is none of the classes")
-            for video in labelled.left_out.of_no_class
-        ),
-    ]
-    table = ComparisonTable(rows, len(shared), broken, tuple(unmatched), tuple(failed))
+    left_out = [(each, "it has no frames in one of the indexes") for each in absent]
+    left_out += [(each, f"its label '{each.label}' is none of the classes") for each in labelled.left_out.of_no_class]
+    unmatched = tuple(SkippedRow(str(video.path), reason) for video, reason in left_out)
+    table = ComparisonTable(rows, len(shared), broken, unmatched, tuple(failed))
     videos = (
         (video.path.as_posix(), video.label, *(of_video.get(video.id, "") for of_video in ranks.values()))
         for video in labelled.videos

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from indexer.core.errors import QueryError
 from indexer.core.types import Video
 from search.catalogue import Catalogue, expanded
-from search.evaluate.files import write_whole
+from search.evaluate import write_whole
 
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]  # query id to document id to relevance, 1 or more for an answer
 
@@ -114,13 +114,8 @@ def span_of(document_id: str) -> RelevantSpan | None:
 
 
 def escape_id(text: str) -> str:
-    """The id without blanks; ``unescape_id`` is the way back."""
+    """The id without blanks, as ``read_trec`` reads it back."""
     return _UNSAFE.sub(lambda sign: quote(sign[0], safe="", errors="surrogatepass"), text)
-
-
-def unescape_id(text: str) -> str:
-    """The id as it was before ``escape_id``."""
-    return unquote(text, errors="surrogatepass") if "%" in text else text
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -149,7 +144,7 @@ def read_trec(path: Path, parse: Callable[..., None], form: str, line_name: str 
     for number, line in enumerate(text_lines(path), start=1):
         try:
             if line.strip():
-                parse(*map(unescape_id, line.split()))
+                parse(*(unquote(field, errors="surrogatepass") for field in line.split()))
         except (TypeError, ValueError) as error:
             raise QueryError(f"{path}, line {number} is not a {line_name}.", hint=f"TREC's form is: {form}.") from error
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from indexer.core.types import Video
-from search.evaluate import actions
+from search.evaluate import actions, write_csv, write_json, write_whole
 from search.evaluate.actions import ActionEvaluation, ClassifiedVideo, Estimate, Figures, Numbers
-from search.evaluate.files import write_csv, write_json, write_whole
 from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.retrieval import MetricValue, RetrievalReport
 from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SelfTestReport
@@ -36,6 +35,7 @@ FindThumbnail: TypeAlias = Callable[[str, float], Path | None]
 
 STYLESHEET = Path(__file__).with_name("templates") / "report.css"
 MOST_CLASSES_DRAWN = 60  # The names of more could not be read.
+MOST_CARDS = 1000  # A page with more pictures would be slow to open; results.csv has every video.
 
 _MOST_ROWS = 50
 _MAIN_METRICS = ("hit@1", "hit@5", "hit@10", "MRR", "MdR", "R@1 IoU=0.5", "R@5 IoU=0.5", "R@10 IoU=0.5")
@@ -49,7 +49,6 @@ _MEANINGS: Mapping[str, str] = {
 _GREEN, _RED, _INK = "#1a7f37", "#cf222e", "#24292f"
 _TALLEST = 0.85
 _TOP = 5  # nearest classes that are listed for each video
-_MOST_CARDS = 1000  # A page with more pictures would be slow to open; results.csv has every video.
 _MOST_NAMED = 20
 _VIDEO_COLUMNS = (
     *("path", "start_s", "end_s", "label", "best", "right", "rank", "right_cosine", "frames"),
@@ -92,13 +91,9 @@ def render_self_test(report: SelfTestReport, link: FileLink) -> str:
 def render_retrieval(report: RetrievalReport, source: str, link: FileLink) -> str:
     """How well the queries of a file, whose name is ``source``, find their videos and moments."""
     main = [metric for name in _MAIN_METRICS for metric in report.metrics if metric.name == name]
-    facts = {
-        "report": report,
-        "source": source,
-        "tables": _by_level(main),
-        "others": _by_level([metric for metric in report.metrics if metric not in main]),
-        "most_rows": _MOST_ROWS,
-    }
+    others = [metric for metric in report.metrics if metric not in main]
+    tables = {"tables": _by_level(main), "others": _by_level(others)}
+    facts = {"report": report, "source": source, "most_rows": _MOST_ROWS, **tables}
     return render_report("retrieval.html.j2", facts, (file.name for file in report.files), link)
 
 
@@ -174,11 +169,7 @@ def render_actions(evaluation: ActionEvaluation, files: Collection[str], link: F
 
 
 def render_action_page(
-    evaluation: ActionEvaluation,
-    distribution: bytes,
-    confusion: bytes | None,
-    thumbnails: FindThumbnail | None,
-    most_cards: int = _MOST_CARDS,
+    evaluation: ActionEvaluation, distribution: bytes, confusion: bytes | None, thumbnails: FindThumbnail | None
 ) -> str:
     """The report as a complete HTML document with the two plots and a card for each video."""
     facts = {
@@ -186,7 +177,7 @@ def render_action_page(
         "is_page": True,
         "distribution": data_address(distribution, "image/png"),
         "confusion": data_address(confusion, "image/png") if confusion else "",
-        "cards": [_card(each, evaluation.classes.names, thumbnails) for each in evaluation.videos[:most_cards]],
+        "cards": [_card(each, evaluation.classes.names, thumbnails) for each in evaluation.videos[:MOST_CARDS]],
         "right_count": sum(each.is_right for each in evaluation.videos),
     }
     return render_report("action_page.html.j2", facts)

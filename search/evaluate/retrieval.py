@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.core.errors import QueryError
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
-from search.evaluate import ReportProgress, no_progress
-from search.evaluate.files import write_csv, write_json
+from search.evaluate import ReportProgress, no_progress, write_csv, write_json
 from search.evaluate.metrics import RANK_METRICS, VIDEO_METRICS, QueryValues, by_moment, per_query
 from search.evaluate.qrels import Qrels, Queries, SkippedRow, Topics, answerable, match_queries, span_of, write_qrels
-from search.evaluate.runs import DEFAULT_RETRIEVAL, RetrievalOptions, Run, Runs, run_queries, write_runs
-from search.evaluate.significance import Interval, Statistic, bootstrap_intervals, share_interval
+from search.evaluate.runs import RetrievalOptions, Run, Runs, run_queries, write_runs
+from search.evaluate.significance import Interval, Statistic, Values, bootstrap_intervals, share_interval
 
 _LEAST_WIDTH = 1e-9
 
@@ -67,7 +65,7 @@ def evaluate_retrieval(
     queries: Queries,
     *,
     out: Path,
-    options: RetrievalOptions = DEFAULT_RETRIEVAL,
+    options: RetrievalOptions,
     progress: ReportProgress = no_progress,
 ) -> RetrievalReport:
     """Search for every query, measure, and write the results to the folder ``out``.
@@ -120,10 +118,8 @@ def measure_runs(runs: Runs, topics: Topics, videos: int) -> QueryValues:
     return {**values, **(by_moment(runs["moments"], topics.moments) if topics.moments else {})}
 
 
-def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
+def measure_run(run: Run, qrels: Qrels, *, corpus_size: int) -> QueryValues:
     """Every metric of a run, by query; those of moments if all the judged documents are moments.
-
-    ``corpus_size`` is by default the number of documents that run and judgements name.
 
     Raises:
         QueryError: no document is judged relevant, or the run and the judgements have nothing in common.
@@ -131,20 +127,17 @@ def measure_run(run: Run, qrels: Qrels, *, corpus_size: int = 0) -> QueryValues:
     if not answerable(qrels):
         raise QueryError("No document is judged relevant to any query.", hint="A relevance of 1 or more says so.")
     if not qrels.keys() & run.by_query.keys():
-        raise QueryError(
-            f"The run '{run.name}' answers none of the queries judged.", hint="Both must use the same query ids."
-        )
+        hint = "Both must use the same query ids."
+        raise QueryError(f"The run '{run.name}' answers none of the queries judged.", hint=hint)
     documents = {document for judged in qrels.values() for document in judged}
     judges_moments, lists_moments = all(map(span_of, documents)), all(map(span_of, run.documents))
     if judges_moments != lists_moments and run.documents:
         listed, judged = ("videos", "moments") if judges_moments else ("moments", "videos")
-        raise QueryError(
-            f"The run '{run.name}' lists {listed}, and the judgements are of {judged}.",
-            hint="A moment is written as VIDEO@START-END with three decimals.",
-        )
+        hint = "A moment is written as VIDEO@START-END with three decimals."
+        raise QueryError(f"The run '{run.name}' lists {listed}, and the judgements are of {judged}.", hint=hint)
     if judges_moments:
         return by_moment(run, qrels)
-    return per_query(run, qrels, VIDEO_METRICS, corpus_size=corpus_size or len(documents | run.documents))
+    return per_query(run, qrels, VIDEO_METRICS, corpus_size=corpus_size)
 
 
 def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None) -> tuple[MetricValue, ...]:
@@ -167,7 +160,7 @@ def summarise(values: QueryValues, groups: Mapping[str, Hashable] | None = None)
     return tuple(found[name] for name in values)
 
 
-def as_tables(values: QueryValues) -> Iterator[tuple[list[str], NDArray[np.float64], Statistic]]:
+def as_tables(values: QueryValues) -> Iterator[tuple[list[str], Values, Statistic]]:
     """The metrics of the same queries and the same statistic, and their values: ``(queries, metrics)``."""
     groups: dict[tuple[tuple[str, ...], Statistic], list[str]] = {}
     for name, of_query in values.items():

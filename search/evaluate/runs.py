@@ -19,8 +19,7 @@ from indexer.core.errors import QueryError
 from indexer.core.types import ModalityName
 from search.catalogue import index_signature
 from search.engine import SearchEngine
-from search.evaluate import ReportProgress, no_progress
-from search.evaluate.files import write_json, write_whole
+from search.evaluate import ReportProgress, no_progress, write_json, write_whole
 from search.evaluate.qrels import RelevantSpan, escape_id, moment_id, read_trec
 from search.query.query import Query
 
@@ -46,8 +45,14 @@ class Run:
     name: str = "sceneseek"
 
     def __post_init__(self) -> None:
-        ranked = {query: _best_first(query, answers) for query, answers in self.by_query.items()}
-        object.__setattr__(self, "by_query", ranked)
+        best_first: dict[str, Sequence[Scored]] = {}
+        for query, answers in self.by_query.items():
+            if not all(math.isfinite(score) for _, score in answers):
+                raise ValueError(f"query {query} has a score that is not a number")
+            if len({document for document, _ in answers}) < len(answers):
+                raise ValueError(f"query {query} lists a document twice")
+            best_first[query] = tuple(sorted(answers, key=lambda answer: -answer[1]))
+        object.__setattr__(self, "by_query", best_first)
 
     def __getitem__(self, query_id: str) -> Sequence[Scored]:
         """The answers to a query; none if it was not asked."""
@@ -75,19 +80,15 @@ class RetrievalOptions:
 
     def __post_init__(self) -> None:
         if self.depth < _SHALLOWEST:
-            raise QueryError(
-                f"A depth of {self.depth} is too little to measure.", hint=f"The metrics need the first {_SHALLOWEST}."
-            )
-
-
-DEFAULT_RETRIEVAL = RetrievalOptions()
+            hint = f"The metrics need the first {_SHALLOWEST}."
+            raise QueryError(f"A depth of {self.depth} is too little to measure.", hint=hint)
 
 
 def run_queries(
     engine: SearchEngine,
     texts: Mapping[str, str],
     *,
-    options: RetrievalOptions = DEFAULT_RETRIEVAL,
+    options: RetrievalOptions = RetrievalOptions(),
     checkpoint: Path | None = None,
     progress: ReportProgress = no_progress,
 ) -> dict[Level, Run]:
@@ -150,14 +151,6 @@ def write_runs(folder: Path, name: str, runs: Runs, *, with_moments: bool) -> li
     return [*written, write_run(folder / f"{name}-moments.trec", runs["moments"])] if with_moments else written
 
 
-def _best_first(query: str, answers: Sequence[Scored]) -> tuple[Scored, ...]:
-    if not all(math.isfinite(score) for _, score in answers):
-        raise ValueError(f"query {query} has a score that is not a number")
-    if len({document for document, _ in answers}) < len(answers):
-        raise ValueError(f"query {query} lists a document twice")
-    return tuple(sorted(answers, key=lambda answer: -answer[1]))
-
-
 def _search(engine: SearchEngine, text: str, level: Level, options: RetrievalOptions) -> list[Scored]:
     """The documents found, each with the reciprocal of its mean place."""
     query = Query(text=text, weights=options.weights, top_k=options.depth, group_by_video=level == "videos")
@@ -181,19 +174,13 @@ def keep_answers(path: Path | None, signature: str, answers: Checkpoint) -> None
 
 
 def read_answers(path: Path | None, signature: str) -> Checkpoint:
-    """The answers in a file; none if it is not there, of another signature, or damaged."""
+    """The answers in a file; none if it is not there, of another signature, or cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-        if content["signature"] != signature:
-            return {}
-        return {query: _checked(*kept) for query, kept in content["queries"].items()}
+        kept = content["queries"].items() if content["signature"] == signature else ()
+        return {
+            query: (text, {level: [(name, score) for name, score in found] for level, found in answers.items()})
+            for query, (text, answers) in kept
+        }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
-
-
-def _checked(text: str, answers: Mapping[Level, Sequence[Scored]]) -> tuple[str, Answers]:
-    documents = [document for found in answers.values() for document, _ in found]
-    if not all(isinstance(name, str) for name in (text, *documents)):
-        raise TypeError("a query or a document is not a text")
-    scored = {level: [(document, float(score)) for document, score in found] for level, found in answers.items()}
-    return text, {level: list(_best_first("", found)) for level, found in scored.items()}

@@ -26,22 +26,11 @@ from indexer.core.types import ModalityName
 from indexer.store.base import VectorStore
 from search.catalogue import Catalogue
 from search.engine import SearchEngine
-from search.evaluate import ReportProgress, no_progress
-from search.evaluate.files import write_csv, write_json
+from search.evaluate import ReportProgress, no_progress, write_csv, write_json
 from search.evaluate.metrics import QueryValues, per_query
 from search.evaluate.qrels import Qrels, RelevantSpan, moment_id, span_of
 from search.evaluate.retrieval import MetricValue, summarise, write_topics
-from search.evaluate.runs import (
-    DEFAULT_RETRIEVAL,
-    LEVELS,
-    Level,
-    RetrievalOptions,
-    Run,
-    Runs,
-    Scored,
-    run_queries,
-    write_runs,
-)
+from search.evaluate.runs import LEVELS, Level, RetrievalOptions, Run, Runs, Scored, run_queries, write_runs
 from search.evaluate.self_test_queries import SOURCES, KnownItem, draw_known_items
 from search.modalities import in_words
 from search.moments import overlap_s
@@ -136,9 +125,9 @@ def run_self_test(
     store: VectorStore,
     *,
     out: Path,
+    options: RetrievalOptions,
     queries: int = 200,
     seed: int = 0,
-    options: RetrievalOptions = DEFAULT_RETRIEVAL,
     progress: ReportProgress = no_progress,
 ) -> SelfTestReport:
     """Draw at most ``queries`` queries, search for them, measure, and write to ``out``.

@@ -35,7 +35,7 @@ class _EvaluateGroup(Group):
 evaluate_app = App(
     name="evaluate",
     cls=_EvaluateGroup,
-    callback=lambda: check_installed(),  # without its parameter, which would become an option
+    callback=check_installed,
     help="Measure how good the search is on your corpus, and whether B is better than A. "
     "'evaluate --compare AXIS=A,B' is 'evaluate compare AXIS=A,B'.",
     no_args_is_help=True,
@@ -177,7 +177,7 @@ def self_test(
     from ui.cli.evaluate_tables import print_self_test
 
     context = Context.load(config, index, {"models.device": device})
-    options = context.run_options(100)
+    options = context.run_options()
     with context.open_engine() as engine, closing(context.open_store()) as store, work_bar(silent=quiet) as progress:
         report = run_self_test(engine, store, out=out, queries=queries, seed=seed, options=options, progress=progress)
     if as_json:
@@ -202,8 +202,7 @@ def compare_run_files(
     from ui.cli.evaluate_tables import chosen_metrics, metric_table, print_differences
 
     judged, read = read_qrels(qrels), [(str(path), read_run(path)) for path in runs]
-    documents = {document for of_query in judged.values() for document in of_query}
-    documents = documents.union(*(run.documents for _, run in read))
+    documents = set[str]().union(*judged.values(), *(run.documents for _, run in read))
     rows = compared([(name, measure_run(run, judged, corpus_size=len(documents)), 0) for name, run in read])
     names = chosen_metrics(metric, [each.name for each in rows[0].metrics])
     if as_json:

@@ -14,7 +14,7 @@ from search.evaluate.metrics import RANK_METRICS
 from search.evaluate.qrels import SkippedRow
 from search.evaluate.report import counted, figure_rows, left_out_lines
 from search.evaluate.retrieval import MetricValue, RetrievalReport
-from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS, SelfTestReport, SelfTestRow
+from search.evaluate.self_test import FEW_QUERIES, FEW_VIDEOS, SELF_TEST_METRICS, SelfTestReport
 from search.evaluate.significance import Interval
 from search.modalities import plain_name
 from ui.cli.console import plain
@@ -103,9 +103,10 @@ def print_self_test(console: Console, report: SelfTestReport) -> None:
     )
     of_videos, of_moments = (_table(f"Right {found}, without", *SELF_TEST_METRICS) for found in ("video", "moment"))
     for row in report.rows:
-        without, everything = row.without_source, row.with_source
-        _add_rows(of_videos, row, without.by_video, everything.by_video, row.chance.by_video)
-        _add_rows(of_moments, row, without.by_moment, everything.by_moment, row.chance.by_moment)
+        name = plain_name(row.sources[0]) if len(row.sources) == 1 else "its own kind"
+        without, upper = row.without_source, row.with_source
+        _add_rows(of_videos, name, without.by_video, upper.by_video, row.chance.by_video)
+        _add_rows(of_moments, name, without.by_moment, upper.by_moment, row.chance.by_moment)
     for table in (of_videos, of_moments):
         if table.row_count:
             console.print()
@@ -164,9 +165,8 @@ def _print_left_out(console: Console, found: RetrievalReport | ComparisonTable) 
 
 
 def _print_rows(console: Console, heading: str, rows: Sequence[SkippedRow]) -> None:
-    if not rows:
-        return
-    console.print(f"{heading} ({len(rows)}):")
+    if rows:
+        console.print(f"{heading} ({len(rows)}):")
     for row in rows[:_MOST_ROWS]:
         console.print(f"  {plain(row)}", soft_wrap=True)
     if len(rows) > _MOST_ROWS:
@@ -174,17 +174,12 @@ def _print_rows(console: Console, heading: str, rows: Sequence[SkippedRow]) -> N
 
 
 def _add_rows(
-    table: Table,
-    row: SelfTestRow,
-    without: Sequence[MetricValue],
-    everything: Sequence[MetricValue],
-    chance: Mapping[str, float],
+    table: Table, name: str, without: Sequence[MetricValue], upper: Sequence[MetricValue], chance: Mapping[str, float]
 ) -> None:
     if not without:
         return
-    name = plain_name(row.sources[0]) if len(row.sources) == 1 else "its own kind"
     table.add_row(f"{name} ({without[0].queries})", *map(_narrow_cell, without))
-    table.add_row("  with it", *map(_narrow_cell, everything), style="dim")
+    table.add_row("  with it", *map(_narrow_cell, upper), style="dim")
     if chance:
         table.add_row("  by chance", *map(_without_interval, chance.values()), style="dim")
 

@@ -81,7 +81,7 @@ class Context:
             learning=learning,
         )
 
-    def run_options(self, depth: int) -> RetrievalOptions:
+    def run_options(self, depth: int = 100) -> RetrievalOptions:
         """How to search when an evaluation measures the search: ``depth`` answers to a query, with the usual weights.
 
         Raises:

@@ -26,7 +26,6 @@ EvaluationKind: TypeAlias = Literal["self-test", "retrieval", "actions"]
 
 CAPTION_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 LARGEST_CAPTIONS = 10_000_000  # bytes; the captions of the field's largest test sets are smaller
-_DEPTH = 100
 # The part of the bar that each step takes; a kind without any has one step.
 _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
     "self-test": {"choosing queries": (0.0, 0.1), "searching": (0.1, 1.0)},
@@ -35,10 +34,10 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 }
 
 
-def check_installed(find: Callable[[str], object | None] = find_spec) -> None:
-    """Raise a UsageError if a package of the extra ``evaluate`` is missing, for which ``find`` returns None."""
+def check_installed() -> None:
+    """Raise a UsageError if a package of the extra ``evaluate`` is missing."""
     for package in ("matplotlib", "scipy", "sklearn"):
-        if find(package) is None:
+        if find_spec(package) is None:
             raise UsageError(f"Evaluating needs {package}, which is not installed: pip install 'sceneseek[evaluate]'.")
 
 
@@ -94,17 +93,16 @@ class EvaluationProgress(JobStatus):
 class Evaluations(JobRunner[EvaluationProgress]):
     """Starts, watches and stops evaluations of a library, which others can search meanwhile.
 
-    Files go to ``evaluation/KIND`` in the folder of the library. ``find`` is for ``check_installed``.
+    Files go to ``evaluation/KIND`` in the folder of the library.
     """
 
-    def __init__(self, library: Library, find: Callable[[str], object | None] = find_spec) -> None:
+    def __init__(self, library: Library) -> None:
         super().__init__("evaluation")
         self._library = library
-        self._find = find
 
     def check_free(self) -> None:
         """As ``JobRunner.check_free``; also a UsageError if a package is not installed."""
-        check_installed(self._find)
+        check_installed()
         super().check_free()
 
     def start_self_test(self) -> None:
@@ -114,7 +112,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
 
         def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
             context, engine = self._library.context, self._library.engine()
-            options = context.run_options(_DEPTH)
+            options = context.run_options()
             with closing(context.open_store()) as store:
                 found = run_self_test(engine, store, out=out, options=options, progress=report)
             return FinishedEvaluation(found.files, partial(render_self_test, found))
@@ -133,7 +131,7 @@ class Evaluations(JobRunner[EvaluationProgress]):
         queries = _read_captions(captions)
 
         def run(out: Path, report: ReportProgress) -> FinishedEvaluation:
-            options = self._library.context.run_options(_DEPTH)
+            options = self._library.context.run_options()
             found = evaluate_retrieval(self._library.engine(), queries, out=out, options=options, progress=report)
             return FinishedEvaluation(found.files, partial(render_retrieval, found, queries.source))
 

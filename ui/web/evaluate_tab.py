@@ -147,15 +147,8 @@ def _action_inputs() -> list[Any]:
         classes = gr.Radio(_CLASS_LISTS, value="labels", label="Classes to tell apart")
         templates = gr.Radio(_TEMPLATES, value="clip", label="How a class is put into words")
         pooling = gr.Radio(_POOLINGS, value="mean", label="From frames to a video")
-    tau = gr.Slider(
-        0.01,
-        1.0,
-        value=TAU,
-        step=0.01,
-        visible=False,
-        label="How sharply fitting frames are preferred (τ)",
-        info="The smaller, the more the best frames count.",
-    )
+    label, info = "How sharply fitting frames are preferred (τ)", "The smaller, the more the best frames count."
+    tau = gr.Slider(0.01, 1.0, value=TAU, step=0.01, visible=False, label=label, info=info)
     pooling.change(lambda name: gr.update(visible=name == "query"), inputs=[pooling], outputs=[tau], **_QUIET)
     return [classes, templates, pooling, tau]
 

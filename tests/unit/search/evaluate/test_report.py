@@ -188,8 +188,9 @@ def test_a_class_may_be_called_like_a_formula_or_in_any_script() -> None:
         assert confusion_picture(evaluation)
 
 
-def test_a_long_list_is_cut_and_says_so(evaluation: ActionEvaluation) -> None:
-    page = render_action_page(evaluation, b"", None, None, most_cards=2)
+def test_a_long_list_is_cut_and_says_so(evaluation: ActionEvaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.evaluate.report.MOST_CARDS", 2)
+    page = render_action_page(evaluation, b"", None, None)
     assert page.count('class="card ') == 2
     assert "These are the first 2; results.csv has all 3." in page
 

@@ -14,7 +14,7 @@ from indexer.store.memory import MemoryStore
 from search.evaluate.metrics import MOMENT_METRICS, VIDEO_METRICS
 from search.evaluate.qrels import Judgement, Queries, SkippedRow, read_qrels
 from search.evaluate.retrieval import evaluate_retrieval, measure_run, summarise
-from search.evaluate.runs import Run, read_run
+from search.evaluate.runs import RetrievalOptions, Run, read_run
 from tests.unit.search.library import engine_of, put, shots, video
 
 
@@ -40,7 +40,7 @@ QUERIES = Queries(
 
 
 def test_every_metric_is_reported_with_an_interval_that_holds_it(tmp_path: Path) -> None:
-    report = evaluate_retrieval(engine_of(library()), QUERIES, out=tmp_path)
+    report = evaluate_retrieval(engine_of(library()), QUERIES, options=RetrievalOptions(), out=tmp_path)
     assert [metric.name for metric in report.metrics] == [*VIDEO_METRICS, *MOMENT_METRICS]
     assert all(metric.interval.low <= metric.value <= metric.interval.high for metric in report.metrics)
     values = {metric.name: metric.value for metric in report.metrics}
@@ -58,7 +58,7 @@ def test_every_metric_is_reported_with_an_interval_that_holds_it(tmp_path: Path)
 
 
 def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
-    report = evaluate_retrieval(engine_of(library()), QUERIES, out=tmp_path / "out")
+    report = evaluate_retrieval(engine_of(library()), QUERIES, options=RetrievalOptions(), out=tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in report.files}
     with (tmp_path / "out" / "metrics.csv").open() as file:
         rows = {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
@@ -78,15 +78,17 @@ def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
 
 
 def test_the_files_measured_again_give_the_same_figures(tmp_path: Path) -> None:
-    report = evaluate_retrieval(engine_of(library()), QUERIES, out=tmp_path)
+    report = evaluate_retrieval(engine_of(library()), QUERIES, options=RetrievalOptions(), out=tmp_path)
     of_videos = measure_run(read_run(tmp_path / "run.trec"), read_qrels(tmp_path / "qrels.trec"), corpus_size=3)
-    of_moments = measure_run(read_run(tmp_path / "run-moments.trec"), read_qrels(tmp_path / "qrels-moments.trec"))
+    of_moments = measure_run(
+        read_run(tmp_path / "run-moments.trec"), read_qrels(tmp_path / "qrels-moments.trec"), corpus_size=0
+    )
     assert summarise({**of_videos, **of_moments}) == report.metrics
 
 
 def test_without_windows_there_is_nothing_to_say_of_moments(tmp_path: Path) -> None:
     queries = Queries((Judgement("1", "red car", "two"),))
-    report = evaluate_retrieval(engine_of(library()), queries, out=tmp_path)
+    report = evaluate_retrieval(engine_of(library()), queries, options=RetrievalOptions(), out=tmp_path)
     assert [metric.name for metric in report.metrics] == list(VIDEO_METRICS)
     assert not (tmp_path / "qrels-moments.trec").exists()
 
@@ -94,7 +96,7 @@ def test_without_windows_there_is_nothing_to_say_of_moments(tmp_path: Path) -> N
 def test_a_file_about_other_videos_is_an_error_that_names_one(tmp_path: Path) -> None:
     queries = Queries((Judgement("1", "red car", "nine.mp4"),), source="queries.csv")
     with pytest.raises(QueryError, match=r"queries\.csv.*nine\.mp4: there is no such video"):
-        evaluate_retrieval(engine_of(library()), queries, out=tmp_path)
+        evaluate_retrieval(engine_of(library()), queries, options=RetrievalOptions(), out=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_file_about_other_videos_is_an_error_that_names_one(tmp_path: Path) ->
 )
 def test_a_run_and_judgements_that_do_not_fit_are_no_zero_but_an_error(by_query: dict, judged: dict, told: str) -> None:
     with pytest.raises(QueryError, match=told):
-        measure_run(Run(by_query), judged)
+        measure_run(Run(by_query), judged, corpus_size=1)
 
 
 def test_a_folder_that_cannot_be_written_is_known_before_anything_is_searched_for(tmp_path: Path) -> None:
@@ -116,7 +118,11 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_searched_fo
     told: list[str] = []
     with pytest.raises(UsageError, match="cannot be written"):
         evaluate_retrieval(
-            engine_of(library()), QUERIES, out=tmp_path / "file" / "out", progress=lambda what, *_: told.append(what)
+            engine_of(library()),
+            QUERIES,
+            options=RetrievalOptions(),
+            out=tmp_path / "file" / "out",
+            progress=lambda what, *_: told.append(what),
         )
     assert told == []
 

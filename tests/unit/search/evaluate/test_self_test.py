@@ -52,7 +52,7 @@ def library(answered: int = VIDEOS // 2) -> MemoryStore:
 
 
 def report_on(store: MemoryStore, out: Path) -> SelfTestReport:
-    return run_self_test(engine_of(store), store, out=out)
+    return run_self_test(engine_of(store), store, options=RetrievalOptions(), out=out)
 
 
 def by_name(metrics: Sequence[MetricValue]) -> dict[str, float]:
@@ -176,7 +176,7 @@ def test_everything_is_written_and_agrees(tmp_path: Path) -> None:
         again = summarise(measure_run(run, read_qrels(tmp_path / "out" / "qrels.trec"), corpus_size=VIDEOS))
         assert {one.name: one for one in again}["MRR"] == {one.name: one for one in of_row.by_video}["MRR"]
     windows = read_qrels(tmp_path / "out" / "qrels-moments.trec")
-    moments = measure_run(read_run(tmp_path / "out" / "run-moments.trec"), windows)
+    moments = measure_run(read_run(tmp_path / "out" / "run-moments.trec"), windows, corpus_size=VIDEOS)
     # [12, 18) lies within the shot from 10 to 20: an intersection of 6 over a union of 10.
     assert sum(moments["R@1 IoU=0.5"].values()) == 10
     assert sum(moments["R@1 IoU=0.7"].values()) == 0
@@ -223,10 +223,10 @@ def test_a_test_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     store = library()
     stopping = CountingEngine(engine_of(store), 50)
     with pytest.raises(StoppedError):
-        run_self_test(stopping, store, out=tmp_path / "out")  # type: ignore[arg-type]
+        run_self_test(stopping, store, options=RetrievalOptions(), out=tmp_path / "out")  # type: ignore[arg-type]
     # 20 queries, each in two ways, each for videos and for moments; 25 of these pairs are done.
     going_on = CountingEngine(engine_of(store), 80 - 50)
-    report = run_self_test(going_on, store, out=tmp_path / "out")  # type: ignore[arg-type]
+    report = run_self_test(going_on, store, options=RetrievalOptions(), out=tmp_path / "out")  # type: ignore[arg-type]
     assert going_on.left == 0
     assert replace(report, files=()) == replace(report_on(store, tmp_path / "other"), files=())
     assert not list((tmp_path / "out").glob("searched-*"))
@@ -235,7 +235,14 @@ def test_a_test_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_progress_counts_the_queries_and_then_both_ways_of_searching(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     store = library()
-    run_self_test(engine_of(store), store, out=tmp_path, queries=12, progress=lambda *each: told.append(each))
+    run_self_test(
+        engine_of(store),
+        store,
+        options=RetrievalOptions(),
+        out=tmp_path,
+        queries=12,
+        progress=lambda *each: told.append(each),
+    )
     assert told[:12] == [("choosing queries", number, 12) for number in range(1, 13)]
     searches = [done for what, done, total in told[12:] if (what, total) == ("searching", 24)]
     assert searches == sorted(searches)
@@ -286,9 +293,9 @@ def test_too_few_queries_to_ask_for_and_a_folder_that_cannot_be_written_are_said
     store = library()
     stopping = CountingEngine(engine_of(store), 0)
     with pytest.raises(QueryError, match="9 queries are too few"):
-        run_self_test(stopping, store, out=tmp_path / "out", queries=9)  # type: ignore[arg-type]
+        run_self_test(stopping, store, options=RetrievalOptions(), out=tmp_path / "out", queries=9)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="cannot be written"):
-        run_self_test(stopping, store, out=tmp_path / "file" / "out")  # type: ignore[arg-type]
+        run_self_test(stopping, store, options=RetrievalOptions(), out=tmp_path / "file" / "out")  # type: ignore[arg-type]
 
 
 def sentence_of(

@@ -8,15 +8,16 @@ import sys
 import pytest
 
 from indexer.core.errors import UsageError
-from ui.services.evaluation import check_installed
+from ui.services import evaluation
 
 MAIN_WITHOUT_MATPLOTLIB = "import sys; sys.modules['matplotlib'] = None; from ui.cli.app import main; main()"
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "scipy", "sklearn"])
-def test_the_missing_package_is_named_with_what_installs_it(missing: str) -> None:
+def test_the_missing_package_is_named_with_what_installs_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == missing else "found")
     with pytest.raises(UsageError, match=rf"needs {missing}, .*: pip install 'sceneseek\[evaluate\]'\."):
-        check_installed(lambda name: None if name == missing else "found")
+        evaluation.check_installed()
 
 
 def test_every_evaluate_command_says_it_instead_of_a_traceback() -> None:

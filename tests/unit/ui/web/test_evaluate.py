@@ -284,9 +284,12 @@ def test_no_file_of_the_server_can_be_named_as_classes_or_sentences(evaluations:
     assert evaluations.running is None
 
 
-def test_without_its_packages_no_evaluation_starts_and_each_says_what_to_install(tmp_path: Path) -> None:
+def test_without_its_packages_no_evaluation_starts_and_each_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.services.evaluation.find_spec", {"matplotlib": "found", "sklearn": "found"}.get)
     library = Library(Context.load(None, tmp_path / "index"))
-    evaluations = Evaluations(library, find={"matplotlib": "found", "sklearn": "found"}.get)
+    evaluations = Evaluations(library)
     for start in (
         evaluations.start_self_test,
         lambda: evaluations.start_retrieval(None),
