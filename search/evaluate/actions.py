@@ -299,7 +299,7 @@ def read_frames(
 
 
 def check_pooling(name: str, tau: float = TAU) -> Pooling:
-    """The pooling of this name; a UsageError if there is none, or if ``tau`` is not above 0."""
+    """The pooling of this name. Raises a UsageError if there is none, or if ``tau`` is not above 0."""
     if not 0 < tau < float("inf"):
         raise UsageError(f"tau is {tau}.", hint="Use a number above 0; 0.1 is usual.")
     for pooling in POOLINGS:

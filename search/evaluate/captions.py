@@ -87,7 +87,7 @@ def read_queries(path: Path) -> Queries:
 
 
 def seconds_of(text: object) -> float | None:
-    """Seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing, else a ValueError."""
+    """Seconds from a number, ``12.5``, ``1:02:03.5`` or ``01.02.03.500``; None from nothing. Raises ValueErrors."""
     written = str(text if text is not None else "").strip()
     if not written:
         return None

@@ -347,7 +347,7 @@ def compare_actions(
 
 
 def action_setups(setups: Sequence[Setup]) -> tuple[Setup, ...]:
-    """The setups, with ``tau`` in those of the pooling ``query`` alone; a UsageError if there are none of these."""
+    """The setups, ``tau`` only in those of the pooling ``query``. Raises a UsageError if there are none of these."""
     by_query = {setup.name for setup in setups if setup.value("pooling") == "query"}
     if any(setup.value("tau") for setup in setups) and not by_query:
         raise UsageError("Tau makes a difference to the pooling 'query' alone.", hint="Add pooling=query.")
@@ -388,7 +388,7 @@ def figures_by_video(ranks: Mapping[str, float]) -> QueryValues:
 
 
 def check_setups(setups: Sequence[Setup], idle: Sequence[str], hint: str) -> None:
-    """Raise a UsageError for a single way, or a varied ``idle`` axis; the hint says where such an axis counts."""
+    """Raises a UsageError for a single way, or a varied ``idle`` axis; the hint says where such an axis counts."""
     for axis in idle:
         if any(setup.value(axis) for setup in setups):
             raise UsageError(f"'{axis}' makes no difference here.", hint=hint)

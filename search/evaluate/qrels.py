@@ -150,7 +150,7 @@ def read_trec(path: Path, parse: Callable[..., None], form: str, line_name: str 
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file; a QueryError if it cannot be read.
+    """The lines of a text file. Raises a QueryError if it cannot be read.
 
     Bytes that are not UTF-8 become lone surrogates, so that their line can be named.
     """
@@ -173,7 +173,7 @@ class Topics:
 def video_finder(catalogue: Catalogue) -> Callable[[str], Video]:
     """A function that finds a video by id, path, or the end of a path, with the file's ending or without.
 
-    The function raises a LookupError where there is no such video, or several.
+    Raises, when it is called, a LookupError where there is no such video, or several.
     """
     by_tail: dict[tuple[str, ...], set[str]] = defaultdict(set)
     by_stem: dict[tuple[str, ...], set[str]] = defaultdict(set)

@@ -35,7 +35,7 @@ _SPANS: Mapping[EvaluationKind, Mapping[str, tuple[float, float]]] = {
 
 
 def check_installed() -> None:
-    """Raise a UsageError if a package of the extra ``evaluate`` is missing."""
+    """Raises a UsageError if a package of the extra ``evaluate`` is missing."""
     for package in ("matplotlib", "scipy", "sklearn"):
         if find_spec(package) is None:
             raise UsageError(f"Evaluating needs {package}, which is not installed: pip install 'sceneseek[evaluate]'.")

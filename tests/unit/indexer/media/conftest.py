@@ -1,5 +1,6 @@
 """Clips made on the spot: real files, encoded with known pictures at known times."""
 
+import gc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -64,8 +65,13 @@ def clip(make_clip: MakeClip, greys: Pictures, tone: Callable[..., NDArray[np.fl
 
 @pytest.fixture
 def open_files() -> Callable[[], int]:
-    """How many files this process holds open."""
+    """How many files this process holds open, besides those that nothing refers to any more."""
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
         pytest.skip("the number of open files is only known on Linux")
-    return lambda: len(list(folder.iterdir()))
+
+    def count() -> int:
+        gc.collect()
+        return len(list(folder.iterdir()))
+
+    return count

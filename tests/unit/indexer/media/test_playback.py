@@ -1,8 +1,9 @@
 """What browsers get to play: the file itself, another container, or pictures and sound encoded anew."""
 
 import io
+import os
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -67,6 +68,18 @@ def beep(at_s: float, length_s: float) -> AudioTrack:
     return AudioTrack(samples, 48_000)
 
 
+@pytest.fixture
+def usual_priority() -> Iterator[None]:
+    """SVT-AV1, run by root, gives its caller real-time priority: all that is started later would starve the rest."""
+    if not hasattr(os, "sched_setscheduler"):  # not Linux
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    os.sched_setscheduler(0, policy, priority)
+
+
+@pytest.mark.usefixtures("usual_priority")
 @pytest.mark.parametrize(
     ("name", "options", "way", "mime"),
     [
