@@ -31,7 +31,6 @@ _HEAD = """
 <link rel="stylesheet" href="/page/library.css">
 <link rel="stylesheet" href="/page/evaluate.css">
 <link rel="stylesheet" href="/evaluation/report.css">
-<script src="/page/library.js"></script>
 """
 
 

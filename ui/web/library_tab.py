@@ -49,7 +49,7 @@ _LONGEST_WORDS = 200
 # While a job runs, 20,000 videos are listed anew every ten seconds, and a few hundred at once.
 _PAUSE_PER_VIDEO_S = 0.0005
 _EMPTY = Catalogue({})
-# See static/library.js.
+_SCRIPT = Path(__file__).parent / "static" / "library.js"
 _SEND_PRESSED = "libraryTab.sendPressed(element, trigger)"
 _SHOW_JOB = "() => libraryTab.showJob()"
 _FOCUS_KEEP = "() => libraryTab.focusKeep()"
@@ -340,7 +340,9 @@ class _DiskUse:
 
 
 def _html(name: str, js: str | None = None) -> gr.HTML:
-    return gr.HTML(elem_id=f"library-{name}", apply_default_css=False, js_on_load=js)
+    # With the script itself: fetched by the page's head, it might come after this is run.
+    script = f"{_SCRIPT.read_text(encoding='utf-8')}\n{js}" if js else None
+    return gr.HTML(elem_id=f"library-{name}", apply_default_css=False, js_on_load=script)
 
 
 def _controls(job: IndexProgress) -> Updates:
