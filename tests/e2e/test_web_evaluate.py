@@ -166,6 +166,7 @@ def test_actions_show_their_tables_pictures_and_page(tab: Page) -> None:
     with tab.expect_popup() as opening:
         section.get_by_role("link", name="results.html").click()
     report = opening.value
+    report.wait_for_url("**/results.html*")  # it opens empty, and an empty page cannot be loaded anew
     complaints: list[str] = []
     report.on("console", lambda told: complaints.append(told.text))
     report.reload()
