@@ -174,13 +174,18 @@ def keep_answers(path: Path | None, signature: str, answers: Checkpoint) -> None
 
 
 def read_answers(path: Path | None, signature: str) -> Checkpoint:
-    """The answers in a file; none if it is not there, of another signature, or cannot be read."""
+    """The answers in a file; none if it is not there, of another signature, or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
         kept = content["queries"].items() if content["signature"] == signature else ()
-        return {
-            query: (text, {level: [(name, score) for name, score in found] for level, found in answers.items()})
-            for query, (text, answers) in kept
-        }
+        return {query: _checked(*answers) for query, answers in kept}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _checked(text: str, answers: Mapping[Level, Sequence[Scored]]) -> tuple[str, Answers]:
+    documents = [document for found in answers.values() for document, _ in found]
+    if not all(isinstance(name, str) for name in (text, *documents)):
+        raise TypeError("a query or a document is not a text")
+    scored = {level: [(document, float(score)) for document, score in found] for level, found in answers.items()}
+    return text, {level: list(Run({text: found})[text]) for level, found in scored.items()}

@@ -238,8 +238,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
         {"1": 3},
         {"1": ["red car"]},
         {"1": ["red car", 3]},
+        {"1": [["red"], {"videos": []}]},
         {"1": ["red car", {"videos": 3}]},
         {"1": ["red car", {"videos": [["v1"]]}]},
+        {"1": ["red car", {"videos": [[["v1"], 1.0]]}]},
+        {"1": ["red car", {"videos": [["v1", "first"]]}]},
+        {"1": ["red car", {"videos": [["v1", float("nan")]]}]},
     ],
 )
 def test_damaged_answers_are_none(tmp_path: Path, queries: object) -> None:
